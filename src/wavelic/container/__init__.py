@@ -1,0 +1,66 @@
+"""The `.wlic` file format (docs/format.md): header, chunks, limits and checksums, as pure functions over bytes.
+
+Nothing here knows what a codec puts into its DATA chunks, and nothing here needs numpy or torch.
+"""
+
+from wavelic.container.chunks import ALPH, CHUNK_OVERHEAD, DATA, EXIF, ICCP, KINDS, LCRC, TIDX, WEND, XMPP, Chunk
+from wavelic.container.container import (
+    Container,
+    read_container,
+    read_header,
+    read_tile,
+    tile_spans,
+    write_container,
+)
+from wavelic.container.crc import crc32c
+from wavelic.container.header import (
+    FIELDS,
+    HEADER_BYTES,
+    MAGIC,
+    VERSION,
+    CodecId,
+    ColourEncoding,
+    Header,
+    PaddingRule,
+)
+from wavelic.container.limits import DEFAULT_LIMITS, Limits, memory_estimate
+from wavelic.container.metadata import ChunkInfo, describe_chunks, strip_metadata, with_metadata
+from wavelic.container.tiles import Box, TileGrid
+
+__all__ = [
+    "ALPH",
+    "CHUNK_OVERHEAD",
+    "DATA",
+    "DEFAULT_LIMITS",
+    "EXIF",
+    "FIELDS",
+    "HEADER_BYTES",
+    "ICCP",
+    "KINDS",
+    "LCRC",
+    "MAGIC",
+    "TIDX",
+    "VERSION",
+    "WEND",
+    "XMPP",
+    "Box",
+    "Chunk",
+    "ChunkInfo",
+    "CodecId",
+    "ColourEncoding",
+    "Container",
+    "Header",
+    "Limits",
+    "PaddingRule",
+    "TileGrid",
+    "crc32c",
+    "describe_chunks",
+    "memory_estimate",
+    "read_container",
+    "read_header",
+    "read_tile",
+    "strip_metadata",
+    "tile_spans",
+    "with_metadata",
+    "write_container",
+]

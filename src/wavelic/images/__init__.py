@@ -1,0 +1,21 @@
+"""Pixels in and out: any still image Pillow opens, at 8 or 16 bits, with its ICC, Exif and XMP bytes."""
+
+from wavelic.images.alpha import decode_alpha, encode_alpha
+from wavelic.images.image import Image, Metadata, convert_depth, from_array
+from wavelic.images.output import atomic_output
+from wavelic.images.reading import load_image
+from wavelic.images.writing import OUTPUT_FORMATS, encode_image, save_image
+
+__all__ = [
+    "OUTPUT_FORMATS",
+    "Image",
+    "Metadata",
+    "atomic_output",
+    "convert_depth",
+    "decode_alpha",
+    "encode_alpha",
+    "encode_image",
+    "from_array",
+    "load_image",
+    "save_image",
+]

@@ -1,0 +1,58 @@
+"""What a reader is willing to spend on one file.
+
+Every limit is compared with numbers taken from the file before anything of that size is allocated and before any
+weights are loaded.  The defaults admit a 16384 x 16384 image in tiles; a server may want far less.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from wavelic.container.header import Header
+from wavelic.container.tiles import TileGrid
+from wavelic.errors import LimitError
+
+#: Planning figure for a learned synthesis: bytes of float activations alive per pixel of the tile being decoded.
+WORKING_BYTES_PER_PIXEL = 128
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Upper bounds, all inclusive; sizes in bytes, sides in pixels."""
+
+    max_pixels: int = 2**28
+    max_side: int = 65535
+    max_tiles: int = 2**16
+    max_ancillary_chunks: int = 64
+    max_chunk_bytes: int = 2**30
+    max_metadata_bytes: int = 2**26
+    max_memory_bytes: int = 2**34
+
+
+DEFAULT_LIMITS = Limits()
+
+
+def memory_estimate(header: Header) -> int:
+    """Bytes a decoder of `header` needs: the decoded samples and the activations of one tile."""
+    output = header.width * header.height * header.channels * (header.bit_depth // 8)
+    grid = TileGrid.of(header)
+    tile_width = min(header.width, grid.tile_width + 2 * grid.overlap)
+    tile_height = min(header.height, grid.tile_height + 2 * grid.overlap)
+    return output + tile_width * tile_height * WORKING_BYTES_PER_PIXEL
+
+
+def check_limits(header: Header, limits: Limits) -> None:
+    """Raise LimitError, naming the limit to raise, if decoding `header` would exceed `limits`."""
+    admit("max_side", "the longer side", max(header.width, header.height), limits)
+    admit("max_pixels", "the number of pixels", header.width * header.height, limits)
+    admit("max_tiles", "the number of tiles", TileGrid.of(header).count, limits)
+    admit("max_memory_bytes", "the estimated decoder memory", memory_estimate(header), limits)
+
+
+def admit(limit: str, what: str, amount: int, limits: Limits) -> None:
+    """Raise LimitError unless `amount` is at most the field of `limits` named `limit`."""
+    allowed: int = getattr(limits, limit)
+    if amount > allowed:
+        raise LimitError(
+            f"{what} is {amount}, above the limit {limit}={allowed}; raise that limit only if you trust the file"
+        )
