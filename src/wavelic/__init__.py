@@ -1,2 +1,61 @@
-"""wavelic"""
+"""wavelic: a learned wavelet image codec.
+
+>>> import numpy as np, wavelic
+>>> data = wavelic.encode(np.zeros((48, 64, 3), np.uint8), quality=40)
+>>> wavelic.decode(data).shape
+(48, 64, 3)
+
+Importing the package is light: names are resolved on first use, and torch is loaded by the first encode or decode.
+`.wlic` files also open with ``PIL.Image.open`` once wavelic is imported.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from wavelic import errors
+from wavelic.codecs.pillow import register_pillow
+
+if TYPE_CHECKING:
+    from wavelic.codecs.api import CODECS, File, decode, encode
+    from wavelic.codecs.api import open_file as open
+    from wavelic.images import Image, load_image, save_image
+
 __version__ = "0.1.0"
+__all__ = [
+    "CODECS",
+    "File",
+    "Image",
+    "__version__",
+    "decode",
+    "encode",
+    "errors",
+    "load_image",
+    "open",
+    "register_pillow",
+    "save_image",
+]
+
+_HOMES = {
+    "CODECS": ("wavelic.codecs.api", "CODECS"),
+    "File": ("wavelic.codecs.api", "File"),
+    "decode": ("wavelic.codecs.api", "decode"),
+    "encode": ("wavelic.codecs.api", "encode"),
+    "open": ("wavelic.codecs.api", "open_file"),
+    "Image": ("wavelic.images", "Image"),
+    "load_image": ("wavelic.images", "load_image"),
+    "save_image": ("wavelic.images", "save_image"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'wavelic' has no attribute {name!r}")
+    module, attribute = _HOMES[name]
+    return globals().setdefault(name, getattr(import_module(module), attribute))
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
+register_pillow()

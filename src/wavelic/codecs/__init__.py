@@ -1,0 +1,1 @@
+"""Image to file and back for each codec; importing this package loads no torch."""

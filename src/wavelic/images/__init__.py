@@ -3,6 +3,7 @@
 from wavelic.images.alpha import decode_alpha, encode_alpha
 from wavelic.images.image import Image, Metadata, convert_depth, from_array
 from wavelic.images.output import atomic_output
+from wavelic.images.picture import from_pillow, to_pillow
 from wavelic.images.reading import load_image
 from wavelic.images.writing import OUTPUT_FORMATS, encode_image, save_image
 
@@ -16,6 +17,8 @@ __all__ = [
     "encode_alpha",
     "encode_image",
     "from_array",
+    "from_pillow",
     "load_image",
     "save_image",
+    "to_pillow",
 ]

@@ -80,9 +80,9 @@ def _load(stream: BinaryIO, name: str, max_pixels: int) -> Image:
     with _pillow_errors(name), PIL.Image.open(stream, formats=INPUT_FORMATS) as picture:
         _check_picture(picture, stream, size, max_pixels)
         depth = stored_depth(picture, stream)
-        metadata = _metadata(picture)
+        metadata = metadata_of(picture)
         orientation = picture.getexif().get(_ORIENTATION) if picture.format == "TIFF" else None
-        pixels = deep_samples(picture, depth, stream) if depth > 8 else _plain_samples(picture)
+        pixels = deep_samples(picture, depth, stream) if depth > 8 else plain_samples(picture)
         return Image(np.ascontiguousarray(_as_stored(pixels, orientation)), metadata)
 
 
@@ -131,8 +131,13 @@ def _check_picture(picture: Any, stream: BinaryIO, size: int, max_pixels: int) -
         raise ImageError(f"the image is {picture.mode}, expected gray, RGB, RGBA or a palette; {remedy}")
 
 
-def _plain_samples(picture: Any) -> np.ndarray:
-    """(height, width, channels) uint8."""
+def can_be_plain(mode: str) -> bool:
+    """Whether `plain_samples` takes this Pillow mode."""
+    return mode in _PLAIN_MODES
+
+
+def plain_samples(picture: Any) -> np.ndarray:
+    """(height, width, channels) uint8 of a Pillow image with 8 bits or fewer."""
     mode = _PLAIN_MODES[picture.mode]
     if "transparency" in picture.info:
         mode = {"L": "LA", "RGB": "RGBA"}.get(mode, mode)
@@ -150,7 +155,8 @@ def _as_stored(pixels: np.ndarray, orientation: object) -> np.ndarray:
     return turned[:, ::-1] if orientation in (2, 3, 7, 8) else turned
 
 
-def _metadata(picture: Any) -> Metadata:
+def metadata_of(picture: Any) -> Metadata:
+    """ICC, Exif and XMP of a Pillow image as raw bytes."""
     exif = _tiff_exif(picture) if picture.format == "TIFF" else picture.info.get("exif")
     return Metadata(
         icc=_raw(picture.info.get("icc_profile")),

@@ -1,0 +1,162 @@
+"""The `wcae` codec: an image to a `.wlic` file and back, with weights of the families ``wcae`` and ``nowcae``.
+
+Each trained model has its own rate; in between, and a little beyond, a gain scales the latent before rounding.  A
+position on that scale is called a `RatePoint`; the family's ladder maps quality 0..100 to rate points.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wavelic.codecs.latents import SideInformation, Symbols, decode_latent, encode_latent
+from wavelic.codecs.windows import Progress, analyse, latent_size, synthesise
+from wavelic.container import (
+    ALPH,
+    DATA,
+    EXIF,
+    ICCP,
+    LCRC,
+    XMPP,
+    Chunk,
+    CodecId,
+    Container,
+    Header,
+    PaddingRule,
+    crc32c,
+    with_metadata,
+    write_container,
+)
+from wavelic.entropy.schedule import GAIN_UNIT
+from wavelic.errors import ChecksumError, FormatError
+from wavelic.images import Image, Metadata, decode_alpha, encode_alpha
+from wavelic.models.deployed import Deployed, load_deployed
+from wavelic.models.weights import card_by_id
+
+NAME = "wcae"
+
+
+def latent_checksum(symbols: Symbols) -> int:
+    """CRC-32C of the symbols as little-endian int32 in C order: what an ``lcrc`` chunk holds."""
+    return crc32c(np.ascontiguousarray(symbols, "<i4").tobytes())
+
+
+@dataclass
+class Encoding:
+    """An image analysed by one model, to be quantised and coded at as many gains as a search needs.
+
+    Attributes:
+        image: what is coded.
+        model: with which weights.
+        replicate: extend the edges by their last sample; as published they are padded with zeros.
+        side: where the probabilities come from.
+        strip: leave out ICC, Exif and XMP.
+    """
+
+    image: Image
+    model: Deployed
+    replicate: bool = True
+    side: SideInformation = SideInformation.WEIGHTS
+    strip: bool = False
+    progress: Progress | None = None
+
+    @cached_property
+    def latent(self) -> NDArray[np.float32]:
+        """(C, h, w), minus the code's mean."""
+        latent = analyse(self.model.network, self.image.colour(), self.replicate, self.progress)
+        latent -= self.model.mean[:, None, None]
+        return latent
+
+    @cached_property
+    def alpha(self) -> bytes | None:
+        plane = self.image.alpha()
+        return None if plane is None else encode_alpha(plane, self.image.bit_depth)
+
+    def symbols(self, gain: int) -> Symbols:
+        """The latent quantised with steps of 2^(-gain/64)."""
+        limit = 2.0**30
+        return np.rint(np.clip(self.latent * np.float32(2.0 ** (gain / GAIN_UNIT)), -limit, limit)).astype(np.int32)
+
+    def file(self, gain: int, quality: int) -> bytes:
+        """The whole file; ``quality`` (0..10000, hundredths) is only recorded."""
+        image, model, symbols = self.image, self.model, self.symbols(gain)
+        header = Header(
+            codec=CodecId.WCAE,
+            channels=image.channels,
+            width=image.width,
+            height=image.height,
+            model=model.card.file_id,
+            bit_depth=image.bit_depth,
+            padding=PaddingRule.REPLICATE if self.replicate else PaddingRule.ZERO,
+            quality=quality,
+            gain=gain,
+        )
+        data = encode_latent(symbols, gain, model.schedule, model.tables, self.side)
+        chunks = [Chunk(DATA, data), Chunk(LCRC, latent_checksum(symbols).to_bytes(4, "big"))]
+        if self.alpha is not None:
+            chunks.append(Chunk(ALPH, self.alpha))
+        container = Container(header, tuple(chunks))
+        if not self.strip:
+            metadata = image.metadata
+            container = with_metadata(container, icc=metadata.icc, exif=metadata.exif, xmp=metadata.xmp)
+        return write_container(container)
+
+    def reconstruction(self, gain: int) -> NDArray[np.uint8] | NDArray[np.uint16]:
+        """The colour samples a decoder will show."""
+        return _colour(self.symbols(gain), gain, self.model, self.image.colour().shape, self.image.pixels.dtype, None)
+
+
+def _colour(
+    symbols: Symbols,
+    gain: int,
+    model: Deployed,
+    shape: tuple[int, ...],
+    dtype: np.dtype[np.uint8] | np.dtype[np.uint16],
+    progress: Progress | None,
+) -> NDArray[np.uint8] | NDArray[np.uint16]:
+    latent = symbols.astype(np.float32) * np.float32(2.0 ** (-gain / GAIN_UNIT)) + model.mean[:, None, None]
+    height, width, channels = shape
+    return synthesise(model.network, latent, (height, width, channels), dtype, progress)
+
+
+def decode_symbols_of(container: Container, model: Deployed) -> Symbols:
+    """The latent's symbols (C, h, w), compared with the file's checksum.
+
+    Raises:
+        FormatError, ChecksumError: the payload is damaged or was not decoded exactly.
+    """
+    header = container.header
+    if header.tile_width:
+        raise FormatError("the file has tiles, which codec wcae does not use; it was not written by wavelic")
+    size = latent_size(model.network, header.height, header.width)
+    symbols = decode_latent(container.tiles[0], size, header.gain, model.schedule, model.tables)
+    stated = container.find(LCRC)
+    if stated is not None and latent_checksum(symbols) != int.from_bytes(stated, "big"):
+        raise ChecksumError("the decoded latent does not match its checksum; the file is damaged, get it again")
+    return symbols
+
+
+def decode(container: Container, device: str = "cpu", progress: Progress | None = None) -> Image:
+    """The image in a `wcae` file.
+
+    Raises:
+        FormatError, ChecksumError, LimitError: the file is damaged or hostile.
+        ModelError: its weights are not installed.
+    """
+    header = container.header
+    model = load_deployed(card_by_id(header.model), device)
+    symbols = decode_symbols_of(container, model)
+    dtype: np.dtype[np.uint8] | np.dtype[np.uint16]
+    dtype = np.dtype(np.uint8) if header.bit_depth == 8 else np.dtype(np.uint16)
+    colours = header.channels - header.has_alpha
+    alpha_plane = None
+    if header.has_alpha:  # before the synthesis: cheap, and it may be damaged
+        alpha_plane = decode_alpha(container.find(ALPH) or b"", header.width, header.height, header.bit_depth)
+    pixels = _colour(symbols, header.gain, model, (header.height, header.width, colours), dtype, progress)
+    if alpha_plane is not None:
+        pixels = np.concatenate([pixels, alpha_plane[:, :, None]], axis=2)
+    metadata = Metadata(container.find(ICCP), container.find(EXIF), container.find(XMPP))
+    return Image(np.ascontiguousarray(pixels), metadata)

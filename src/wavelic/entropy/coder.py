@@ -1,0 +1,232 @@
+"""The range coder: integers in, bytes out, and back.
+
+Symbols that share a table are coded together, because one call of the coder for a thousand symbols of one table is ten
+times as fast as a thousand tables.  The order of symbols in the stream therefore is, for each call of `encode`:
+
+    blocks of BLOCK symbols in C order; in a block the tables in rising order; for a table its symbols in C order;
+    after the last table of a block the escaped symbols of that block, in the same order (see `escape`).
+
+The decoder knows the table of every symbol, so it knows this order.  ``docs/entropy.md`` describes the bytes.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import constriction
+import numpy as np
+import numpy.typing as npt
+
+from wavelic.entropy.escape import decode_escapes, encode_escapes, escape_bits
+from wavelic.entropy.tables import TableSet
+from wavelic.errors import FormatError, UsageError
+
+# Symbols grouped at a time: their order (8 bytes each) and values stay in a 4 MiB cache.  Part of the format.
+BLOCK = 1 << 18
+
+Integers = npt.NDArray[np.integer]
+
+
+class RangeEncoder:
+    """Codes any number of arrays one after another into one stream.
+
+    >>> tables = TableSet.from_frequencies([[1, 6, 1], [9, 1]], offsets=[-1, 0])
+    >>> encoder = RangeEncoder()
+    >>> encoder.encode(np.array([0, 1, 0]), np.array([0, 0, 1]), tables)
+    >>> encoder.encode(np.array([-2147483648]), np.array([1]), tables)
+    >>> data = encoder.finish()
+    >>> decoder = RangeDecoder(data)
+    >>> decoder.decode(np.array([0, 0, 1]), tables), decoder.decode(np.array([1]), tables)
+    (array([0, 1, 0], dtype=int32), array([-2147483648], dtype=int32))
+    """
+
+    def __init__(self) -> None:
+        self._coder = constriction.stream.queue.RangeEncoder()
+
+    def encode(self, symbols: npt.ArrayLike, table_index: npt.ArrayLike, tables: TableSet) -> None:
+        """Append ``symbols``, integers of any shape within int32, with ``tables[table_index]``, of the same shape.
+
+        Raises UsageError for other types, shapes that differ, or an index without a table.
+        """
+        values = _int32s(symbols)
+        index = _table_numbers(table_index, tables)
+        if values.shape != index.shape:
+            raise UsageError(f"symbols have shape {values.shape}, table_index {index.shape}; give one table per symbol")
+        values, index = values.ravel(), index.ravel()
+        for begin in range(0, len(values), BLOCK):
+            self._encode_block(values[begin : begin + BLOCK], index[begin : begin + BLOCK], tables)
+
+    def _encode_block(self, values: npt.NDArray[np.int32], index: Integers, tables: TableSet) -> None:
+        order = _group_order(index)
+        grouped = values.copy() if order is None else values.take(order)
+        entries = grouped.view(np.uint32)
+        groups = _groups(index, order, len(tables))
+        offsets = tables.modular_offsets
+        for table, begin, end in groups:
+            run = entries[begin:end]
+            np.subtract(run, offsets[table], run)  # modulo 2^32: just the symbols of the table come below their number
+        escapes = self._replace_escapes(entries, groups, tables)
+        for table, begin, end in groups:
+            self._coder.encode(grouped[begin:end], tables.model(table))
+        if escapes is not None:
+            encode_escapes(self._coder, *escapes)
+
+    def _replace_escapes(
+        self, entries: npt.NDArray[np.uint32], groups: list[tuple[int, int, int]], tables: TableSet
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]] | None:
+        """Put the escape entry for whatever lies outside its table; what `encode_escapes` needs to know about those."""
+        highest = np.maximum.reduceat(entries, [begin for _, begin, _ in groups])
+        numbers = [table for table, _, _ in groups]
+        symbols, places = [], []
+        for group in np.flatnonzero(highest >= tables.sizes[numbers] - 1).tolist():
+            table, begin, end = groups[group]
+            run, count = entries[begin:end], tables.bounds[table][1]
+            outside = run >= count
+            symbols.append((run[outside] + tables.modular_offsets[table]).view(np.int32).astype(np.int64))
+            places.append((table, len(symbols[-1])))
+            run[outside] = count
+        return (np.concatenate(symbols), *_ranges(places, tables)) if symbols else None
+
+    def finish(self) -> bytes:
+        """The stream so far, as short as it can be: empty for no symbols, and never ending in a zero byte."""
+        words = self._coder.get_compressed()
+        position, (lower, width) = self._coder.pos()
+        if width == (1 << 64) - 1 and position == 0:
+            return b""
+        return _shortest(words[:position].astype(">u4").tobytes(), lower, width).rstrip(b"\0")
+
+
+class RangeDecoder:
+    """Decodes what `RangeEncoder` wrote: the same calls, with the same table indices, in the same order.
+
+    A damaged stream gives other symbols or FormatError, at the usual speed and in the usual memory; integrity is the
+    container's task.  Bytes beyond the end read as zero.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        padded = bytes(data) + bytes(-len(data) % 4)
+        self._coder = constriction.stream.queue.RangeDecoder(np.frombuffer(padded, dtype=">u4").astype(np.uint32))
+
+    def decode(self, table_index: npt.ArrayLike, tables: TableSet) -> npt.NDArray[np.int32]:
+        """The next symbols: int32, in the shape of ``table_index``.
+
+        Raises FormatError if the stream cannot come from an encoder, UsageError for an index without a table.
+        """
+        index = _table_numbers(table_index, tables)
+        symbols = np.empty(index.size, dtype=np.int32)
+        flat = index.ravel()
+        try:
+            for begin in range(0, len(flat), BLOCK):
+                self._decode_block(symbols[begin : begin + BLOCK], flat[begin : begin + BLOCK], tables)
+        except AssertionError:  # how constriction reports a point beyond the last symbol
+            raise FormatError("the range-coded data is damaged; get a new copy of the file") from None
+        return symbols.reshape(index.shape)
+
+    def _decode_block(self, symbols: npt.NDArray[np.int32], index: Integers, tables: TableSet) -> None:
+        order = _group_order(index)
+        grouped = symbols if order is None else np.empty_like(symbols)
+        escaped: list[tuple[int, npt.NDArray[np.int64]]] = []
+        for table, begin, end in _groups(index, order, len(tables)):
+            offset, count = tables.bounds[table]
+            run = self._coder.decode(tables.model(table), end - begin)
+            if run.max() == count:
+                escaped.append((table, begin + np.flatnonzero(run == count)))
+            np.add(run, np.int32(offset), out=grouped[begin:end])
+        if escaped:
+            first, last = _ranges([(table, len(places)) for table, places in escaped], tables)
+            grouped[np.concatenate([places for _, places in escaped])] = decode_escapes(self._coder, first, last)
+        if order is not None:
+            symbols[order] = grouped
+
+
+def encode_symbols(symbols: npt.ArrayLike, table_index: npt.ArrayLike, tables: TableSet) -> bytes:
+    """Code integers within int32 with ``tables[table_index]``: one `RangeEncoder.encode`, then `finish`."""
+    encoder = RangeEncoder()
+    encoder.encode(symbols, table_index, tables)
+    return encoder.finish()
+
+
+def decode_symbols(data: bytes, table_index: npt.ArrayLike, tables: TableSet) -> npt.NDArray[np.int32]:
+    """Inverse of `encode_symbols`: int32 symbols in the shape of ``table_index``."""
+    return RangeDecoder(data).decode(table_index, tables)
+
+
+def ideal_bits(symbols: npt.ArrayLike, table_index: npt.ArrayLike, tables: TableSet) -> float:
+    """The sum of -log2 of the tables' probabilities, escapes included: the length an ideal coder would need, in bits.
+
+    For reports and rate control; the only float arithmetic here, and no part of coding.
+    """
+    values = _int32s(symbols)
+    index = _table_numbers(table_index, tables)
+    if values.shape != index.shape:
+        raise UsageError(f"symbols have shape {values.shape}, table_index {index.shape}; give one table per symbol")
+    symbols64, index = values.ravel().astype(np.int64), index.ravel()
+    entries = symbols64 - tables.offsets[index]
+    counts = tables.sizes[index] - 1
+    outside = (entries < 0) | (entries >= counts)
+    entries[outside] = counts[outside]
+    frequencies = tables.frequencies[tables.starts[index] + entries]
+    bits = float(values.size * tables.precision - np.log2(frequencies, dtype=np.float64).sum())
+    if outside.any():
+        first = tables.offsets[index[outside]].astype(np.int64)
+        bits += float(escape_bits(symbols64[outside], first, first + counts[outside] - 1).sum())
+    return bits
+
+
+def _shortest(prefix: bytes, lower: int, width: int) -> bytes:
+    """The fewest bytes that, followed by zeros for ever, name a point of the coder's final interval.
+
+    prefix: the words already settled, big-endian, as constriction seals them.  The interval is [lower, lower + width)
+    in units of 2^-64 of a prefix step; if it reaches beyond 2^64, points there carry into the prefix.  constriction
+    itself ends with the word at lower + 2^32 - 1 and has applied that point's carry to the prefix.
+    """
+    sealed_carry = (lower + (1 << 32) - 1) >> 64
+    for size in range(9):
+        step = 1 << (64 - 8 * size)
+        point = -(-lower // step) * step
+        if point < lower + width:
+            break
+    carry, tail = point >> 64, point & ((1 << 64) - 1)
+    if carry != sealed_carry:
+        prefix = (int.from_bytes(prefix, "big") + carry - sealed_carry).to_bytes(len(prefix), "big")
+    return prefix + tail.to_bytes(8, "big")[:size]
+
+
+def _group_order(index: Integers) -> npt.NDArray[np.intp] | None:
+    """The stable order by table number, or None if ``index`` is in order already."""
+    if bool((index[1:] >= index[:-1]).all()):
+        return None
+    return index.argsort(kind="stable")  # a radix sort for the one- and two-byte numbers of _table_numbers
+
+
+def _groups(index: Integers, order: npt.NDArray[np.intp] | None, tables: int) -> list[tuple[int, int, int]]:
+    """(table, begin, end) of every table that occurs, as ranges of the grouped symbols."""
+    edges = index.searchsorted(np.arange(tables + 1), sorter=order).tolist()
+    return [(table, begin, end) for table, (begin, end) in enumerate(pairwise(edges)) if begin < end]
+
+
+def _ranges(counts: list[tuple[int, int]], tables: TableSet) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """First and last symbol of the tables, each repeated as often as it is counted."""
+    numbers = np.repeat([table for table, _ in counts], [count for _, count in counts])
+    first = tables.offsets[numbers].astype(np.int64)
+    return first, first + tables.sizes[numbers] - 2
+
+
+def _int32s(symbols: npt.ArrayLike) -> npt.NDArray[np.int32]:
+    values = np.asarray(symbols)
+    if values.dtype.kind not in "iu" and values.size:
+        raise UsageError(f"symbols are {values.dtype}; round them and convert to int32 first")
+    limits = np.iinfo(np.int32)
+    if values.dtype != np.int32 and values.size and (values.min() < limits.min or values.max() > limits.max):
+        raise UsageError(f"symbols from {values.min()} to {values.max()} do not fit int32; quantise more coarsely")
+    return np.asarray(values, dtype=np.int32, order="C")
+
+
+def _table_numbers(table_index: npt.ArrayLike, tables: TableSet) -> Integers:
+    """``table_index`` in the smallest unsigned type, checked against the number of tables."""
+    index = np.asarray(table_index)
+    if index.dtype.kind not in "iu" and index.size:
+        raise UsageError(f"table_index is {index.dtype}; give integers")
+    if index.size and (index.min() < 0 or index.max() >= len(tables)):
+        raise UsageError(f"table_index from {index.min()} to {index.max()}; expected 0 to {len(tables) - 1}")
+    return np.asarray(index, dtype=np.uint8 if len(tables) <= 256 else np.uint16, order="C")

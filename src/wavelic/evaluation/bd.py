@@ -1,0 +1,181 @@
+"""Bjontegaard deltas: the mean rate saving at equal quality, and the mean quality gain at equal rate.
+
+Bjontegaard (VCEG-M33, 2001) integrates the horizontal distance between two curves of log rate over quality.  His cubic
+fit through four points oscillates on more; here the interpolation is piecewise, PCHIP (Fritsch and Carlson 1980, never
+overshoots) or Akima (1970), on the natural logarithm of the rate, over the quality range both curves cover.
+
+Quality is any scale on which equal steps mean the same: PSNR in dB, or MS-SSIM in dB, -10 log10(1 - x).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from wavelic.errors import UsageError
+from wavelic.evaluation.optional import require
+
+Method = Literal["pchip", "akima"]
+
+MINIMUM_POINTS = 4
+MINIMUM_OVERLAP_DB = 0.5
+MINIMUM_OVERLAP_OCTAVES = 0.25
+LARGEST_RATIO = 20.0
+"""A mean rate ratio outside 1/20..20 says that the curves are not comparable, not that a codec is that good."""
+
+
+@dataclass(frozen=True)
+class Delta:
+    """A Bjontegaard delta and the range it was taken over.
+
+    `value` is in percent of the reference's rate for `bd_rate` (negative: the test codec needs fewer bits) and in dB
+    for `bd_quality` (positive: the test codec is better).  `low`..`high` is the overlap: quality in dB for `bd_rate`,
+    rate in bpp for `bd_quality`.  `coverage` is the overlap divided by the shorter of the two ranges (of log rate for
+    `bd_quality`).
+    """
+
+    value: float
+    low: float
+    high: float
+    coverage: float
+    method: Method
+
+    def __str__(self) -> str:
+        return f"{self.value:+.2f} on {self.low:.2f}..{self.high:.2f}"
+
+
+def bd_rate(
+    reference_rate: Sequence[float] | np.ndarray,
+    reference_quality: Sequence[float] | np.ndarray,
+    test_rate: Sequence[float] | np.ndarray,
+    test_quality: Sequence[float] | np.ndarray,
+    method: Method = "pchip",
+) -> Delta:
+    """Mean rate difference of `test` against `reference` at equal quality, in percent.
+
+    Parameters
+    ----------
+    reference_rate, test_rate
+        Positive rates, any one unit, at least four points each.
+    reference_quality, test_quality
+        Quality in dB, strictly increasing with rate.
+    method
+        "pchip" (what is quoted) or "akima".
+
+    Raises
+    ------
+    UsageError
+        Fewer than four points, unequal lengths, values not finite, quality not increasing with rate, an overlap of
+        less than half a dB, or a result outside a factor of 20.
+    MissingDependencyError
+        scipy is not installed.
+    """
+    reference = _checked("reference", reference_rate, reference_quality)
+    test = _checked("test", test_rate, test_quality)
+    low, high, coverage = _overlap(reference[1], test[1], "dB", MINIMUM_OVERLAP_DB)
+    mean_log_ratio = (
+        _interpolant(test[1], test[0], method).integrate(low, high)
+        - _interpolant(reference[1], reference[0], method).integrate(low, high)
+    ) / (high - low)
+    ratio = math.exp(mean_log_ratio)
+    if not 1 / LARGEST_RATIO <= ratio <= LARGEST_RATIO:
+        raise UsageError(
+            f"BD-rate would be {100 * (ratio - 1):+.0f} % on {low:.2f}..{high:.2f} dB, expected a factor below "
+            f"{LARGEST_RATIO:g}; check that both curves use bits per pixel and the same pictures"
+        )
+    return Delta(100 * (ratio - 1), low, high, coverage, method)
+
+
+def bd_quality(
+    reference_rate: Sequence[float] | np.ndarray,
+    reference_quality: Sequence[float] | np.ndarray,
+    test_rate: Sequence[float] | np.ndarray,
+    test_quality: Sequence[float] | np.ndarray,
+    method: Method = "pchip",
+) -> Delta:
+    """Mean quality difference of `test` over `reference` at equal rate, in dB (BD-PSNR when quality is PSNR).
+
+    Parameters and errors as in `bd_rate`; the overlap must be a quarter of an octave of rate.
+    """
+    reference = _checked("reference", reference_rate, reference_quality)
+    test = _checked("test", test_rate, test_quality)
+    low, high, coverage = _overlap(reference[0], test[0], "nats of rate", MINIMUM_OVERLAP_OCTAVES * math.log(2))
+    difference = (
+        _interpolant(test[0], test[1], method).integrate(low, high)
+        - _interpolant(reference[0], reference[1], method).integrate(low, high)
+    ) / (high - low)
+    return Delta(float(difference), math.exp(low), math.exp(high), coverage, method)
+
+
+def saving_at(
+    reference_rate: Sequence[float] | np.ndarray,
+    reference_quality: Sequence[float] | np.ndarray,
+    test_rate: Sequence[float] | np.ndarray,
+    test_quality: Sequence[float] | np.ndarray,
+    qualities: Sequence[float],
+    method: Method = "pchip",
+) -> dict[float, float | None]:
+    """Rate difference in percent at single qualities; None outside the overlap.
+
+    One mean hides crossings: a codec that wins at 30 dB and loses at 40 dB may have a BD-rate of zero.  Parameters and
+    errors as in `bd_rate`.
+    """
+    reference = _checked("reference", reference_rate, reference_quality)
+    test = _checked("test", test_rate, test_quality)
+    low, high, _ = _overlap(reference[1], test[1], "dB", MINIMUM_OVERLAP_DB)
+    at_test = _interpolant(test[1], test[0], method)
+    at_reference = _interpolant(reference[1], reference[0], method)
+    return {
+        float(q): 100 * (math.exp(float(at_test(q) - at_reference(q))) - 1) if low <= q <= high else None
+        for q in qualities
+    }
+
+
+def _checked(
+    name: str, rate: Sequence[float] | np.ndarray, quality: Sequence[float] | np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Natural log of the rate and quality, both increasing."""
+    r, q = np.asarray(rate, dtype=np.float64), np.asarray(quality, dtype=np.float64)
+    if r.ndim != 1 or r.shape != q.shape:
+        raise UsageError(
+            f"{name} curve has rates of shape {r.shape} and qualities of shape {q.shape}; give one each per point"
+        )
+    if len(r) < MINIMUM_POINTS:
+        raise UsageError(f"{name} curve has {len(r)} points, expected at least {MINIMUM_POINTS}; measure more rates")
+    if not (np.isfinite(r).all() and np.isfinite(q).all() and (r > 0).all()):
+        raise UsageError(f"{name} curve has a rate or quality that is not a finite number above zero; drop that point")
+    order = np.argsort(r, kind="stable")
+    r, q = np.log(r[order]), q[order]
+    steps = np.flatnonzero((np.diff(q) <= 0) | (np.diff(r) <= 0))
+    if len(steps):
+        i = int(steps[0])
+        raise UsageError(
+            f"{name} curve is not increasing: {q[i]:.3f} at {math.exp(r[i]):.4f} bpp, then {q[i + 1]:.3f} at "
+            f"{math.exp(r[i + 1]):.4f} bpp; drop the point that wastes bits"
+        )
+    return r, q
+
+
+def _overlap(reference: np.ndarray, test: np.ndarray, unit: str, least: float) -> tuple[float, float, float]:
+    low, high = float(max(reference[0], test[0])), float(min(reference[-1], test[-1]))
+    if high - low < least:
+        raise UsageError(
+            f"curves overlap by {max(0.0, high - low):.2f} {unit} (reference {reference[0]:.2f}..{reference[-1]:.2f}, "
+            f"test {test[0]:.2f}..{test[-1]:.2f}), expected {least:.2f}; measure rates that reach the same range"
+        )
+    shorter = float(min(reference[-1] - reference[0], test[-1] - test[0]))
+    return low, high, (high - low) / shorter
+
+
+def _interpolant(x: np.ndarray, y: np.ndarray, method: Method) -> Any:
+    """Piecewise cubic y(x) with `integrate(low, high)`."""
+    interpolate = require("scipy.interpolate")
+    if method == "pchip":
+        return interpolate.PchipInterpolator(x, y)
+    if method == "akima":
+        return interpolate.Akima1DInterpolator(x, y)
+    raise UsageError(f"unknown interpolation {method!r}; choose pchip or akima")

@@ -1,0 +1,207 @@
+"""Tables of BD-rates of several curves against one reference.
+
+Two figures are given, because means over pictures answer two questions.  `curve` is the BD-rate between the two curves
+of means: what papers quote.  It depends on how each codec spreads bits over the pictures (equal rate, equal quality and
+equal slope give different mean curves for the same codec, by tens of percent on Kodak).  `per image` is the mean of the
+BD-rates of single pictures and does not depend on it; it needs rows of the same pictures on both sides.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from wavelic.errors import UsageError
+from wavelic.evaluation.bd import Delta, Method, bd_quality, bd_rate, saving_at
+from wavelic.evaluation.metrics import to_db
+from wavelic.evaluation.results import Curve
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+METRIC_LABELS = {"psnr-rgb": "PSNR RGB", "psnr-y": "PSNR Y", "ms-ssim-rgb": "MS-SSIM RGB"}
+FIXED_QUALITIES = {
+    "psnr-rgb": (28.0, 32.0, 36.0, 40.0),
+    "psnr-y": (28.0, 32.0, 36.0, 40.0),
+    "ms-ssim-rgb": (10.0, 14.0, 18.0),
+}
+"""Qualities in dB at which single savings are quoted."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One curve against the reference under one metric.
+
+    `curve` and `quality` are None and `refusal` says why when no honest figure exists; `per_image` is None without
+    common rows.  `image_range` is the smallest and the largest BD-rate of a single picture; `images` of `images_total`
+    pictures allowed a figure.
+    """
+
+    label: str
+    reference: str
+    metric: str
+    curve: Delta | None
+    quality: Delta | None
+    savings: dict[float, float | None]
+    per_image: float | None
+    image_range: tuple[float, float] | None
+    images: int
+    images_total: int
+    refusal: str = ""
+
+
+def quality_db(curve: Curve, metric: str) -> np.ndarray:
+    """Quality in dB, one per point: PSNR as it is, MS-SSIM as -10 log10(1 - x)."""
+    values = curve.quality(metric)
+    return np.asarray([to_db(v) for v in values]) if metric.startswith("ms-ssim") else values
+
+
+def compare(
+    reference: Curve, curves: Sequence[Curve], metric: str = "psnr-rgb", method: Method = "pchip"
+) -> list[Comparison]:
+    """Compare each of `curves` with `reference`, in the order given.
+
+    A pair without an honest figure (too few points, no overlap, no such metric) is listed with the reason.
+    """
+    return [_compare(reference, curve, metric, method) for curve in curves]
+
+
+def _compare(reference: Curve, curve: Curve, metric: str, method: Method) -> Comparison:
+    try:
+        pair = (reference.bpp, quality_db(reference, metric), curve.bpp, quality_db(curve, metric))
+        delta, quality = bd_rate(*pair, method), bd_quality(*pair, method)
+        savings = saving_at(*pair, FIXED_QUALITIES[metric], method)
+    except UsageError as error:
+        return Comparison(curve.label, reference.label, metric, None, None, {}, None, None, 0, 0, str(error))
+    single = _per_image(reference, curve, metric, method)
+    return Comparison(
+        label=curve.label,
+        reference=reference.label,
+        metric=metric,
+        curve=delta,
+        quality=quality,
+        savings=savings,
+        per_image=math.fsum(single) / len(single) if single else None,
+        image_range=(min(single), max(single)) if single else None,
+        images=len(single),
+        images_total=len(curve.images()),
+    )
+
+
+def _per_image(reference: Curve, curve: Curve, metric: str, method: Method) -> list[float]:
+    """BD-rates of single pictures; empty if the sets differ.  A picture whose curve allows no figure is left out."""
+    if not reference.rows or reference.images() != curve.images():
+        return []
+    values = []
+    for image in reference.images():
+        a, b = reference.of_image(image), curve.of_image(image)
+        try:
+            values.append(bd_rate(a.bpp, quality_db(a, metric), b.bpp, quality_db(b, metric), method).value)
+        except UsageError:
+            continue
+    return values
+
+
+# --- Output --------------------------------------------------------------------------------------------------------
+
+HEADINGS = ("codec", "BD-rate of means [%]", "BD-rate per image [%]", "BD gain [dB]", "overlap [dB]")
+
+
+def row_texts(comparison: Comparison) -> list[str]:
+    """The cells of one row under `HEADINGS`, then one saving per fixed quality."""
+    if comparison.curve is None or comparison.quality is None:
+        return [comparison.label, "refused", "", "", ""] + [""] * len(FIXED_QUALITIES[comparison.metric])
+    return [
+        comparison.label,
+        f"{comparison.curve.value:+.2f}",
+        _per_image_text(comparison),
+        f"{comparison.quality.value:+.2f}",
+        f"{comparison.curve.low:.1f}..{comparison.curve.high:.1f}",
+        *("" if value is None else f"{value:+.1f}" for value in comparison.savings.values()),
+    ]
+
+
+def _per_image_text(comparison: Comparison) -> str:
+    if comparison.per_image is None:
+        return ""
+    part = f" ({comparison.images} of {comparison.images_total})" if comparison.images < comparison.images_total else ""
+    return f"{comparison.per_image:+.2f}{part}"
+
+
+def headings(metric: str) -> list[str]:
+    """Column headings for tables of one metric."""
+    return [*HEADINGS, *(f"at {quality:g} dB [%]" for quality in FIXED_QUALITIES[metric])]
+
+
+def as_markdown(comparisons: Sequence[Comparison]) -> str:
+    """A Markdown table, one line per codec, refusals below it; all rows must share reference and metric."""
+    metric = _one_metric(comparisons)
+    head = headings(metric)
+    lines = [
+        f"BD-rate against {comparisons[0].reference}, {METRIC_LABELS[metric]}, negative is better.",
+        "",
+        "| " + " | ".join(head) + " |",
+        "|" + "---|" + "---:|" * (len(head) - 1),
+    ]
+    lines += ["| " + " | ".join(row_texts(c)) + " |" for c in comparisons]
+    refusals = [f"- {c.label}: {c.refusal}" for c in comparisons if c.refusal]
+    return "\n".join(lines + (["", *refusals] if refusals else [])) + "\n"
+
+
+def as_table(comparisons: Sequence[Comparison]) -> Table:
+    """The same as a rich table for the terminal."""
+    from rich.table import Table
+
+    metric = _one_metric(comparisons)
+    table = Table(
+        title=f"BD-rate against {comparisons[0].reference}, {METRIC_LABELS[metric]}",
+        caption="\n".join(f"{c.label}: {c.refusal}" for c in comparisons if c.refusal) or None,
+    )
+    for index, heading in enumerate(headings(metric)):
+        table.add_column(heading, justify="left" if index == 0 else "right")
+    for comparison in comparisons:
+        table.add_row(*row_texts(comparison))
+    return table
+
+
+def as_json(comparisons: Sequence[Comparison]) -> str:
+    """The same for machines: a list of objects, figures rounded to three decimals."""
+    return json.dumps([to_dict(c) for c in comparisons], indent=2, allow_nan=False) + "\n"
+
+
+def to_dict(comparison: Comparison) -> dict[str, Any]:
+    """One comparison as plain JSON types."""
+
+    def rounded(value: float | None) -> float | None:
+        return None if value is None else round(value, 3)
+
+    c = comparison
+    return {
+        "codec": c.label,
+        "reference": c.reference,
+        "metric": c.metric,
+        "bd_rate_percent": rounded(c.curve.value) if c.curve else None,
+        "overlap_db": [rounded(c.curve.low), rounded(c.curve.high)] if c.curve else None,
+        "method": c.curve.method if c.curve else None,
+        "bd_quality_db": rounded(c.quality.value) if c.quality else None,
+        "bd_rate_per_image_percent": rounded(c.per_image),
+        "image_range_percent": [rounded(v) for v in c.image_range] if c.image_range else None,
+        "images": c.images,
+        "images_total": c.images_total,
+        "saving_percent_at_db": {f"{quality:g}": rounded(value) for quality, value in c.savings.items()},
+        "refusal": c.refusal,
+    }
+
+
+def _one_metric(comparisons: Sequence[Comparison]) -> str:
+    kinds = {(c.reference, c.metric) for c in comparisons}
+    if len(kinds) != 1:
+        raise UsageError(
+            f"{len(kinds)} pairs of reference and metric in one table, expected one; make a table for each"
+        )
+    return comparisons[0].metric

@@ -1,0 +1,129 @@
+"""Rate-distortion figures as SVG text.
+
+Conventions of the field: x is bpp from file bytes, y PSNR or MS-SSIM in dB; our own codecs solid, other measured codecs
+dashed, published curves thin and dotted.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from wavelic.evaluation.anchors import ANCHORS
+from wavelic.evaluation.compare import METRIC_LABELS, quality_db
+from wavelic.evaluation.optional import require
+from wavelic.evaluation.results import Curve
+
+PALETTE = ("#d1495b", "#2b7bba", "#e8a33d", "#3a9d6e", "#8b5fbf", "#00a3a3", "#b0623a", "#7a8b2f", "#c2579c", "#5c6bc0")
+_PUBLISHED = "#8a8f98"
+_INK = "#2a2d33"
+_MARKERS = "osD^v<>PX*"
+
+
+def rate_distortion_svg(
+    curves: Sequence[Curve],
+    metric: str,
+    *,
+    logarithmic: bool = True,
+    size_inches: tuple[float, float] = (9.0, 5.4),
+) -> str:
+    """An SVG of quality over rate for the curves that have `metric`.
+
+    Parameters
+    ----------
+    curves
+        Drawn in order, measured ones in colour.
+    metric
+        "psnr-rgb", "psnr-y" or "ms-ssim-rgb" (drawn in dB).
+    logarithmic
+        Logarithmic rate axis, on which equal BD-rates are equal horizontal distances.
+
+    Raises
+    ------
+    MissingDependencyError
+        matplotlib is not installed.
+    """
+    require("matplotlib")
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator, StrMethodFormatter
+
+    drawn = [curve for curve in curves if metric in curve.points]
+    style: dict[Any, Any] = {
+        "svg.fonttype": "none",
+        "svg.hashsalt": f"{metric}{logarithmic}",
+        "font.family": "sans-serif",
+        "font.size": 10.5,
+        "text.color": _INK,
+        "axes.labelcolor": _INK,
+        "axes.edgecolor": _INK,
+        "xtick.color": _INK,
+        "ytick.color": _INK,
+    }
+    with rc_context(style):
+        figure = Figure(figsize=size_inches, layout="constrained")
+        axes = figure.add_subplot()
+        figure.patch.set_alpha(0)
+        axes.patch.set_alpha(0)
+        measured = [curve for curve in drawn if curve.rows] or drawn
+        colours = _colours([curve for curve in drawn if curve.rows])
+        for index, curve in enumerate(drawn):
+            own = bool(curve.rows) and curve.name not in ANCHORS
+            axes.plot(
+                curve.bpp,
+                quality_db(curve, metric),
+                color=colours.get(curve.name, _PUBLISHED),
+                linestyle="-" if own else ("--" if curve.rows else ":"),
+                linewidth=2.2 if own else (1.3 if curve.rows else 1.1),
+                marker=_MARKERS[index % len(_MARKERS)],
+                markersize=5 if own else 3.5,
+                label=curve.label,
+                zorder=3 if own else 2,
+            )
+        if measured:
+            _limits(axes, measured, metric, logarithmic)
+        if logarithmic:
+            axes.set_xscale("log")
+            axes.xaxis.set_major_locator(FixedLocator([0.03, 0.05, 0.1, 0.2, 0.3, 0.5, 1, 2, 3, 5]))
+            axes.xaxis.set_minor_locator(NullLocator())
+            axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+            axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.set_xlabel("Bit-rate [bpp]")
+        axes.set_ylabel(f"{METRIC_LABELS[metric]} [dB]")
+        axes.grid(color=_INK, alpha=0.13, linewidth=0.7)
+        axes.spines[["top", "right"]].set_visible(False)
+        figure.legend(loc="outside right upper", frameon=False, fontsize=9, handlelength=2.6, labelspacing=0.45)
+        buffer = io.StringIO()
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    svg = buffer.getvalue()
+    return svg[svg.index("<svg") :]
+
+
+def recolour(svg: str, ink: str) -> str:
+    """A figure with text and axes in another CSS colour; `currentColor` follows the page when the SVG is inline."""
+    return svg.replace(_INK, ink)
+
+
+def _colours(curves: Sequence[Curve]) -> dict[str, str]:
+    """A colour per codec family: a codec and its `-best` and other variants share one."""
+    families: dict[str, str] = {}
+    result = {}
+    for curve in curves:
+        family = curve.name.split("-")[0] if curve.name in ANCHORS else curve.name
+        result[curve.name] = families.setdefault(family, PALETTE[len(families) % len(PALETTE)])
+    return result
+
+
+def _limits(axes: Any, measured: Sequence[Curve], metric: str, logarithmic: bool) -> None:
+    """Show the range of the measured curves, up to 3 bpp; published curves are clipped to it."""
+    rates = np.concatenate([curve.bpp for curve in measured])
+    kept = np.concatenate([quality_db(curve, metric)[curve.bpp <= 3] for curve in measured])
+    kept = kept[np.isfinite(kept)]
+    highest = min(3.0, float(rates.max()))
+    axes.set_xlim(float(rates.min()) * 0.9 if logarithmic else 0, highest * 1.05)
+    if len(kept):
+        margin = 0.03 * float(kept.max() - kept.min()) + 0.1
+        axes.set_ylim(float(kept.min()) - margin, float(kept.max()) + margin)

@@ -1,0 +1,321 @@
+"""Measured rate-distortion curves: per-image rows, their means, and the JSON file that keeps both.
+
+The file is a superset of CompressAI's (`name`, `description`, `results: {bpp, psnr-rgb, ms-ssim-rgb}`), so CompressAI's
+plot tool draws it; our own part is under `wavelic`.  Numbers are rounded and lines are stable, so that a re-run changes
+few lines.  JSON has no infinity: `inf` is written as the string "inf" and an undefined value as null.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from wavelic.errors import FormatError, OutputError, UsageError
+
+SCHEMA = 1
+BPP = "bpp"
+METRICS = ("psnr-rgb", "psnr-y", "ms-ssim-rgb")
+TIMES = ("encoding_time", "decoding_time")
+
+_ALIASES = {"psnr": "psnr-rgb", "ms-ssim": "ms-ssim-rgb", "psnr_rgb": "psnr-rgb", "ms_ssim_rgb": "ms-ssim-rgb"}
+"""Spellings found in older CompressAI files and in rd-anchors.json."""
+
+_DIGITS = {"bpp": 6, "psnr-rgb": 4, "psnr-y": 4, "ms-ssim-rgb": 6, "encoding_time": 4, "decoding_time": 4}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One picture at one setting.
+
+    `bytes` is the size of the whole file; `bpp` = 8 bytes / (width height); PSNR in dB, `inf` for identical pixels;
+    MS-SSIM in -1..1, `nan` where the picture is too small; times in seconds of wall clock.
+    """
+
+    image: str
+    setting: float
+    bytes: int
+    width: int
+    height: int
+    psnr_rgb: float
+    psnr_y: float
+    ms_ssim_rgb: float
+    encode_s: float
+    decode_s: float
+
+    @property
+    def bpp(self) -> float:
+        return 8 * self.bytes / (self.width * self.height)
+
+    def value(self, key: str) -> float:
+        """The row's value under a CompressAI name: bpp, a metric, or a time."""
+        return {
+            "bpp": self.bpp,
+            "psnr-rgb": self.psnr_rgb,
+            "psnr-y": self.psnr_y,
+            "ms-ssim-rgb": self.ms_ssim_rgb,
+            "encoding_time": self.encode_s,
+            "decoding_time": self.decode_s,
+        }[key]
+
+
+COLUMNS = tuple(Row.__dataclass_fields__)
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A rate-distortion curve: points of increasing mean bpp, and the rows they are the means of, where known.
+
+    `points` maps "bpp", each metric and each time to one value per point.  Published curves have no rows.
+    """
+
+    name: str
+    label: str
+    description: str
+    points: Mapping[str, tuple[float, ...]]
+    settings: tuple[float, ...] = ()
+    parameter: str = ""
+    dataset: str = ""
+    source: str = ""
+    rows: tuple[Row, ...] = ()
+    environment: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def bpp(self) -> np.ndarray:
+        return np.asarray(self.points[BPP], dtype=np.float64)
+
+    def quality(self, metric: str) -> np.ndarray:
+        """Values of "psnr-rgb", "psnr-y" or "ms-ssim-rgb" (0..1, not dB), one per point.
+
+        Raises
+        ------
+        UsageError
+            The curve has no such metric.
+        """
+        if metric not in self.points:
+            known = ", ".join(key for key in self.points if key in METRICS)
+            raise UsageError(f"{self.label} has no {metric}; it has {known}")
+        return np.asarray(self.points[metric], dtype=np.float64)
+
+    def images(self) -> tuple[str, ...]:
+        """Names of the pictures, sorted; empty for a published curve."""
+        return tuple(sorted({row.image for row in self.rows}))
+
+    def of_image(self, image: str) -> Curve:
+        """The curve of one picture alone."""
+        rows = tuple(row for row in self.rows if row.image == image)
+        if not rows:
+            raise UsageError(f"{self.label} has no rows for {image}; it has {', '.join(self.images()) or 'no rows'}")
+        return curve_from_rows(self.name, self.label, self.description, rows, dataset=self.dataset)
+
+
+def curve_from_rows(
+    name: str,
+    label: str,
+    description: str,
+    rows: Iterable[Row],
+    *,
+    parameter: str = "",
+    dataset: str = "",
+    environment: Mapping[str, Any] | None = None,
+) -> Curve:
+    """Means of per-image values, one point per setting, sorted by mean bpp.
+
+    Raises
+    ------
+    UsageError
+        No rows, a row twice, or settings measured on different pictures (their means could not be compared).
+    """
+    ordered = tuple(rows)
+    by_setting: dict[float, dict[str, Row]] = {}
+    for row in ordered:
+        if row.image in by_setting.setdefault(row.setting, {}):
+            raise UsageError(f"{label} has {row.image} at {row.setting:g} twice; keep one row per picture and setting")
+        by_setting[row.setting][row.image] = row
+    if not by_setting:
+        raise UsageError(f"{label} has no rows; evaluate it on at least one picture")
+    pictures = {row.image for row in ordered}
+    for setting, group in by_setting.items():
+        if group.keys() != pictures:
+            missing = ", ".join(sorted(pictures - group.keys())[:3])
+            raise UsageError(f"{label} at {setting:g} lacks {missing}; finish the evaluation before taking means")
+
+    keys = (BPP, *METRICS, *TIMES)
+    means = {
+        s: {key: math.fsum(r.value(key) for r in g.values()) / len(g) for key in keys} for s, g in by_setting.items()
+    }
+    settings = sorted(means, key=lambda setting: means[setting][BPP])
+    position = {setting: index for index, setting in enumerate(settings)}
+    return Curve(
+        name=name,
+        label=label,
+        description=description,
+        points={key: tuple(round(means[setting][key], _DIGITS[key]) for setting in settings) for key in keys},
+        settings=tuple(settings),
+        parameter=parameter,
+        dataset=dataset,
+        rows=tuple(sorted(ordered, key=lambda row: (position[row.setting], row.image))),
+        environment=dict(environment or {}),
+    )
+
+
+# --- JSON ----------------------------------------------------------------------------------------------------------
+
+
+def _to_json(value: Any) -> Any:
+    if isinstance(value, float):
+        if math.isnan(value):
+            return None
+        if math.isinf(value):
+            return "inf" if value > 0 else "-inf"
+        return int(value) if value.is_integer() and abs(value) < 1e15 else value
+    return value
+
+
+def _number(value: Any) -> float:
+    return math.nan if value is None else float(value)
+
+
+def _row_to_json(row: Row) -> list[Any]:
+    rounded = {"psnr_rgb": 4, "psnr_y": 4, "ms_ssim_rgb": 6, "encode_s": 4, "decode_s": 4}
+    return [_to_json(round(getattr(row, c), rounded[c]) if c in rounded else getattr(row, c)) for c in COLUMNS]
+
+
+def row_from_json(values: Sequence[Any]) -> Row:
+    """A row from its list in column order; the inverse of what files hold."""
+    image, setting, size, width, height, *rest = values
+    psnr, psnr_luma, ms_ssim, encode_s, decode_s = map(_number, rest)
+    return Row(
+        str(image), float(setting), int(size), int(width), int(height), psnr, psnr_luma, ms_ssim, encode_s, decode_s
+    )
+
+
+def row_to_line(row: Row) -> str:
+    """A row as one line of JSON, rounded as in results files."""
+    return json.dumps(_row_to_json(row), allow_nan=False)
+
+
+def curve_to_json(curve: Curve) -> str:
+    """The text of a results file: small, one row per line, keys in a fixed order."""
+    lines = ["{", f'  "name": {json.dumps(curve.label)},', f'  "description": {json.dumps(curve.description)},']
+    lines.append('  "results": {')
+    items = [f"    {json.dumps(key)}: {_list(values)}" for key, values in curve.points.items()]
+    lines.append(",\n".join(items))
+    lines.append("  },")
+    lines.append('  "wavelic": {')
+    own: dict[str, Any] = {"schema": SCHEMA, "codec": curve.name, "dataset": curve.dataset}
+    if curve.source:
+        own["source"] = curve.source
+    own |= {"images": len(curve.images()), "parameter": curve.parameter, "settings": [*curve.settings]}
+    own["environment"] = dict(curve.environment)
+    own["columns"] = list(COLUMNS)
+    for key, value in own.items():
+        text = _list(value) if key == "settings" else json.dumps(value)
+        lines.append(f"    {json.dumps(key)}: {text},")
+    lines.append('    "rows": [')
+    lines.append(",\n".join(f"      {row_to_line(row)}" for row in curve.rows))
+    lines.extend(["    ]", "  }", "}"])
+    return "\n".join(line for line in lines if line) + "\n"
+
+
+def _list(values: Sequence[float]) -> str:
+    return json.dumps([_to_json(value) for value in values], allow_nan=False)
+
+
+def write_curve(path: Path, curve: Curve) -> None:
+    """Write a results file atomically (temporary file in the same folder, then rename).
+
+    Raises
+    ------
+    OutputError
+        The folder does not exist or cannot be written.
+    """
+    write_text_atomically(path, curve_to_json(curve))
+
+
+def write_text_atomically(path: Path, text: str) -> None:
+    """Write UTF-8 text so that `path` holds either its old content or all of the new.
+
+    Raises
+    ------
+    OutputError
+        The folder does not exist or cannot be written.
+    """
+    try:
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    except OSError as error:
+        raise OutputError(f"cannot write {path} ({error.strerror}); create its folder or choose another one") from error
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise OutputError(f"cannot write {path} ({error.strerror}); choose another place") from error
+
+
+def read_curve(path: Path) -> Curve:
+    """A results file of ours or of CompressAI.
+
+    Points are sorted by bpp.  CompressAI's older metric names (`psnr`, `ms-ssim`) are understood.
+
+    Raises
+    ------
+    UsageError
+        The file does not exist.
+    FormatError
+        Not JSON, or without `results` and `results.bpp`, or with lists of different lengths.
+    """
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UsageError(f"{path} does not exist; give a results file written by wavelic eval or CompressAI") from error
+    except (OSError, ValueError) as error:
+        raise FormatError(f"{path.name} is not JSON ({error}); give a results file of wavelic or CompressAI") from error
+    return curve_from_json(data, default_name=path.stem)
+
+
+def curve_from_json(data: Any, default_name: str = "results") -> Curve:
+    """A curve from parsed JSON; see `read_curve`."""
+    try:
+        own = data.get("wavelic", {})
+        points = _sorted_points(data["results"], default_name)
+        rows = tuple(row_from_json(values) for values in own.get("rows", ()))
+        return Curve(
+            name=str(own.get("codec", default_name)),
+            label=str(data.get("name", default_name)),
+            description=str(data.get("description", "")),
+            points=points,
+            settings=tuple(float(value) for value in own.get("settings", ())),
+            parameter=str(own.get("parameter", "")),
+            dataset=str(own.get("dataset", "")),
+            source=str(own.get("source", "")),
+            rows=rows,
+            environment=own.get("environment", {}),
+        )
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise FormatError(
+            f"{default_name} is not a results file ({type(error).__name__}: {error}); expected name, description and "
+            "results with bpp and psnr-rgb, as CompressAI writes them"
+        ) from error
+
+
+def _sorted_points(results: Mapping[str, Any], name: str) -> dict[str, tuple[float, ...]]:
+    known = {_ALIASES.get(key, key): values for key, values in results.items()}
+    columns = {key: [_number(v) for v in known[key]] for key in (BPP, *METRICS, *TIMES) if key in known}
+    count = len(columns[BPP])
+    for key, values in columns.items():
+        if len(values) != count:
+            raise FormatError(f"{name} has {len(values)} values of {key} for {count} of bpp; give one per point")
+    order = sorted(range(count), key=columns[BPP].__getitem__)
+    return {key: tuple(values[i] for i in order) for key, values in columns.items()}

@@ -1,0 +1,150 @@
+"""WCAE and NoWCAE: a convolutional autoencoder on a 3-scale Haar decomposition, and its twin without wavelets.
+
+Akyazi and Ebrahimi, *Learning-Based Image Compression using Convolutional Autoencoder and Wavelet Decomposition*
+(CVPR workshops 2019), section 2 and figures 1-2.
+
+What the paper fixes: three branches (12, 9 and 9 input channels; 2, 3 and 4 down-samplings; 32 outputs each at 1/32),
+3x3 convolutions, GDN between them, "outputs doubled once", 256,606 parameters in total.  What it leaves open is
+settled by that total: 5, 6 and 7 convolutions with biases, of which 0, 2 and 3 have 16 outputs and the others 32, and
+one more GDN per branch at the latent side of one half.  ``docs/wcae.md`` has the whole table and the arithmetic.
+
+The sentence "32 x NM/1024 ... reduced by a factor of 100" cannot be literally true; three equally sized components of
+32 channels give 96 values per 32 x 32 block, that is 3*1024/96 = 32 times fewer values than samples.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from wavelic.nn.gdn import GDN
+from wavelic.wavelets import dwt2, idwt2
+from wavelic.wavelets.coefficients import Bands2d, Coefficients2d
+
+
+@dataclass(frozen=True)
+class BranchSpec:
+    """One branch of the autoencoder, listed in analysis order; synthesis mirrors it.
+
+    Attributes:
+        channels: input channels (12: the low band and three high bands of R, G, B; 9: three high bands; 3: RGB).
+        widths: output channels of each 3x3 convolution; the last is the branch's share of the latent.
+        strides: 1 or 2 for each convolution.
+    """
+
+    channels: int
+    widths: tuple[int, ...]
+    strides: tuple[int, ...]
+
+    @property
+    def latent_channels(self) -> int:
+        return self.widths[-1]
+
+    @property
+    def downsampling(self) -> int:
+        return 2 ** sum(stride == 2 for stride in self.strides)
+
+
+COARSE = BranchSpec(12, (32, 32, 32, 32, 32), (1, 2, 2, 1, 1))
+COARSE_64 = BranchSpec(12, (32, 32, 32, 32, 64), (1, 2, 2, 1, 1))
+MIDDLE = BranchSpec(9, (16, 16, 32, 32, 32, 32), (1, 2, 2, 2, 1, 1))
+FINE = BranchSpec(9, (16, 16, 16, 32, 32, 32, 32), (1, 2, 2, 2, 2, 1, 1))
+FINE_RGB = BranchSpec(3, FINE.widths, FINE.strides)
+
+WCAE_PARAMETERS = 256_606
+
+
+class BranchAnalysis(nn.Sequential):
+    """conv, GDN, conv, ..., conv: (N, channels, H, W) -> (N, latent_channels, H/downsampling, W/downsampling)."""
+
+    def __init__(self, spec: BranchSpec) -> None:
+        layers: list[nn.Module] = []
+        for (before, after), stride in zip(pairwise((spec.channels, *spec.widths)), spec.strides, strict=True):
+            layers += [nn.Conv2d(before, after, 3, stride, padding=1), GDN(after)]
+        super().__init__(*layers[:-1])
+
+
+class BranchSynthesis(nn.Sequential):
+    """IGDN, deconv, IGDN, ..., deconv: the analysis read backwards; the first IGDN is the one extra per branch."""
+
+    def __init__(self, spec: BranchSpec) -> None:
+        layers: list[nn.Module] = []
+        backwards = list(zip(pairwise((spec.channels, *spec.widths)), spec.strides, strict=True))[::-1]
+        for (after, before), stride in backwards:
+            layers += [
+                GDN(before, inverse=True),
+                nn.ConvTranspose2d(before, after, 3, stride, padding=1, output_padding=stride - 1),
+            ]
+        super().__init__(*layers)
+
+
+class WaveletAutoencoder(nn.Module):
+    """Branches side by side on the scales of a Haar decomposition; with ``levels=0`` one branch on the pixels.
+
+    Args:
+        branches: one per scale, coarsest first.
+        levels: Haar levels; equals ``len(branches)``, or 0 for the twin without wavelets (a single branch).
+    """
+
+    def __init__(self, branches: tuple[BranchSpec, ...], levels: int) -> None:
+        super().__init__()
+        if levels != len(branches) and not (levels == 0 and len(branches) == 1):
+            raise ValueError(f"{len(branches)} branches cannot serve {levels} wavelet levels; give one per level")
+        self.branches = branches
+        self.levels = levels
+        self.analyses = nn.ModuleList(BranchAnalysis(spec) for spec in branches)
+        self.syntheses = nn.ModuleList(BranchSynthesis(spec) for spec in branches)
+
+    @property
+    def latent_channels(self) -> int:
+        return sum(spec.latent_channels for spec in self.branches)
+
+    @property
+    def stride(self) -> int:
+        """Pixels per latent position along each side; image sides must be multiples of it."""
+        return self.branches[0].downsampling * 2**self.levels
+
+    def analysis(self, x: Tensor) -> Tensor:
+        """Image (N, 3, H, W) in [-1, 1], sides multiples of ``stride`` -> latent (N, C, H/stride, W/stride)."""
+        return torch.cat([net(scale) for net, scale in zip(self.analyses, self.scales(x), strict=True)], 1)
+
+    def synthesis(self, y: Tensor) -> Tensor:
+        """Latent (N, C, h, w) -> image (N, 3, h*stride, w*stride), unclipped, nominally in [-1, 1]."""
+        parts = y.split([spec.latent_channels for spec in self.branches], 1)
+        scales = [net(part) for net, part in zip(self.syntheses, parts, strict=True)]
+        return self._merge(scales)
+
+    def scales(self, x: Tensor) -> list[Tensor]:
+        """Inputs of the branches, coarsest first: [LL LH HL HH] of the last level, then [LH HL HH] of the others."""
+        if self.levels == 0:
+            return [x]
+        coefficients = dwt2(x, "haar", self.levels)
+        scales = [torch.cat([level.lh, level.hl, level.hh], 1) for level in reversed(coefficients.levels)]
+        scales[0] = torch.cat([coefficients.low, scales[0]], 1)
+        return scales
+
+    def _merge(self, scales: list[Tensor]) -> Tensor:
+        if self.levels == 0:
+            return scales[0]
+        low, *coarsest = scales[0].split(3, 1)
+        details = [Bands2d(*coarsest), *(Bands2d(*scale.split(3, 1)) for scale in scales[1:])]
+        size = (low.shape[-2] << self.levels, low.shape[-1] << self.levels)
+        return idwt2(Coefficients2d(low, tuple(reversed(details)), size, "haar", "orthonormal"))
+
+
+def wcae() -> WaveletAutoencoder:
+    """The published network: 256,606 parameters, 96 latent channels at 1/32."""
+    return WaveletAutoencoder((COARSE, MIDDLE, FINE), levels=3)
+
+
+def wcae_64() -> WaveletAutoencoder:
+    """The published variant with 64 outputs at the fifth convolution of the coarsest scale (figure 4c)."""
+    return WaveletAutoencoder((COARSE_64, MIDDLE, FINE), levels=3)
+
+
+def nowcae() -> WaveletAutoencoder:
+    """NoWCAE, the twin without wavelets: the blocks of the finest scale on RGB, 32 latent channels at 1/16."""
+    return WaveletAutoencoder((FINE_RGB,), levels=0)

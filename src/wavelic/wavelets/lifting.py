@@ -1,0 +1,186 @@
+"""One lifting level along one axis: analysis, synthesis and their adjoints, differentiable.
+
+Everything rests on one remark.  A lifting step is a list of slice pairs ``target[a:b] += weight * source[c:d]``.  Then
+
+* the inverse of the step is the same list with the weight negated,
+* the adjoint of the step is the same list with source and target exchanged,
+
+so the analysis A, the synthesis S = A^-1 and the two adjoints A^T, S^T are the same loop, run in the order of the
+table:
+
+=========  ==========================  ===========================
+           steps                       gains of the two halves
+=========  ==========================  ===========================
+A          first to last               g, before the steps
+S^T        first to last, exchanged,   1/g, before the steps
+           weight negated
+S          last to first, negated      1/g, after the steps
+A^T        last to first, exchanged    g, after the steps
+=========  ==========================  ===========================
+
+A and S^T split one array in two (`_Split`); S and A^T merge two into one (`_Merge`).  The backward pass of each is one
+of the others, so the transforms are differentiable any number of times and save no tensor for the backward pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from wavelic.wavelets.geometry import split_size
+from wavelic.wavelets.schemes import Normalization, Scheme, Step
+
+
+def analyze(x: Tensor, scheme: Scheme, normalization: Normalization, axis: int, start: int) -> tuple[Tensor, Tensor]:
+    """Split ``x`` along ``axis``: (low, high), sizes by `geometry.split_size`."""
+    return _Split.apply(x, scheme, normalization, axis, start, False)
+
+
+def synthesize(
+    low: Tensor, high: Tensor, scheme: Scheme, normalization: Normalization, axis: int, start: int
+) -> Tensor:
+    """Inverse of `analyze`."""
+    return _Merge.apply(low, high, scheme, normalization, axis, start, False)
+
+
+def analyze_adjoint(
+    low: Tensor, high: Tensor, scheme: Scheme, normalization: Normalization, axis: int, start: int
+) -> Tensor:
+    """A^T: carries a gradient with respect to (low, high) back to the input of `analyze`."""
+    return _Merge.apply(low, high, scheme, normalization, axis, start, True)
+
+
+def synthesize_adjoint(
+    x: Tensor, scheme: Scheme, normalization: Normalization, axis: int, start: int
+) -> tuple[Tensor, Tensor]:
+    """S^T: carries a gradient with respect to the output of `synthesize` back to (low, high)."""
+    return _Split.apply(x, scheme, normalization, axis, start, True)
+
+
+def axis_gains(scheme: Scheme, normalization: Normalization, size: int, start: int) -> tuple[float, float]:
+    """Factors of the two halves along an axis of ``size`` samples.
+
+    One sample alone passes unchanged if it is a low sample; a high one is doubled in JPEG 2000 (T.800 F.3.6).
+    """
+    if size == 1:
+        return 1.0, 2.0 if normalization == "jpeg2000" else 1.0
+    return scheme.gains(normalization)
+
+
+def neighbour_slices(
+    step: Step, targets: int, sources: int, target_first: bool, begin: int, end: int
+) -> Iterator[tuple[float, int, int, int]]:
+    """The slice pairs of one step for the targets [begin, end): (weight, target from, target to, source from).
+
+    targets, sources: sizes of the two halves (sources >= 1).  target_first: the signal begins with a target sample, so
+    that target i stands between sources i - 1 and i; otherwise between i and i + 1.
+    """
+    left = -1 if target_first else 0
+    for weight, shift in ((step.left, left), (step.right, left + 1)):
+        first, last = max(begin, -shift), min(end, sources - shift)
+        if weight != 0.0 and first < last:
+            yield weight, first, last, first + shift
+    if not step.mirror:
+        return
+    if target_first and begin == 0 < end and step.left != 0.0:
+        yield step.left, 0, 1, 0
+    if end == targets > begin and targets + left >= sources and step.right != 0.0:
+        yield step.right, targets - 1, targets, targets - 1 + left
+
+
+def lift(
+    low: Tensor, high: Tensor, steps: tuple[Step, ...], axis: int, start: int, *, inverse: bool, swap: bool
+) -> None:
+    """Apply ``steps`` to the two halves in place.
+
+    inverse: negate the weights.  swap: exchange source and target.  The order is last to first if exactly one of the
+    two holds (see the table above).
+    """
+    low_count, high_count = low.shape[axis], high.shape[axis]
+    if low_count == 0 or high_count == 0:
+        return
+    sign = -1.0 if inverse else 1.0
+    for step in reversed(steps) if inverse != swap else steps:
+        target, source = (low, high) if step.target == "low" else (high, low)
+        target_first = (step.target == "low") == (start % 2 == 0)
+        targets, sources = target.shape[axis], source.shape[axis]
+        for weight, first, last, begin in neighbour_slices(step, targets, sources, target_first, 0, targets):
+            a = target.narrow(axis, first, last - first)
+            b = source.narrow(axis, begin, last - first)
+            if swap:
+                a, b = b, a
+            a.add_(b, alpha=sign * weight)
+
+
+def even_odd(x: Tensor, axis: int, start: int) -> tuple[Tensor, Tensor]:
+    """Views of the samples of ``x`` at even and at odd coordinates along ``axis``."""
+    first = [slice(None)] * x.dim()
+    second = list(first)
+    first[axis], second[axis] = slice(0, None, 2), slice(1, None, 2)
+    halves = x[tuple(first)], x[tuple(second)]
+    return halves if start % 2 == 0 else (halves[1], halves[0])
+
+
+class _Split(torch.autograd.Function):
+    """A, or S^T if ``adjoint``."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, scheme: Scheme, normalization: Normalization, axis: int, start: int, adjoint: bool
+    ) -> tuple[Tensor, Tensor]:
+        ctx.arguments = (scheme, normalization, axis, start, not adjoint)
+        low_gain, high_gain = axis_gains(scheme, normalization, x.shape[axis], start)
+        if adjoint:
+            low_gain, high_gain = 1.0 / low_gain, 1.0 / high_gain
+        even, odd = even_odd(x, axis, start)
+        low, high = even * low_gain, odd * high_gain
+        lift(low, high, scheme.scaled_steps(normalization), axis, start, inverse=adjoint, swap=adjoint)
+        return low, high
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        return (_Merge.apply(*gradients, *ctx.arguments), None, None, None, None, None)
+
+
+class _Merge(torch.autograd.Function):
+    """S, or A^T if ``adjoint``."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        low: Tensor,
+        high: Tensor,
+        scheme: Scheme,
+        normalization: Normalization,
+        axis: int,
+        start: int,
+        adjoint: bool,
+    ) -> Tensor:
+        ctx.arguments = (scheme, normalization, axis, start, not adjoint)
+        size = low.shape[axis] + high.shape[axis]
+        low_gain, high_gain = axis_gains(scheme, normalization, size, start)
+        if not adjoint:
+            low_gain, high_gain = 1.0 / low_gain, 1.0 / high_gain
+        low, high = low.clone(), high.clone()
+        lift(low, high, scheme.scaled_steps(normalization), axis, start, inverse=not adjoint, swap=adjoint)
+        shape = list(low.shape)
+        shape[axis] = size
+        x = low.new_empty(shape)
+        even, odd = even_odd(x, axis, start)
+        torch.mul(low, low_gain, out=even)
+        torch.mul(high, high_gain, out=odd)
+        return x
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        low, high = _Split.apply(gradients[0], *ctx.arguments)
+        return (low, high, None, None, None, None, None)
+
+
+def sizes_match(low: Tensor, high: Tensor, axis: int, start: int) -> bool:
+    """Whether two halves can come from one signal that begins at ``start``."""
+    size = low.shape[axis] + high.shape[axis]
+    return size > 0 and split_size(size, start) == (low.shape[axis], high.shape[axis])

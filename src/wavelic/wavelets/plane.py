@@ -1,0 +1,266 @@
+"""One lifting level of a plane (both axes), blocked for the cache.
+
+The arithmetic is that of `lifting`, axis after axis.  What differs is the order: memory traffic is what a wavelet
+transform costs, so the plane is walked through once, in strips of rows that fit the level-2 cache.  For each strip
+
+1. the four phases of the 2x2 grid are gathered into the four bands, multiplied by their gains on the way,
+2. the horizontal steps run inside the strip (rows do not depend on each other),
+3. the vertical steps run as far down as the rows seen so far allow: step k stays one row behind step k - 1.  These rows
+   were touched a moment ago, so they are still in the cache.
+
+The synthesis is the mirror image: copy a strip of the bands, vertical steps as far as possible, horizontal steps for
+the rows that are complete, scatter with gains.  No padded copy of the image is ever made.
+
+Large planes run on one thread of ours in which torch does not split operations (see `serial`).  No sum depends on
+strips or threads, so neither do the results, to the bit.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from wavelic.wavelets.geometry import BandSizes2d, level_sizes2d
+from wavelic.wavelets.lifting import (
+    analyze_adjoint,
+    axis_gains,
+    even_odd,
+    lift,
+    neighbour_slices,
+    synthesize_adjoint,
+)
+from wavelic.wavelets.schemes import Normalization, Scheme, Step
+from wavelic.wavelets.serial import run_serially
+
+Bands = tuple[Tensor, Tensor, Tensor, Tensor]
+
+# Elements of one band in a strip: the four bands of it fit a 2 MiB level-2 cache in float32.
+STRIP_ELEMENTS = 1 << 17
+
+
+def analyze2d(x: Tensor, scheme: Scheme, normalization: Normalization, start: tuple[int, int]) -> Bands:
+    """One level of ``x`` (..., H, W): low, lh, hl, hh with the shapes of `geometry.level_sizes2d`; differentiable."""
+    return _Analysis2d.apply(x, scheme, normalization, start)
+
+
+def synthesize2d(bands: Bands, scheme: Scheme, normalization: Normalization, start: tuple[int, int]) -> Tensor:
+    """Inverse of `analyze2d`; differentiable."""
+    return _Synthesis2d.apply(*bands, scheme, normalization, start)
+
+
+def empty_plane(like: Tensor, size: tuple[int, int]) -> Tensor:
+    """An uninitialised (..., *size) tensor with the leading shape, dtype, device and memory format of ``like``."""
+    memory_format = torch.channels_last if _is_channels_last(like) else torch.contiguous_format
+    return torch.empty((*like.shape[:-2], *size), dtype=like.dtype, device=like.device, memory_format=memory_format)
+
+
+def _is_channels_last(x: Tensor) -> bool:
+    return x.dim() == 4 and x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
+
+
+def _gains2d(
+    scheme: Scheme, normalization: Normalization, size: tuple[int, int], start: tuple[int, int]
+) -> tuple[float, float, float, float]:
+    """Factors of low, lh, hl, hh."""
+    low_rows, high_rows = axis_gains(scheme, normalization, size[0], start[0])
+    low_columns, high_columns = axis_gains(scheme, normalization, size[1], start[1])
+    return low_rows * low_columns, high_rows * low_columns, low_rows * high_columns, high_rows * high_columns
+
+
+def _phases(x: Tensor, start: tuple[int, int]) -> Bands:
+    """Views of the samples of ``x`` that turn into low, lh, hl, hh."""
+    even_rows, odd_rows = even_odd(x, -2, start[0])
+    low, hl = even_odd(even_rows, -1, start[1])
+    lh, hh = even_odd(odd_rows, -1, start[1])
+    return low, lh, hl, hh
+
+
+def _strips(band: Tensor, band_rows: int) -> Iterator[tuple[int, int]]:
+    """Row ranges of the bands that keep a strip of ``band`` within STRIP_ELEMENTS; one strip on other devices."""
+    rows = max(1, band_rows)
+    if band.device.type == "cpu":
+        rows = max(2, STRIP_ELEMENTS * band.shape[-2] // max(1, band.numel()))
+    for begin in range(0, band_rows, rows):
+        yield begin, min(begin + rows, band_rows)
+
+
+def _for_planes(task: Callable[..., None], *tensors: Tensor) -> None:
+    """Call ``task`` for groups of planes of ``tensors`` (..., h, w), all of one leading shape and memory format."""
+    first = tensors[0]
+    if first.device.type != "cpu":
+        return task(*tensors)
+    if first.dim() == 2:
+        tensors = tuple(tensor.unsqueeze(0) for tensor in tensors)
+    elif not _is_channels_last(first):
+        tensors = tuple(tensor.flatten(0, -3) for tensor in tensors)
+    planes = tensors[0].shape[0]
+    group = max(1, STRIP_ELEMENTS * planes // max(1, first.numel()))
+
+    def run_groups() -> None:
+        for begin in range(0, planes, group):
+            task(*(tensor[begin : begin + group] for tensor in tensors))
+
+    return run_serially(run_groups, first.numel())
+
+
+class _VerticalSteps:
+    """The vertical steps of the two column halves, run only as far as the rows made ready so far allow.
+
+    pairs: (low in rows, high in rows) tensors.  Steps change them in place.
+    """
+
+    def __init__(
+        self, pairs: tuple[tuple[Tensor, Tensor], ...], steps: tuple[Step, ...], start: int, *, inverse: bool
+    ) -> None:
+        self.pairs = pairs
+        self.low_first = start % 2 == 0
+        self.sign = -1.0 if inverse else 1.0
+        self.steps = steps[::-1] if inverse else steps
+        self.sizes = {"low": pairs[0][0].shape[-2], "high": pairs[0][1].shape[-2]}
+        self.done = [0] * len(self.steps)
+
+    def advance(self, low_ready: int, high_ready: int) -> tuple[int, int]:
+        """Rows [0, ready) of the two halves are in place; returns how many rows of each are finished.
+
+        A row is finished when it is through its own steps and no step of a later row will read it any more.
+        """
+        ready = {"low": low_ready, "high": high_ready}
+        if self.sizes["low"] == 0 or self.sizes["high"] == 0:
+            return low_ready, high_ready
+        for index, step in enumerate(self.steps):
+            target, source = ("low", "high") if step.target == "low" else ("high", "low")
+            target_first = (target == "low") == self.low_first
+            limit = ready[target]
+            if ready[source] < self.sizes[source]:
+                limit = min(limit, ready[source] - (0 if target_first else 1))
+            limit = max(limit, self.done[index])
+            self._run(step, target_first, self.done[index], limit)
+            self.done[index] = ready[target] = limit
+        for index, step in enumerate(self.steps):
+            target, source = ("low", "high") if step.target == "low" else ("high", "low")
+            if self.done[index] < self.sizes[target]:
+                first_read = self.done[index] - (1 if (target == "low") == self.low_first else 0)
+                ready[source] = max(0, min(ready[source], first_read))
+        return ready["low"], ready["high"]
+
+    def _run(self, step: Step, target_first: bool, begin: int, end: int) -> None:
+        targets, sources = self.sizes["low"], self.sizes["high"]
+        if step.target == "high":
+            targets, sources = sources, targets
+        for weight, first, last, source_first in neighbour_slices(step, targets, sources, target_first, begin, end):
+            for low, high in self.pairs:
+                target, source = (low, high) if step.target == "low" else (high, low)
+                count = last - first
+                target.narrow(-2, first, count).add_(source.narrow(-2, source_first, count), alpha=self.sign * weight)
+
+
+def _analysis(x: Tensor, scheme: Scheme, normalization: Normalization, start: tuple[int, int]) -> Bands:
+    if not (x.is_contiguous() or _is_channels_last(x)):
+        x = x.contiguous()
+    size = (x.shape[-2], x.shape[-1])
+    bands = _empty_bands(x, level_sizes2d(size, 1, start)[0])
+    gains = _gains2d(scheme, normalization, size, start)
+    steps = scheme.scaled_steps(normalization)
+
+    def run(x: Tensor, *bands: Tensor) -> None:
+        low, lh, hl, hh = bands
+        phases = _phases(x, start)
+        vertical = _VerticalSteps(((low, lh), (hl, hh)), steps, start[0], inverse=False)
+        for begin, end in _strips(low, max(low.shape[-2], lh.shape[-2])):
+            rows = (..., slice(begin, end), slice(None))
+            for phase, band, gain in zip(phases, bands, gains, strict=True):
+                torch.mul(phase[rows], gain, out=band[rows])
+            for left, right in ((low, hl), (lh, hh)):
+                lift(left[rows], right[rows], steps, -1, start[1], inverse=False, swap=False)
+            vertical.advance(min(end, low.shape[-2]), min(end, lh.shape[-2]))
+
+    _for_planes(run, x, *bands)
+    return bands
+
+
+def _synthesis(bands: Bands, scheme: Scheme, normalization: Normalization, start: tuple[int, int]) -> Tensor:
+    size = (bands[0].shape[-2] + bands[1].shape[-2], bands[0].shape[-1] + bands[2].shape[-1])
+    x = empty_plane(bands[0], size)
+    gains = [1.0 / gain for gain in _gains2d(scheme, normalization, size, start)]
+    steps = scheme.scaled_steps(normalization)
+    memory_format = torch.channels_last if _is_channels_last(x) else torch.contiguous_format
+    bands = tuple(band.contiguous(memory_format=memory_format) for band in bands)  # type: ignore[assignment]
+
+    workspaces = threading.local()
+
+    def run(x: Tensor, *sources: Tensor) -> None:
+        # One set of working bands per thread, kept from plane to plane: fresh memory would cost as much as the steps.
+        work = getattr(workspaces, "bands", None)
+        if work is None or work[0].shape != sources[0].shape:
+            work = workspaces.bands = tuple(torch.empty_like(source) for source in sources)
+        low, lh, hl, hh = work
+        phases = _phases(x, start)
+        vertical = _VerticalSteps(((low, lh), (hl, hh)), steps, start[0], inverse=True)
+        written = [0, 0]
+        for begin, end in _strips(low, max(low.shape[-2], lh.shape[-2])):
+            rows = (..., slice(begin, end), slice(None))
+            for source, copy in zip(sources, work, strict=True):
+                copy[rows].copy_(source[rows])
+            finished = vertical.advance(min(end, low.shape[-2]), min(end, lh.shape[-2]))
+            for parity, (left, right) in enumerate(((low, hl), (lh, hh))):
+                rows = (..., slice(written[parity], finished[parity]), slice(None))
+                lift(left[rows], right[rows], steps, -1, start[1], inverse=True, swap=False)
+                # phases and gains are ordered low, lh, hl, hh: this parity's pair stands at parity and parity + 2
+                torch.mul(left[rows], gains[parity], out=phases[parity][rows])
+                torch.mul(right[rows], gains[parity + 2], out=phases[parity + 2][rows])
+            written = list(finished)
+
+    _for_planes(run, x, *bands)
+    return x
+
+
+def _empty_bands(like: Tensor, sizes: BandSizes2d) -> Bands:
+    return (
+        empty_plane(like, sizes.low),
+        empty_plane(like, sizes.lh),
+        empty_plane(like, sizes.hl),
+        empty_plane(like, sizes.hh),
+    )
+
+
+class _Analysis2d(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, scheme: Scheme, normalization: Normalization, start: tuple[int, int]) -> Bands:
+        ctx.arguments = (scheme, normalization, start)
+        return _analysis(x, scheme, normalization, start)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        scheme, normalization, (row, column) = ctx.arguments
+        low, lh, hl, hh = gradients
+        even_rows = analyze_adjoint(low, hl, scheme, normalization, -1, column)
+        odd_rows = analyze_adjoint(lh, hh, scheme, normalization, -1, column)
+        return analyze_adjoint(even_rows, odd_rows, scheme, normalization, -2, row), None, None, None
+
+
+class _Synthesis2d(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        low: Tensor,
+        lh: Tensor,
+        hl: Tensor,
+        hh: Tensor,
+        scheme: Scheme,
+        normalization: Normalization,
+        start: tuple[int, int],
+    ) -> Tensor:
+        ctx.arguments = (scheme, normalization, start)
+        return _synthesis((low, lh, hl, hh), scheme, normalization, start)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        scheme, normalization, (row, column) = ctx.arguments
+        even_rows, odd_rows = synthesize_adjoint(gradients[0], scheme, normalization, -2, row)
+        low, hl = synthesize_adjoint(even_rows, scheme, normalization, -1, column)
+        lh, hh = synthesize_adjoint(odd_rows, scheme, normalization, -1, column)
+        return low, lh, hl, hh, None, None, None
