@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
 import statistics
 import time
@@ -22,6 +23,7 @@ import pywt
 import torch
 from rich.console import Console
 from rich.table import Table
+
 from wavelic.wavelets import dwt2, idwt2
 
 SIZE, LEVELS, BAR = 2048, 5, 5.0
@@ -103,6 +105,7 @@ def main() -> None:
     result = {
         "task": f"{SIZE}x{SIZE}x3 float32, {LEVELS} levels, forward and inverse",
         "machine": {"processor": platform.processor(), "threads": torch.get_num_threads(), "torch": torch.__version__},
+        "load_average": os.getloadavg()[0],
         "repeats": arguments.repeats,
         "median": rows,
         "reference": fastest,

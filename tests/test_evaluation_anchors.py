@@ -8,17 +8,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from wavelic.errors import FormatError, UsageError
+from wavelic.errors import FormatError, ImageError, UsageError
 from wavelic.evaluation.anchors import ANCHORS, REFERENCE_ANCHOR, get_anchor
 from wavelic.evaluation.jpeg2000 import keep_layers, lowest_cost
 from wavelic.evaluation.metrics import psnr_rgb
+from wavelic.evaluation.webp import encode_webp
 
 
 @pytest.fixture(scope="module")
 def picture() -> np.ndarray:
-    """96 x 128 with edges, gradients, texture and colour."""
+    """72 x 96 with edges, gradients, texture and colour."""
     generator = np.random.default_rng(3)
-    y, x = np.mgrid[:96, :128]
+    y, x = np.mgrid[:72, :96]
     rgb = np.stack([x * 1.7, y * 2.2, 128 + 90 * np.sin(x * y / 300)], axis=2)
     rgb[20:60, 30:80] = (200, 60, 30)
     return np.clip(rgb + generator.normal(0, 6, rgb.shape), 0, 255).astype(np.uint8)
@@ -86,9 +87,21 @@ def test_jpeg_options_take_effect(picture: np.ndarray) -> None:
         assert data[frame + 11] == factors
 
 
-def test_webp_and_jpegxl_efforts_take_effect(picture: np.ndarray) -> None:
-    for name, setting in (("webp", 50), ("jpegxl", 3.0)):
-        assert get_anchor(name).encode(picture, setting) != get_anchor(f"{name}-best").encode(picture, setting)
+def test_jpegxl_effort_takes_effect(picture: np.ndarray) -> None:
+    assert get_anchor("jpegxl").encode(picture, 3.0) != get_anchor("jpegxl-best").encode(picture, 3.0)
+
+
+def test_our_libwebp_binding_is_pillow_s_encoder_with_more_options(picture: np.ndarray) -> None:
+    for quality in (10, 50, 90):
+        buffer = io.BytesIO()
+        Image.fromarray(picture).save(buffer, "WEBP", quality=quality, method=6)
+        assert encode_webp(picture, quality, noise_shaping=50, sharp_yuv=False) == buffer.getvalue()
+        files = {
+            encode_webp(picture, quality, noise_shaping=sns, sharp_yuv=y) for sns in (0, 50) for y in (False, True)
+        }
+        assert len(files) == 4
+    with pytest.raises(ImageError, match="16383"):
+        encode_webp(np.zeros((1, 16384, 3), np.uint8), 50)
 
 
 # --- JPEG 2000 codestreams -----------------------------------------------------------------------------------------

@@ -7,7 +7,6 @@ import math
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from wavelic.errors import FormatError, OutputError, UsageError
@@ -102,7 +101,7 @@ def test_files_that_are_not_results(tmp_path: Path, text: str) -> None:
 def test_missing_file_and_unwritable_folder(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="does not exist"):
         read_curve(tmp_path / "none.json")
-    with pytest.raises(OutputError, match="create its folder"):
+    with pytest.raises(OutputError, match="create it"):
         write_curve(tmp_path / "none" / "x.json", small_curve())
 
 
@@ -119,8 +118,7 @@ def test_committed_anchor_results_are_whole(name: str) -> None:
     assert len(curve.bpp) >= 8
     assert len(curve.rows) == 24 * len(curve.bpp)
     rebuilt = curve_from_rows(curve.name, curve.label, curve.description, curve.rows)
-    for key in ("bpp", "psnr-rgb", "psnr-y", "ms-ssim-rgb"):
-        np.testing.assert_allclose(rebuilt.points[key], curve.points[key], atol=2e-4 if "psnr" in key else 2e-6)
+    assert rebuilt.points == curve.points
     assert "/" not in json.dumps(dict(curve.environment))
 
 

@@ -136,13 +136,18 @@ def test_strips_and_threads_do_not_change_a_bit(monkeypatch: pytest.MonkeyPatch)
         assert all(torch.equal(a, b) for a, b in zip(arrays(whole), arrays(strips), strict=True))
         assert torch.equal(idwt2(strips), back)
         assert torch.get_num_threads() == 2
+        with torch.inference_mode():
+            assert torch.equal(idwt2(dwt2(x, "9/7", 3)), back)
+        leaf = x.clone().requires_grad_()
+        idwt2(dwt2(leaf, "9/7", 3)).square().sum().backward()
+        assert torch.allclose(leaf.grad, 2 * x, atol=1e-4)
     finally:
         torch.set_num_threads(threads)
 
 
 # Outside oracle: PyWavelets.  Its bior2.2 is 5/3 and its bior4.4 is 9/7, both in our "orthonormal" scale, with the
-# opposite sign of the high band.  Mode "reflect" is whole-sample symmetric extension; it computes more samples than there
-# are, so our bands begin at an index of 1 and 2.
+# opposite sign of the high band.  Mode "reflect" is whole-sample symmetric extension; it computes more samples than
+# there are, so our bands begin at an index of 1 and 2.
 PYWT_SIGN = -1
 PYWT_REFLECT_SHIFT = {"bior2.2": 1, "bior4.4": 2}
 

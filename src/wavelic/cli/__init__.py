@@ -1,0 +1,1 @@
+"""The `wavelic` command: parses, calls the package, prints."""

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from wavelic.codecs.search import Found, Target, search
 from wavelic.container import (
     DEFAULT_LIMITS,
+    CodecId,
     Container,
     Header,
     Limits,
@@ -81,13 +82,14 @@ def encode_image(image: Image, codec: str = "wcae", target: Target | None = None
         UsageError: unknown codec or device, target out of range.
         ModelError: the weights are not installed.
     """
-    from wavelic.codecs.latents import SideInformation
-    from wavelic.codecs.wcae import Encoding
-    from wavelic.models.deployed import load_deployed
     from wavelic.models.ladder import RatePoint, load_ladder
     from wavelic.models.weights import Card
 
-    ladder = load_ladder(check_codec(codec))
+    ladder = load_ladder(check_codec(codec))  # before torch is loaded
+    from wavelic.codecs.latents import SideInformation
+    from wavelic.codecs.wcae import Encoding
+    from wavelic.models.deployed import load_deployed
+
     target = target or Target("quality", DEFAULT_QUALITY)
     settings = options or Options()
     check_device(settings.device)
@@ -126,12 +128,15 @@ def decode_image(
         FormatError, ChecksumError, LimitError: not a file of ours, damaged or too large.
         ModelError: the weights it names are not installed.
     """
+    from wavelic.models.weights import card_by_id
+
     container = read_container(data, limits)
+    if container.header.codec != CodecId.WCAE:
+        raise FormatError(f"the file uses codec {container.header.codec}, which this wavelic lacks; upgrade wavelic")
+    card_by_id(container.header.model)  # before torch is loaded
     check_device(device)
     from wavelic.codecs import wcae
 
-    if container.header.codec != wcae.CodecId.WCAE:
-        raise FormatError(f"the file uses codec {container.header.codec}, which this wavelic lacks; upgrade wavelic")
     return wcae.decode(container, device, progress)
 
 

@@ -4,13 +4,14 @@ Symbols that share a table are coded together, because one call of the coder for
 times as fast as a thousand tables.  The order of symbols in the stream therefore is, for each call of `encode`:
 
     blocks of BLOCK symbols in C order; in a block the tables in rising order; for a table its symbols in C order;
-    after the last table of a block the escaped symbols of that block, in the same order (see `escape`).
+    after the last block all escaped symbols of the call, in the same order (see `escape`).
 
 The decoder knows the table of every symbol, so it knows this order.  ``docs/entropy.md`` describes the bytes.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import pairwise
 
 import constriction
@@ -23,6 +24,8 @@ from wavelic.errors import FormatError, UsageError
 
 # Symbols grouped at a time: their order (8 bytes each) and values stay in a 4 MiB cache.  Part of the format.
 BLOCK = 1 << 18
+
+_WHOLE = 1 << 64
 
 Integers = npt.NDArray[np.integer]
 
@@ -53,47 +56,49 @@ class RangeEncoder:
         if values.shape != index.shape:
             raise UsageError(f"symbols have shape {values.shape}, table_index {index.shape}; give one table per symbol")
         values, index = values.ravel(), index.ravel()
+        escapes: list[_Escapes] = []
         for begin in range(0, len(values), BLOCK):
-            self._encode_block(values[begin : begin + BLOCK], index[begin : begin + BLOCK], tables)
+            escapes += self._encode_block(values[begin : begin + BLOCK], index[begin : begin + BLOCK], tables)
+        if escapes:
+            encode_escapes(self._coder, np.concatenate([e.values for e in escapes]), *_ranges(escapes, tables))
 
-    def _encode_block(self, values: npt.NDArray[np.int32], index: Integers, tables: TableSet) -> None:
+    def _encode_block(self, values: npt.NDArray[np.int32], index: Integers, tables: TableSet) -> list[_Escapes]:
         order = _group_order(index)
         grouped = values.copy() if order is None else values.take(order)
         entries = grouped.view(np.uint32)
         groups = _groups(index, order, len(tables))
-        offsets = tables.modular_offsets
         for table, begin, end in groups:
             run = entries[begin:end]
-            np.subtract(run, offsets[table], run)  # modulo 2^32: just the symbols of the table come below their number
-        escapes = self._replace_escapes(entries, groups, tables)
-        for table, begin, end in groups:
-            self._coder.encode(grouped[begin:end], tables.model(table))
-        if escapes is not None:
-            encode_escapes(self._coder, *escapes)
-
-    def _replace_escapes(
-        self, entries: npt.NDArray[np.uint32], groups: list[tuple[int, int, int]], tables: TableSet
-    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]] | None:
-        """Put the escape entry for whatever lies outside its table; what `encode_escapes` needs to know about those."""
+            # modulo 2^32, so that just the symbols of the table come below their number
+            np.subtract(run, tables.modular_offsets[table], run)
+        escapes = []
         highest = np.maximum.reduceat(entries, [begin for _, begin, _ in groups])
-        numbers = [table for table, _, _ in groups]
-        symbols, places = [], []
-        for group in np.flatnonzero(highest >= tables.sizes[numbers] - 1).tolist():
+        counts = tables.sizes[[table for table, _, _ in groups]] - 1
+        for group in np.flatnonzero(highest >= counts).tolist():
             table, begin, end = groups[group]
             run, count = entries[begin:end], tables.bounds[table][1]
             outside = run >= count
-            symbols.append((run[outside] + tables.modular_offsets[table]).view(np.int32).astype(np.int64))
-            places.append((table, len(symbols[-1])))
+            symbols = (run[outside] + tables.modular_offsets[table]).view(np.int32).astype(np.int64)
+            escapes.append(_Escapes(table, symbols))
             run[outside] = count
-        return (np.concatenate(symbols), *_ranges(places, tables)) if symbols else None
+        for table, begin, end in groups:
+            self._coder.encode(grouped[begin:end], tables.model(table))
+        return escapes
 
     def finish(self) -> bytes:
         """The stream so far, as short as it can be: empty for no symbols, and never ending in a zero byte."""
         words = self._coder.get_compressed()
         position, (lower, width) = self._coder.pos()
-        if width == (1 << 64) - 1 and position == 0:
+        if position == 0 and width == _WHOLE - 1:
             return b""
-        return _shortest(words[:position].astype(">u4").tobytes(), lower, width).rstrip(b"\0")
+        point, size = _shortest_point(lower, width)
+        # constriction ends with the word at lower + 2^32 - 1 and has carried into the words before if that is >= 2^64
+        carry = (point >> 64) - ((lower + (1 << 32) - 1) >> 64)
+        prefix = words[:position].astype(">u4").view(np.uint8)
+        if carry:
+            prefix = np.frombuffer(_add(prefix.tobytes(), carry), dtype=np.uint8)
+        tail = np.frombuffer((point % _WHOLE).to_bytes(8, "big"), dtype=np.uint8)[:size]
+        return np.concatenate((prefix, tail)).tobytes().rstrip(b"\0")
 
 
 class RangeDecoder:
@@ -115,28 +120,42 @@ class RangeDecoder:
         index = _table_numbers(table_index, tables)
         symbols = np.empty(index.size, dtype=np.int32)
         flat = index.ravel()
+        escapes: list[_Escapes] = []
         try:
             for begin in range(0, len(flat), BLOCK):
-                self._decode_block(symbols[begin : begin + BLOCK], flat[begin : begin + BLOCK], tables)
+                block = symbols[begin : begin + BLOCK]
+                found = self._decode_block(block, flat[begin : begin + BLOCK], tables)
+                escapes += [_Escapes(escape.table, escape.values + begin) for escape in found]
+            if escapes:
+                places = np.concatenate([e.values for e in escapes])
+                symbols[places] = decode_escapes(self._coder, *_ranges(escapes, tables))
         except AssertionError:  # how constriction reports a point beyond the last symbol
             raise FormatError("the range-coded data is damaged; get a new copy of the file") from None
         return symbols.reshape(index.shape)
 
-    def _decode_block(self, symbols: npt.NDArray[np.int32], index: Integers, tables: TableSet) -> None:
+    def _decode_block(self, symbols: npt.NDArray[np.int32], index: Integers, tables: TableSet) -> list[_Escapes]:
+        """Fills ``symbols`` but for the escaped ones, and returns the places of those."""
         order = _group_order(index)
         grouped = symbols if order is None else np.empty_like(symbols)
-        escaped: list[tuple[int, npt.NDArray[np.int64]]] = []
+        escapes = []
         for table, begin, end in _groups(index, order, len(tables)):
             offset, count = tables.bounds[table]
             run = self._coder.decode(tables.model(table), end - begin)
             if run.max() == count:
-                escaped.append((table, begin + np.flatnonzero(run == count)))
+                places = begin + np.flatnonzero(run == count)
+                escapes.append(_Escapes(table, places if order is None else order[places]))
             np.add(run, np.int32(offset), out=grouped[begin:end])
-        if escaped:
-            first, last = _ranges([(table, len(places)) for table, places in escaped], tables)
-            grouped[np.concatenate([places for _, places in escaped])] = decode_escapes(self._coder, first, last)
         if order is not None:
             symbols[order] = grouped
+        return escapes
+
+
+@dataclass(frozen=True)
+class _Escapes:
+    """The escaped symbols of one table in one block: their values (encoder) or their places (decoder), int64."""
+
+    table: int
+    values: npt.NDArray[np.int64]
 
 
 def encode_symbols(symbols: npt.ArrayLike, table_index: npt.ArrayLike, tables: TableSet) -> bytes:
@@ -173,23 +192,21 @@ def ideal_bits(symbols: npt.ArrayLike, table_index: npt.ArrayLike, tables: Table
     return bits
 
 
-def _shortest(prefix: bytes, lower: int, width: int) -> bytes:
-    """The fewest bytes that, followed by zeros for ever, name a point of the coder's final interval.
+def _shortest_point(lower: int, width: int) -> tuple[int, int]:
+    """The number in [lower, lower + width) with the fewest leading bytes before its zeros, and how many these are.
 
-    prefix: the words already settled, big-endian, as constriction seals them.  The interval is [lower, lower + width)
-    in units of 2^-64 of a prefix step; if it reaches beyond 2^64, points there carry into the prefix.  constriction
-    itself ends with the word at lower + 2^32 - 1 and has applied that point's carry to the prefix.
+    Numbers are 64-bit fractions of the coder's last word; the interval may reach beyond 2^64, into a carry.
     """
-    sealed_carry = (lower + (1 << 32) - 1) >> 64
     for size in range(9):
         step = 1 << (64 - 8 * size)
         point = -(-lower // step) * step
         if point < lower + width:
             break
-    carry, tail = point >> 64, point & ((1 << 64) - 1)
-    if carry != sealed_carry:
-        prefix = (int.from_bytes(prefix, "big") + carry - sealed_carry).to_bytes(len(prefix), "big")
-    return prefix + tail.to_bytes(8, "big")[:size]
+    return point, size
+
+
+def _add(prefix: bytes, carry: int) -> bytes:
+    return (int.from_bytes(prefix, "big") + carry).to_bytes(len(prefix), "big")
 
 
 def _group_order(index: Integers) -> npt.NDArray[np.intp] | None:
@@ -201,13 +218,13 @@ def _group_order(index: Integers) -> npt.NDArray[np.intp] | None:
 
 def _groups(index: Integers, order: npt.NDArray[np.intp] | None, tables: int) -> list[tuple[int, int, int]]:
     """(table, begin, end) of every table that occurs, as ranges of the grouped symbols."""
-    edges = index.searchsorted(np.arange(tables + 1), sorter=order).tolist()
-    return [(table, begin, end) for table, (begin, end) in enumerate(pairwise(edges)) if begin < end]
+    begins = index.searchsorted(np.arange(tables, dtype=index.dtype), sorter=order).tolist()
+    return [(table, begin, end) for table, (begin, end) in enumerate(pairwise([*begins, len(index)])) if begin < end]
 
 
-def _ranges(counts: list[tuple[int, int]], tables: TableSet) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """First and last symbol of the tables, each repeated as often as it is counted."""
-    numbers = np.repeat([table for table, _ in counts], [count for _, count in counts])
+def _ranges(escapes: list[_Escapes], tables: TableSet) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """First and last symbol of the table of every escaped symbol."""
+    numbers = np.repeat([e.table for e in escapes], [len(e.values) for e in escapes])
     first = tables.offsets[numbers].astype(np.int64)
     return first, first + tables.sizes[numbers] - 2
 

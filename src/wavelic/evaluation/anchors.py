@@ -20,6 +20,7 @@ from wavelic.errors import ImageError, MissingDependencyError, UsageError
 from wavelic.evaluation.jpeg2000 import keep_layers, lowest_cost
 from wavelic.evaluation.metrics import bits_per_pixel, mse_rgb
 from wavelic.evaluation.optional import require
+from wavelic.evaluation.webp import encode_webp, library_version
 
 
 @dataclass(frozen=True)
@@ -190,7 +191,7 @@ def _jpeg2000_anchors() -> list[Anchor]:
         ),
         Anchor(
             name="jpeg2000",
-            label="JPEG 2000, best",
+            label="JPEG 2000, equal slope",
             description=f"JPEG 2000 {_JPEG2000_TEXT} without comment, one layer, each picture at the same slope "
             f"d(MSE)/d(bpp); {version}",
             parameter="slope",
@@ -219,18 +220,36 @@ def _jpeg2000_anchors() -> list[Anchor]:
 # --- WebP and AVIF -------------------------------------------------------------------------------------------------
 
 
-def _webp(name: str, label: str, text: str, options: dict[str, Any]) -> Anchor:
+_WEBP_QUALITIES = (0, 2, 5, 12, 25, 40, 58, 75, 87, 94)
+
+
+def _webp() -> Anchor:
     return Anchor(
-        name=name,
-        label=label,
-        description=f"WebP lossy, {text}; {_version('webp').replace('webp', 'libwebp', 1)}",
+        name="webp",
+        label="WebP",
+        description=f"WebP lossy, method 4; {_version('webp').replace('webp', 'libwebp', 1)}",
         parameter="quality",
-        settings=(0, 4, 10, 20, 35, 50, 65, 78, 88, 94),
-        encode=partial(_pillow_encode, "WEBP", options),
+        settings=_WEBP_QUALITIES,
+        encode=partial(_pillow_encode, "WEBP", {"method": 4}),
         decode=_pillow_decode,
         coarsest=0,
         finest=100,
         integer=True,
+    )
+
+
+def _webp_best() -> Anchor:
+    return Anchor(
+        name="webp-best",
+        label="WebP, best",
+        description=f"WebP lossy, method 6, noise shaping off, sharp YUV (cwebp -m 6 -sns 0 -sharp_yuv); libwebp "
+        f"{library_version()}",
+        parameter="quality",
+        settings=_WEBP_QUALITIES,
+        encode=encode_webp,
+        decode=_pillow_decode,
+        coarsest=0,
+        finest=100,
     )
 
 
@@ -300,8 +319,8 @@ _FACTORIES: dict[str, Callable[[], Anchor]] = {
     "jpeg2000-default": lambda: _jpeg2000_anchors()[0],
     "jpeg2000": lambda: _jpeg2000_anchors()[1],
     "jpeg2000-layers": lambda: _jpeg2000_anchors()[2],
-    "webp": partial(_webp, "webp", "WebP", "method 4", {"method": 4}),
-    "webp-best": partial(_webp, "webp-best", "WebP, best", "method 6", {"method": 6}),
+    "webp": _webp,
+    "webp-best": _webp_best,
     "avif": partial(_avif, "avif", "AVIF", "speed 6, 4:2:0", {}),
     "avif-best": partial(
         _avif,
@@ -315,7 +334,9 @@ _FACTORIES: dict[str, Callable[[], Anchor]] = {
 }
 
 ANCHORS: tuple[str, ...] = tuple(_FACTORIES)
-"""Names of all anchors.  `-best` is the setting of best PSNR; for JPEG 2000 that is plain `jpeg2000`."""
+"""Names of all anchors.  `-best` is the setting of best PSNR.  For JPEG 2000 the names say how bits are spread over
+pictures: `jpeg2000` at equal slope d(MSE)/d(bpp), as codecs with one quantiser or one lambda do; `jpeg2000-default` at
+equal rate, which is nearly the spread of highest mean PSNR."""
 
 REFERENCE_ANCHOR = "jpeg2000"
 """What the BD-rates of the anchors are quoted against."""

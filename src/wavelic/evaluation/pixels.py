@@ -6,9 +6,10 @@ import io
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from wavelic.errors import ImageError, UsageError
+from wavelic.images import load_image
 
 EXTENSIONS = (".png", ".webp", ".ppm", ".bmp", ".tif", ".tiff", ".jpg", ".jpeg")
 
@@ -19,15 +20,16 @@ def load_rgb(path: Path) -> np.ndarray:
     Raises
     ------
     ImageError
-        Not an image, or more than 8 bits, or with transparency: the evaluation compares 8-bit RGB.
+        Not an image `wavelic.images` reads, or more than 8 bits, or with alpha: the evaluation compares 8-bit RGB.
     """
-    try:
-        with Image.open(path) as image:
-            if image.mode not in ("RGB", "L"):
-                raise ImageError(f"{path.name} has mode {image.mode}, expected 8-bit RGB or grey; convert it first")
-            return np.asarray(image.convert("RGB"))
-    except (UnidentifiedImageError, OSError) as error:
-        raise ImageError(f"{path.name} cannot be read as an image ({error}); give an image file") from error
+    image = load_image(path)
+    if image.has_alpha or image.bit_depth != 8:
+        raise ImageError(
+            f"{path.name} has {image.channels} channels of {image.bit_depth} bits, expected RGB or grey of 8 bits; "
+            "convert it first"
+        )
+    pixels = image.pixels
+    return pixels if image.channels == 3 else np.repeat(pixels.reshape(image.height, image.width, 1), 3, axis=2)
 
 
 def png_bytes(pixels: np.ndarray) -> bytes:

@@ -25,7 +25,8 @@ from wavelic.evaluation.optional import require
 from wavelic.evaluation.pictures import PictureSet, bpp_of
 from wavelic.evaluation.pixels import png_bytes
 from wavelic.evaluation.plots import rate_distortion_svg, recolour
-from wavelic.evaluation.results import BPP, Curve, curve_to_json, write_text_atomically
+from wavelic.evaluation.results import BPP, Curve, curve_to_json
+from wavelic.images import atomic_output
 
 PLOTTED = ("psnr-rgb", "ms-ssim-rgb")
 _ASSETS = ("report.css", "report.js", "img-comparison-slider.js", "img-comparison-slider.LICENSE")
@@ -97,8 +98,9 @@ def build_report(
         pictures=data,
         pictures_json=_script_json(data),
     )
-    write_text_atomically(out_dir / "results.json", _results_json(curves, tables))
-    write_text_atomically(out_dir / "index.html", page)
+    for name, text in (("results.json", _results_json(curves, tables)), ("index.html", page)):
+        with atomic_output(out_dir / name, force=True) as stream:
+            stream.write(text.encode())
     return out_dir / "index.html"
 
 

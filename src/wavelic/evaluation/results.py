@@ -7,19 +7,17 @@ few lines.  JSON has no infinity: `inf` is written as the string "inf" and an un
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
-import os
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from wavelic.errors import FormatError, OutputError, UsageError
+from wavelic.errors import FormatError, UsageError
+from wavelic.images import atomic_output
 
 SCHEMA = 1
 BPP = "bpp"
@@ -134,7 +132,7 @@ def curve_from_rows(
     UsageError
         No rows, a row twice, or settings measured on different pictures (their means could not be compared).
     """
-    ordered = tuple(rows)
+    ordered = tuple(rounded_row(row) for row in rows)
     by_setting: dict[float, dict[str, Row]] = {}
     for row in ordered:
         if row.image in by_setting.setdefault(row.setting, {}):
@@ -184,9 +182,12 @@ def _number(value: Any) -> float:
     return math.nan if value is None else float(value)
 
 
-def _row_to_json(row: Row) -> list[Any]:
-    rounded = {"psnr_rgb": 4, "psnr_y": 4, "ms_ssim_rgb": 6, "encode_s": 4, "decode_s": 4}
-    return [_to_json(round(getattr(row, c), rounded[c]) if c in rounded else getattr(row, c)) for c in COLUMNS]
+_ROW_DIGITS = {"psnr_rgb": 4, "psnr_y": 4, "ms_ssim_rgb": 6, "encode_s": 4, "decode_s": 4}
+
+
+def rounded_row(row: Row) -> Row:
+    """The row as files hold it; means are taken of rounded rows, so that a file reproduces its own means."""
+    return replace(row, **{key: round(getattr(row, key), digits) for key, digits in _ROW_DIGITS.items()})
 
 
 def row_from_json(values: Sequence[Any]) -> Row:
@@ -200,7 +201,8 @@ def row_from_json(values: Sequence[Any]) -> Row:
 
 def row_to_line(row: Row) -> str:
     """A row as one line of JSON, rounded as in results files."""
-    return json.dumps(_row_to_json(row), allow_nan=False)
+    rounded = rounded_row(row)
+    return json.dumps([_to_json(getattr(rounded, column)) for column in COLUMNS], allow_nan=False)
 
 
 def curve_to_json(curve: Curve) -> str:
@@ -231,37 +233,15 @@ def _list(values: Sequence[float]) -> str:
 
 
 def write_curve(path: Path, curve: Curve) -> None:
-    """Write a results file atomically (temporary file in the same folder, then rename).
+    """Write a results file: whole or not at all, replacing an old one.
 
     Raises
     ------
     OutputError
         The folder does not exist or cannot be written.
     """
-    write_text_atomically(path, curve_to_json(curve))
-
-
-def write_text_atomically(path: Path, text: str) -> None:
-    """Write UTF-8 text so that `path` holds either its old content or all of the new.
-
-    Raises
-    ------
-    OutputError
-        The folder does not exist or cannot be written.
-    """
-    try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    except OSError as error:
-        raise OutputError(f"cannot write {path} ({error.strerror}); create its folder or choose another one") from error
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise OutputError(f"cannot write {path} ({error.strerror}); choose another place") from error
+    with atomic_output(path, force=True) as stream:
+        stream.write(curve_to_json(curve).encode())
 
 
 def read_curve(path: Path) -> Curve:

@@ -29,7 +29,13 @@ def run_serially(task: Callable[[], None], elements: int) -> None:
     if elements < SERIAL_ELEMENTS or threads == 1:
         task()
     else:
-        _executor(threads).submit(task).result()
+        inference = torch.is_inference_mode_enabled()  # belongs to the thread, and inference tensors insist on it
+
+        def run() -> None:
+            with torch.inference_mode(inference), torch.no_grad():
+                task()
+
+        _executor(threads).submit(run).result()
 
 
 def _executor(threads: int) -> ThreadPoolExecutor:
@@ -45,7 +51,6 @@ def _executor(threads: int) -> ThreadPoolExecutor:
             def make_serial() -> None:
                 # The setting belongs to this thread, but it is also the default of threads to come: hence the restore.
                 torch.set_num_threads(1)
-                torch.set_grad_enabled(False)
                 ready.wait()
 
             executor = ThreadPoolExecutor(threads, thread_name_prefix="wavelic-serial", initializer=make_serial)

@@ -1,0 +1,140 @@
+"""Time of `WaveletConv` against the two plain convolutions it stands for.
+
+Usage: python benchmarks/bench_wavelet_conv.py [--channels 128] [--side 128] [--rounds 15]
+
+The layer replaces a residual block: two 3x3 convolutions, the first with the stride (or, going up, a sub-pixel
+convolution), and a skip convolution unless the shape stays.  Those, bare, without activation, GDN or sum, are the
+yardstick.  Bar: no slower than 1.3 times the yardstick plus the memory traffic of the transforms, which is one copy of
+the map for every axis, forward and inverse (level l of the 2-D DWT works on 4^(1-l) of the map), timed here.
+
+One thread; the layers take turns, and the smallest CPU time (not wall-clock time) of all rounds counts, so that other
+processes disturb little.  Writes results/bench_wavelet_conv.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from wavelic.nn.blocks import ResidualBlockDown, ResidualBlockUp, SubpixelConv, conv, skip_connection
+from wavelic.nn.wavelet_conv import WaveletConv
+
+BAR = 1.3
+RESULTS = Path(__file__).parents[1] / "results" / "bench_wavelet_conv.json"
+VARIANTS: dict[str, dict[str, Any]] = {
+    "3d haar, 2 levels": {"wavelet": "haar"},
+    "3d haar, 1 level": {"wavelet": "haar", "levels": 1},
+    "3d 5/3, 2 levels": {"wavelet": "5/3"},
+    "3d 9/7, 2 levels": {"wavelet": "9/7"},
+    "2d haar (WeConv)": {"wavelet": "haar", "levels": 1, "channel_levels": 0, "high_kernel": 3},
+}
+
+
+def smallest_times(tasks: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
+    """Milliseconds of CPU time of each task, the least of ``rounds`` after one round of warming up."""
+    best = dict.fromkeys(tasks, float("inf"))
+    for number in range(rounds + 1):
+        for name, task in tasks.items():
+            start = time.thread_time()
+            task()
+            if number:
+                best[name] = min(best[name], 1e3 * (time.thread_time() - start))
+    return best
+
+
+def traffic_passes(levels: int = 2, channel_levels: int = 1, **_: Any) -> float:
+    """Copies of the map that the transforms amount to."""
+    return 2 * sum(2.0**-level for level in range(channel_levels)) + 4 * sum(4.0**-level for level in range(levels))
+
+
+def training_step(layer: nn.Module, x: Tensor) -> Callable[[], object]:
+    def step() -> None:
+        layer(x).sum().backward()
+
+    return step
+
+
+def measure(form: str, channels: int, side: int, rounds: int) -> dict[str, Any]:
+    """All variants of one form of the layer: "down", "same" or "up"."""
+    stride, up = {"down": (2, False), "same": (1, False), "up": (2, True)}[form]
+    inner = side // 2 if form == "down" else side
+    enter = SubpixelConv(channels, channels, stride) if up else conv(channels, channels, 3, stride)
+    skip = SubpixelConv(channels, channels, stride) if up else skip_connection(channels, channels, stride)
+    block = (ResidualBlockUp if up else ResidualBlockDown)(channels, channels, stride)
+    layers: dict[str, nn.Module] = {
+        "two convolutions": nn.Sequential(enter, conv(channels, channels, 3)),
+        "skip": skip,
+        "plain residual block": block,
+    }
+    for name, options in VARIANTS.items():
+        layers[name] = WaveletConv(channels, channels, stride, transposed=up, **options)
+    for layer in layers.values():
+        layer.to(memory_format=torch.channels_last)
+    size = side // 2 if up else side
+    x = torch.randn(1, channels, size, size).contiguous(memory_format=torch.channels_last)
+    plane = torch.randn(1, channels, inner, inner).contiguous(memory_format=torch.channels_last)
+
+    def forward(layer: nn.Module) -> Callable[[], object]:
+        return lambda: layer(x)
+
+    with torch.inference_mode():
+        tasks: dict[str, Callable[[], object]] = {name: forward(layer) for name, layer in layers.items()}
+        tasks["copy"] = plane.clone
+        inference = smallest_times(tasks, rounds)
+    x.requires_grad_()
+    trained = {name: layer for name, layer in layers.items() if name not in ("two convolutions", "skip")}
+    training = smallest_times({name: training_step(layer, x) for name, layer in trained.items()}, max(3, rounds // 3))
+    yardstick = inference["two convolutions"] + inference["skip"]
+    result: dict[str, Any] = {
+        "input": [1, channels, size, size],
+        "copy_ms": round(inference["copy"], 3),
+        "two_plain_convolutions_ms": round(inference["two convolutions"], 3),
+        "skip_ms": round(inference["skip"], 3),
+        "plain_residual_block_ms": round(inference["plain residual block"], 3),
+        "plain_residual_block_training_ms": round(training["plain residual block"], 3),
+        "layers": {},
+    }
+    for name, options in VARIANTS.items():
+        limit = BAR * yardstick + traffic_passes(**options) * inference["copy"]
+        result["layers"][name] = {
+            "ms": round(inference[name], 3),
+            "bar_ms": round(limit, 3),
+            "ratio_to_yardstick": round(inference[name] / yardstick, 3),
+            "within_bar": inference[name] <= limit,
+            "training_ms": round(training[name], 3),
+            "training_ratio_to_residual_block": round(training[name] / training["plain residual block"], 3),
+        }
+    return result
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--channels", type=int, default=128)
+    parser.add_argument("--side", type=int, default=128, help="larger side of input and output in samples")
+    parser.add_argument("--rounds", type=int, default=15)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    forms = {}
+    for form in ("down", "same", "up"):
+        forms[form] = measure(form, arguments.channels, arguments.side, arguments.rounds)
+        result = forms[form]
+        print(f"{form}: convolutions {result['two_plain_convolutions_ms']:.1f}, skip {result['skip_ms']:.1f} ms")
+        for name, row in result["layers"].items():
+            verdict = "within" if row["within_bar"] else "ABOVE"
+            print(f"  {name:20} {row['ms']:7.1f} ms, {row['ratio_to_yardstick']:.2f}x, {verdict} the bar")
+    report = {"bar": BAR, "threads": 1, "torch": torch.__version__, "machine": platform.machine(), "forms": forms}
+    RESULTS.parent.mkdir(exist_ok=True)
+    RESULTS.write_text(json.dumps(report, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,108 @@
+"""``wavelic encode``."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from wavelic.cli.files import STREAM, Job, open_output, plan, read_stdin
+from wavelic.cli.jobs import Outcome, run_jobs, use_threads
+from wavelic.cli.terminal import Step
+from wavelic.errors import UsageError
+
+if TYPE_CHECKING:
+    from wavelic.codecs.search import Target
+
+EXTENSION = ".wlic"
+
+
+@dataclass(frozen=True)
+class EncodeWork:
+    """Everything a worker needs to encode one file."""
+
+    codec: str
+    target: Target | None
+    strip: bool
+    published: bool
+    device: str
+    force: bool
+
+    def __call__(self, job: Job, threads: int, step: Step | None) -> dict[str, Any]:
+        from wavelic.codecs.api import Options, encode_image
+        from wavelic.images import load_image
+
+        image = load_image(read_stdin() if job.source == STREAM else job.source)
+        with open_output(job, self.force) as stream:
+            use_threads(threads)
+            started = time.perf_counter()
+            report = (lambda done, total: step(done, total, "windows")) if step else None
+            options = Options(self.strip, self.published, self.device, report)
+            encoded = encode_image(image, self.codec, self.target, options)
+            seconds = time.perf_counter() - started
+            stream.write(encoded.data)
+        return {
+            "codec": self.codec,
+            "model": encoded.model,
+            "quality": encoded.quality,
+            "width": image.width,
+            "height": image.height,
+            "bytes": len(encoded.data),
+            "bpp": round(8 * len(encoded.data) / (image.width * image.height), 5),
+            "seconds": round(seconds, 3),
+            "note": encoded.note,
+        }
+
+
+def _describe(outcome: Outcome) -> str:
+    facts = outcome.facts
+    note = f" ({facts['note']})" if facts["note"] else ""
+    return (
+        f"{outcome.job.source} -> {outcome.job.target}: {facts['bytes']:,} bytes, {facts['bpp']:.4f} bpp,"
+        f" {facts['model']} at quality {facts['quality']:g}{note}"
+    )
+
+
+def encode(
+    inputs: Annotated[list[str], typer.Argument(metavar="IN...", help="Images; - is standard input.")],
+    output: Annotated[str, typer.Argument(metavar="OUT", help="A .wlic file, a folder, or - for standard output.")],
+    codec: Annotated[str, typer.Option(help="wcae or nowcae.")] = "wcae",
+    quality: Annotated[
+        float | None,
+        typer.Option("--quality", "-q", help="0..100, linear in the logarithm of the rate; 50 if no target is given."),
+    ] = None,
+    bpp: Annotated[float | None, typer.Option(help="Target: bits per pixel of the whole file.")] = None,
+    psnr: Annotated[float | None, typer.Option(help="Target: dB over all colour samples.")] = None,
+    size: Annotated[int | None, typer.Option(help="Target: bytes of the file, not exceeded if possible.")] = None,
+    strip: Annotated[bool, typer.Option("--strip", help="Leave out ICC profile, Exif and XMP.")] = False,
+    published: Annotated[
+        bool, typer.Option("--published", help="Entropy coding and padding of the WCAE paper; larger files.")
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", "-f", help="Replace existing files.")] = False,
+    processors: Annotated[
+        int, typer.Option("-j", metavar="N", help="Threads for one image, processes for several.", show_default=False)
+    ] = 0,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    as_json: Annotated[bool, typer.Option("--json", help="Print what was done as JSON on standard output.")] = False,
+) -> None:
+    """Compress images."""
+    from wavelic.codecs.api import check_codec
+    from wavelic.codecs.search import Target
+
+    jobs = plan(inputs, output, EXTENSION)
+    _check_names(jobs, as_json)
+    work = EncodeWork(
+        check_codec(codec), Target.of(quality, bpp, psnr, size), strip, published, device, force
+    )  # before any file is touched
+    run_jobs(work, jobs, processors, "encoding", _describe, as_json)
+
+
+def _check_names(jobs: list[Job], as_json: bool) -> None:
+    for job in jobs:
+        if job.target != STREAM and Path(job.target).suffix.lower() != EXTENSION:
+            raise UsageError(f"output {job.target} does not end in {EXTENSION}; name a {EXTENSION} file or a folder")
+        if job.target == STREAM and as_json:
+            raise UsageError("--json and - would both write to standard output; name an output file")

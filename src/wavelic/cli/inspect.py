@@ -1,0 +1,111 @@
+"""``wavelic info`` and ``wavelic verify``: what a file is and whether it is sound, without decoding pixels."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from wavelic.cli.boundary import one_line, print_error
+from wavelic.cli.files import STREAM, Job, read_stdin
+from wavelic.cli.terminal import dump, show
+from wavelic.errors import FormatError, ModelError, WavelicError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from wavelic.codecs.api import File
+
+Files = Annotated[list[str], typer.Argument(metavar="FILE...", help=".wlic files; - is standard input.")]
+
+
+def _open(name: str) -> File:
+    from wavelic.codecs.api import open_file
+
+    return open_file(read_stdin() if name == STREAM else name)
+
+
+def info(
+    files: Files,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")] = False,
+) -> None:
+    """Show what .wlic files are: codec, model, geometry, rate and bytes per chunk."""
+    rows, code = [], 0
+    for name in files:
+        try:
+            rows.append({"file": name, **_open(name).info})
+        except WavelicError as error:
+            message = Job(name, STREAM).located(one_line(error))
+            print_error(message)
+            rows.append({"file": name, "error": message, "exit_code": error.exit_code})
+            code = code or error.exit_code
+    if as_json:
+        dump({"files": rows})
+    else:
+        for row in rows:
+            if "error" not in row:
+                show(*_tables(row))
+    if code:
+        raise typer.Exit(code)
+
+
+def _tables(facts: dict[str, Any]) -> list[Table]:
+    from rich.table import Table
+
+    channels = {1: "gray", 2: "gray+alpha", 3: "RGB", 4: "RGBA"}[facts["channels"]]
+    lines = {
+        "format": f"{facts['format']}, codec {facts['codec']}",
+        "model": f"{facts['model']}  {facts['model_hash']}",
+        "image": f"{facts['width']} x {facts['height']} {channels}, {facts['bit_depth']} bits; padding {facts['padding']}",
+        "rate": f"{facts['bytes']:,} bytes, {facts['bpp']:.4f} bpp; quality {facts['quality']:g}, gain {facts['gain']}",
+        "note": facts.get("precision", ""),
+    }
+    summary = Table(title=facts["file"], title_justify="left", show_header=False, box=None)
+    for key, value in lines.items():
+        if value:
+            summary.add_row(key, value)
+    chunks = Table(box=None, padding=(0, 2, 0, 0))
+    chunks.add_column("chunk")
+    chunks.add_column("bytes", justify="right")
+    chunks.add_column("meaning")
+    chunks.add_row("header", f"{facts['header_bytes']:,}", "geometry, model and rate point")
+    for chunk in facts["chunks"]:
+        chunks.add_row(chunk["kind"], f"{chunk['bytes']:,}", chunk["meaning"])
+    return [summary, chunks]
+
+
+def verify(files: Files) -> None:
+    """Check .wlic files: every checksum, the coded latent and the alpha channel.
+
+    Prints one line for each file: OK; damaged; or unknown, if its weights or the file itself are not there.
+    """
+    code = 0
+    for name in files:
+        try:
+            _check(_open(name))
+            print(f"OK       {name}")
+        except WavelicError as error:
+            verdict = "damaged" if isinstance(error, FormatError) else "unknown"
+            print(f"{verdict}  {Job(name, STREAM).located(one_line(error))}")
+            code = code or error.exit_code
+    if code:
+        raise typer.Exit(code)
+
+
+def _check(file: File) -> None:
+    """Everything `decode` checks, without the synthesis.  Raises as it does."""
+    from wavelic.container import ALPH, CodecId
+    from wavelic.images import decode_alpha
+    from wavelic.models.weights import card_by_id
+
+    header = file.header
+    if header.has_alpha:
+        decode_alpha(file.container.find(ALPH) or b"", header.width, header.height, header.bit_depth)
+    if header.codec != CodecId.WCAE:
+        raise ModelError(f"the file uses codec {header.codec}, which this wavelic lacks; upgrade wavelic")
+    card = card_by_id(header.model)
+
+    from wavelic.codecs.wcae import decode_symbols_of
+    from wavelic.models.deployed import load_deployed
+
+    decode_symbols_of(file.container, load_deployed(card))

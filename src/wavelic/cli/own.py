@@ -1,0 +1,50 @@
+"""wavelic's codecs as the evaluation sees a codec: pixels and a quality to file bytes, file bytes to pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from wavelic import __version__
+from wavelic.codecs.api import Options, check_codec, check_device, decode_image, encode_image
+from wavelic.codecs.search import Target
+from wavelic.images import from_array
+from wavelic.models.weights import family
+
+LABELS = {"wcae": "WCAE", "nowcae": "NoWCAE"}
+
+
+@dataclass(frozen=True)
+class OwnCodec:
+    """An `evaluation.runner.EvaluatedCodec`; the description names the weights, so other weights are other work."""
+
+    name: str
+    label: str
+    description: str
+    encode: Callable[[np.ndarray, float], bytes]
+    decode: Callable[[bytes], np.ndarray]
+    parameter: str = "quality"
+
+
+def own_codec(codec: str, published: bool = False, device: str = "cpu") -> OwnCodec:
+    """The codec called ``codec`` with the weights installed.
+
+    Raises:
+        UsageError: unknown codec or device.
+        ModelError: no weights of that family.
+    """
+    cards = family(check_codec(codec))
+    options = Options(strip=True, published=published, device=check_device(device))
+    way = "entropy coding and padding as published" if published else "tables in the weights"
+    hashes = " ".join(card.hash[:12] for card in cards)
+    return OwnCodec(
+        name=f"{codec}-published" if published else codec,
+        label=LABELS.get(codec, codec) + (", published coding" if published else ""),
+        description=f"wavelic {__version__}, codec {codec}, {way}, device {device}; weights {hashes}",
+        encode=lambda pixels, quality: (
+            encode_image(from_array(pixels), codec, Target("quality", quality), options).data
+        ),
+        decode=lambda data: decode_image(data, device=device).pixels,
+    )

@@ -1,0 +1,243 @@
+"""The JP2 file format (ITU-T T.800 annex I): boxes around a codestream, read under limits and written.
+
+A box is a length, a four-character type and a payload.  wavelic reads the signature, the file type, the image header,
+the colour specification and `uuid` boxes; every other box is kept but not interpreted.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from wavelic.errors import FormatError
+from wavelic.jpeg2000.codestream import CUT_SHORT, parse_main_header
+from wavelic.jpeg2000.limits import DEFAULT_LIMITS, Limits, admit
+
+SIGNATURE = b"\x00\x00\x00\x0cjP  \r\n\x87\n"
+SRGB, GREY, SYCC = 16, 17, 18
+_ENUMERATED_COLOURS = (SRGB, GREY, SYCC)
+_FILE_TYPE = b"jp2 " + bytes(4) + b"jp2 "
+_VARIES = 255
+_ALPHA_CHANNEL, _WHOLE_IMAGE, _COLOUR_CHANNEL = 1, 0, 0
+_DAMAGED = "the file is damaged; fetch it again"
+
+
+@dataclass(frozen=True)
+class Box:
+    """One box of the file: its type, and where its payload lies in the file."""
+
+    kind: bytes
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True)
+class Uuid:
+    """A `uuid` box: 16 bytes that identify the kind, then its data."""
+
+    identifier: bytes
+    data: bytes
+
+
+@dataclass(frozen=True)
+class Jp2:
+    """A parsed JP2 file.
+
+    width, height, components: the image header.  colour: an enumerated colour space (SRGB, GREY, SYCC), or None if an
+    ICC profile says it.  icc: that profile.  alpha: index of the opacity channel, if any.  uuids: all `uuid` boxes of
+    the file, in order.  codestream: the bytes of the first `jp2c` box.  complete: False if the file ends inside the
+    codestream (only with ``partial``).
+    """
+
+    width: int
+    height: int
+    components: int
+    colour: int | None
+    icc: bytes | None
+    alpha: int | None
+    uuids: tuple[Uuid, ...]
+    codestream: bytes
+    complete: bool
+
+
+def is_jp2(data: bytes) -> bool:
+    """Whether ``data`` begins with the JP2 signature box."""
+    return data[: len(SIGNATURE)] == SIGNATURE
+
+
+def read_jp2(data: bytes, limits: Limits = DEFAULT_LIMITS, *, partial: bool = False) -> Jp2:
+    """Parse a JP2 file, check it against ``limits`` and its image header against the codestream's own.
+
+    partial: admit a file that ends inside its codestream.  Raises FormatError, or LimitError above a limit.
+    """
+    if not is_jp2(data):
+        raise FormatError(f"the file begins with {data[:12].hex()}, expected the JP2 signature; give a .jp2 file")
+    found = list_boxes(data, limits, partial=partial)
+    if len(found) < 2 or found[1].kind != b"ftyp" or b"jp2 " not in _brands(data[found[1].start : found[1].stop]):
+        raise FormatError(f"no file type box that says JP2 follows the signature; {_DAMAGED}")
+    headers = [box for box in found if box.kind == b"jp2h"]
+    streams = [box for box in found if box.kind == b"jp2c"]
+    if not streams:
+        raise FormatError(f"the file has no codestream box; {CUT_SHORT}")
+    if len(headers) != 1 or headers[0].start > streams[0].start:
+        raise FormatError(f"{len(headers)} header boxes, expected one in front of the codestream; {_DAMAGED}")
+    admit("max_metadata_bytes", "the metadata", len(data) - sum(b.stop - b.start for b in streams), limits)
+    width, height, components, colour, icc, alpha = _parse_header(data, headers[0], limits)
+    stream = streams[0]
+    codestream = bytes(data[stream.start : stream.stop])
+    main = parse_main_header(codestream, limits)
+    if (main.width, main.height, len(main.components)) != (width, height, components):
+        raise FormatError(
+            f"the image header says {width}x{height}x{components}, the codestream "
+            f"{main.width}x{main.height}x{len(main.components)}; {_DAMAGED}"
+        )
+    uuids = tuple(_uuid(data[box.start : box.stop]) for box in found if box.kind == b"uuid")
+    return Jp2(width, height, components, colour, icc, alpha, uuids, codestream, stream.stop <= len(data))
+
+
+def list_boxes(
+    data: bytes, limits: Limits = DEFAULT_LIMITS, start: int = 0, stop: int | None = None, *, partial: bool = False
+) -> list[Box]:
+    """The boxes in ``data[start:stop]``, not descending into superboxes.
+
+    partial: the last box, if it is the codestream, may end beyond the data; its ``stop`` then says where it should.
+    Raises FormatError for a length that does not fit, LimitError for too many boxes.
+    """
+    stop = len(data) if stop is None else stop
+    boxes: list[Box] = []
+    position = start
+    while position < stop:
+        if stop - position < 8:
+            raise FormatError(f"{stop - position} bytes at {position} are too few for a box; {CUT_SHORT}")
+        length, kind = struct.unpack_from(">I4s", data, position)
+        payload = position + 8
+        if length == 1 and stop - position >= 16:
+            (length,) = struct.unpack_from(">Q", data, payload)
+            payload += 8
+        end = stop if length == 0 else position + length
+        cut = end > stop and not (partial and kind == b"jp2c")
+        if end < payload or cut:
+            left = stop - position
+            raise FormatError(f"box {kind!r} at byte {position} says {length} bytes, {left} are left; {CUT_SHORT}")
+        boxes.append(Box(kind, payload, end))
+        admit("max_boxes", "the number of boxes", len(boxes), limits)
+        position = end
+    return boxes
+
+
+def write_jp2(
+    codestream: bytes,
+    *,
+    colour: int = SRGB,
+    icc: bytes | None = None,
+    alpha: int | None = None,
+    uuids: Sequence[Uuid] = (),
+) -> bytes:
+    """A JP2 file around ``codestream``; the image header is taken from it.
+
+    colour: enumerated colour space, used unless ``icc`` is given.  alpha: index of the opacity channel.  uuids: written
+    in front of the codestream, so that a reader of a stream meets them first.  Raises FormatError if ``codestream`` is
+    none.
+    """
+    main = parse_main_header(codestream)
+    depths = [component.bits - 1 | component.signed << 7 for component in main.components]
+    same = len(set(depths)) == 1
+    ihdr = struct.pack(">IIHBBBB", main.height, main.width, len(depths), depths[0] if same else _VARIES, 7, 0, 0)
+    header = box(b"ihdr", ihdr)
+    if not same:
+        header += box(b"bpcc", bytes(depths))
+    if icc is not None:
+        header += box(b"colr", b"\x02\x00\x00" + icc)
+    else:
+        header += box(b"colr", struct.pack(">BBBI", 1, 0, 0, colour))
+    if alpha is not None:
+        entries = [
+            (index, _ALPHA_CHANNEL, _WHOLE_IMAGE) if index == alpha else (index, _COLOUR_CHANNEL, number + 1)
+            for number, index in enumerate([i for i in range(len(depths)) if i != alpha] + [alpha])
+        ]
+        entries.sort()
+        header += box(b"cdef", struct.pack(">H", len(entries)) + b"".join(struct.pack(">HHH", *e) for e in entries))
+    tail = b"".join(box(b"uuid", uuid.identifier + uuid.data) for uuid in uuids)
+    return SIGNATURE + box(b"ftyp", _FILE_TYPE) + box(b"jp2h", header) + tail + box(b"jp2c", codestream)
+
+
+def replace_codestream(data: bytes, codestream: bytes, uuids: Sequence[Uuid] | None = None) -> bytes:
+    """The JP2 file ``data`` with another codestream of the same image, every other box as it was.
+
+    uuids: if given, they take the place of the file's own `uuid` boxes, directly before the codestream.  Raises
+    FormatError if ``data`` is not a list of boxes.
+    """
+    pieces = []
+    placed = False
+    for found in list_boxes(data, partial=True):
+        if found.kind == b"uuid" and uuids is not None:
+            continue
+        if found.kind == b"jp2c":
+            if not placed:
+                pieces += [box(b"uuid", uuid.identifier + uuid.data) for uuid in uuids or ()]
+                pieces.append(box(b"jp2c", codestream))
+            placed = True
+        else:
+            pieces.append(box(found.kind, data[found.start : found.stop]))
+    return b"".join(pieces)
+
+
+def box(kind: bytes, payload: bytes) -> bytes:
+    """One box; its length field grows to 64 bits where 32 are too few."""
+    if len(payload) + 8 < 1 << 32:
+        return struct.pack(">I4s", len(payload) + 8, kind) + payload
+    return struct.pack(">I4sQ", 1, kind, len(payload) + 16) + payload
+
+
+def _brands(payload: bytes) -> list[bytes]:
+    """The compatibility list of a file type box."""
+    return [payload[position : position + 4] for position in range(8, len(payload), 4)]
+
+
+def _uuid(payload: bytes) -> Uuid:
+    if len(payload) < 16:
+        raise FormatError(f"a uuid box of {len(payload)} bytes, expected at least 16; {_DAMAGED}")
+    return Uuid(payload[:16], payload[16:])
+
+
+def _parse_header(
+    data: bytes, header: Box, limits: Limits
+) -> tuple[int, int, int, int | None, bytes | None, int | None]:
+    """width, height, components, enumerated colour, ICC profile, opacity channel of a `jp2h` superbox."""
+    inside = list_boxes(data, limits, header.start, header.stop)
+    if not inside or inside[0].kind != b"ihdr" or inside[0].stop - inside[0].start != 14:
+        raise FormatError(f"the header box does not begin with an image header of 14 bytes; {_DAMAGED}")
+    height, width, components, _, compression = struct.unpack_from(">IIHBB", data, inside[0].start)
+    if compression != 7:
+        raise FormatError(f"the image header says compression {compression}, expected 7 (JPEG 2000); {_DAMAGED}")
+    colour: int | None = None
+    icc: bytes | None = None
+    alpha: int | None = None
+    for found in inside[1:]:
+        payload = data[found.start : found.stop]
+        if found.kind == b"pclr":
+            raise FormatError("the file uses a palette; convert it to a JP2 file with colour components")
+        if found.kind == b"colr" and colour is None and icc is None and len(payload) >= 3:
+            if payload[0] == 1 and len(payload) >= 7:
+                colour = int.from_bytes(payload[3:7], "big")
+            elif payload[0] in (2, 3):
+                icc = bytes(payload[3:])
+        if found.kind == b"cdef":
+            alpha = _parse_channels(payload, components)
+    if icc is None and colour not in _ENUMERATED_COLOURS:
+        raise FormatError(f"colour space {colour} is not one of sRGB, grey, sYCC or an ICC profile; convert the file")
+    return width, height, components, colour, icc, alpha
+
+
+def _parse_channels(payload: bytes, components: int) -> int | None:
+    """The opacity channel of a channel definition box, if it has one for the whole image."""
+    if len(payload) < 2 or len(payload) != 2 + 6 * int.from_bytes(payload[:2], "big"):
+        raise FormatError(f"a channel definition box of {len(payload)} bytes has no matching count; {_DAMAGED}")
+    for position in range(2, len(payload), 6):
+        index, kind, association = struct.unpack_from(">HHH", payload, position)
+        if index >= components:
+            raise FormatError(f"channel {index} is defined, the image has {components}; {_DAMAGED}")
+        if kind == _ALPHA_CHANNEL and association == _WHOLE_IMAGE:
+            return index
+    return None

@@ -1,0 +1,109 @@
+"""Smaller files from a layered one, without decoding: drop whole quality layers.
+
+The kept packets stay in their order, which is also their order in a codestream with fewer layers, so that lowering the
+layer count in COD and the tile-part length is all it takes.  The result is a complete Part 1 codestream and carries
+packet lengths of its own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from wavelic.errors import FormatError, UsageError
+from wavelic.jpeg2000.codestream import CUT_SHORT, MainHeader, parse_main_header
+from wavelic.jpeg2000.limits import DEFAULT_LIMITS, Limits
+from wavelic.jpeg2000.packets import PacketIndex, index_packets
+from wavelic.jpeg2000.tileparts import TilePart, assemble, tile_parts
+
+_EMPTY_PACKET = b"\x00"
+
+
+def layer_sizes(codestream: bytes, limits: Limits = DEFAULT_LIMITS) -> tuple[int, ...]:
+    """Bytes of the codestream trimmed to 1, 2, ... layers.  Raises FormatError as `trim_codestream` does."""
+    header, parts, index = _read(codestream, limits)
+    return tuple(len(_keep(codestream, header, parts, index, layers)) for layers in range(1, header.layers + 1))
+
+
+def trim_codestream(
+    codestream: bytes,
+    *,
+    max_layers: int | None = None,
+    max_bytes: int | None = None,
+    limits: Limits = DEFAULT_LIMITS,
+) -> bytes:
+    """``codestream`` with as many of its first layers as ``max_layers`` and ``max_bytes`` (of the result) admit.
+
+    Raises UsageError if neither bound is given or the first layer alone is too large; FormatError if the codestream
+    is damaged, has several tiles, or has no packet lengths (PLT).
+    """
+    if max_layers is None and max_bytes is None:
+        raise UsageError("nothing to trim to; give max_layers or max_bytes")
+    if max_layers is not None and max_layers < 1:
+        raise UsageError(f"max_layers is {max_layers}, expected at least 1; a picture needs one layer")
+    header, parts, index = _read(codestream, limits)
+    layers = header.layers if max_layers is None else min(max_layers, header.layers)
+    result = _keep(codestream, header, parts, index, layers)
+    while max_bytes is not None and len(result) > max_bytes:
+        layers -= 1
+        if layers == 0:
+            raise UsageError(f"max_bytes is {max_bytes}, the first layer needs {len(result)}; ask for at least that")
+        result = _keep(codestream, header, parts, index, layers)
+    return result
+
+
+@dataclass(frozen=True)
+class Salvaged:
+    """What could be saved of a codestream that ends early.
+
+    codestream: complete and decodable.  layers: whole layers it holds; 0 if even the first lacks packets, which then
+    are empty (with progressions other than LRCP the coarse resolutions are still there).  of_layers: layers the
+    original had.
+    """
+
+    codestream: bytes
+    layers: int
+    of_layers: int
+
+
+def salvage(codestream: bytes, limits: Limits = DEFAULT_LIMITS) -> Salvaged:
+    """The last whole layer of a codestream that may be cut short.
+
+    Raises FormatError if it ends inside the headers, has several tiles or has no packet lengths (PLT).
+    """
+    header, parts, index = _read(codestream, limits, partial=True)
+    data = sum(part.stop - part.start for part in parts)
+    there = index.start + index.length <= data
+    missing = index.layer[~there]
+    layers = int(missing.min()) if len(missing) else header.layers
+    if layers:
+        return Salvaged(_keep(codestream, header, parts, index, layers), layers, header.layers)
+    if not there[0]:
+        raise FormatError(f"the codestream ends at byte {len(codestream)}, before its first packet does; {CUT_SHORT}")
+    packets = b"".join(codestream[part.start : part.stop] for part in parts)
+    kept = [packets[start : start + length] for start, length in _spans(index, there)]
+    lengths = [*map(len, kept), *[1] * int((~there).sum())]
+    packets = b"".join(kept) + _EMPTY_PACKET * int((~there).sum())
+    return Salvaged(assemble(codestream, header, {0: packets}, lengths=lengths), 0, header.layers)
+
+
+def _read(
+    codestream: bytes, limits: Limits, *, partial: bool = False
+) -> tuple[MainHeader, tuple[TilePart, ...], PacketIndex]:
+    header = parse_main_header(codestream, limits)
+    parts = tile_parts(codestream, header, partial=partial)
+    return header, parts, index_packets(header, parts, partial=partial)
+
+
+def _keep(codestream: bytes, header: MainHeader, parts: tuple[TilePart, ...], index: PacketIndex, layers: int) -> bytes:
+    """A codestream of the first ``layers`` layers."""
+    packets = b"".join(codestream[part.start : part.stop] for part in parts)
+    spans = _spans(index, index.layer < layers)
+    kept = b"".join(packets[start : start + length] for start, length in spans)
+    return assemble(codestream, header, {0: kept}, layers=layers, lengths=[length for _, length in spans])
+
+
+def _spans(index: PacketIndex, chosen: np.ndarray) -> list[tuple[int, int]]:
+    """(start, length) of the chosen packets within the packet data."""
+    return list(zip(index.start[chosen].tolist(), index.length[chosen].tolist(), strict=True))
