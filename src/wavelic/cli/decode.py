@@ -50,7 +50,7 @@ class DecodeWork:
 def _describe(outcome: Outcome) -> str:
     facts = outcome.facts
     size = f"{facts['width']} x {facts['height']}, {facts['channels']} x {facts['bit_depth']} bits"
-    return f"{outcome.job.source} -> {outcome.job.target}: {facts['format']}, {size}"
+    return f"{outcome.job}: {facts['format']}, {size}"
 
 
 def decode(

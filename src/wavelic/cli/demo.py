@@ -28,16 +28,14 @@ def demo(
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder of the files and the page.")] = Path("demo"),
     bpp: Annotated[float, typer.Option(help="Rate of the first codec; the others get as many bytes.")] = 0.2,
-    best: Annotated[
-        bool, typer.Option("--best", help="The other codecs at their best setting; takes minutes.")
-    ] = False,
+    best: Annotated[bool, typer.Option("--best", help="The other codecs at their best; takes minutes.")] = False,
     open_page: Annotated[
         bool | None,
-        typer.Option("--open/--no-open", help="Show the page in a browser; by default if there is a display."),
+        typer.Option("--open/--no-open", help="Show the page in a browser; by default with a display."),
     ] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
 ) -> None:
-    """Compress a photograph with every codec to the same number of bytes and show them side by side."""
+    """Compress a photograph with every codec to one file size."""
     path = image or _photograph()
     from wavelic.cli.sidebyside import BEST, QUICK, side_by_side
     from wavelic.evaluation.pixels import load_rgb
@@ -47,11 +45,9 @@ def demo(
     with progress("coding") as step:
         names = BEST if best else QUICK
         pictures, renderings, remarks = side_by_side(path.stem, pixels, bpp, out / "files", names, device, step)
-    settings = "best" if best else "fast"
-    notes = [
-        f"Every file has at most the {pictures.target_bytes:,} bytes of the first; the other codecs use {settings} settings."
-    ]
-    page = build_report(out, _committed_curves(), [pictures], f"wavelic demo: {path.name}", notes=notes + remarks)
+    others = "at their best settings" if best else "at settings that are good and fast"
+    notes = [f"No file is larger than the first, {pictures.target_bytes:,} bytes; codecs of others {others}.", *remarks]
+    page = build_report(out, _committed_curves(), [pictures], f"wavelic demo: {path.name}", notes=notes)
     show(_table(renderings, f"{path.name}, {pixels.shape[1]} x {pixels.shape[0]}"))
     for text in remarks:
         remark(text)
@@ -81,10 +77,8 @@ def _committed_curves() -> list[Curve]:
 
 
 def _has_display() -> bool:
-    graphical = sys.platform in ("darwin", "win32") or bool(
-        os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
-    )
-    return graphical and sys.stdout.isatty()
+    display = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY") or sys.platform in ("darwin", "win32")
+    return bool(display) and sys.stdout.isatty()
 
 
 def _table(renderings: list[Rendering], title: str) -> Table:

@@ -61,7 +61,7 @@ def _describe(outcome: Outcome) -> str:
     facts = outcome.facts
     note = f" ({facts['note']})" if facts["note"] else ""
     return (
-        f"{outcome.job.source} -> {outcome.job.target}: {facts['bytes']:,} bytes, {facts['bpp']:.4f} bpp,"
+        f"{outcome.job}: {facts['bytes']:,} bytes, {facts['bpp']:.4f} bpp,"
         f" {facts['model']} at quality {facts['quality']:g}{note}"
     )
 

@@ -34,7 +34,10 @@ def evaluate(
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     resume: Resume = True,
 ) -> None:
-    """Measure a codec of ours: real files of every image at every quality, decoded from their bytes."""
+    """Measure wcae or nowcae on a folder of images.
+
+    Every image is compressed to a real file at every quality and decoded from its bytes alone.
+    """
     settings = _numbers(qualities)
     from wavelic.cli.own import own_codec
     from wavelic.evaluation.pixels import list_images
@@ -54,7 +57,7 @@ def anchors(
     dataset: Dataset = "",
     resume: Resume = True,
 ) -> None:
-    """Measure JPEG, JPEG 2000, WebP, AVIF and JPEG XL, at their defaults and at their best settings."""
+    """Measure JPEG, JPEG 2000, WebP, AVIF and JPEG XL."""
     from wavelic.evaluation.anchors import ANCHORS, get_anchor
     from wavelic.evaluation.pixels import list_images
     from wavelic.evaluation.runner import evaluate as run
@@ -90,9 +93,7 @@ def _numbers(text: str) -> list[float]:
     try:
         values = [float(part) for part in text.split(",")]
     except ValueError as error:
-        raise UsageError(
-            f"qualities {text!r} are not numbers with commas between; write for instance 10,30,50"
-        ) from error
+        raise UsageError(f"qualities {text!r} are not numbers; write for instance 10,30,50") from error
     if not all(0 <= value <= 100 for value in values):
         raise UsageError(f"qualities {text} leave 0..100; choose them inside")
     return values

@@ -23,6 +23,10 @@ class Job:
     target: str
     folder: str = ""
 
+    def __str__(self) -> str:
+        source = "standard input" if self.source == STREAM else self.source
+        return f"{source} -> {'standard output' if self.target == STREAM else self.target}"
+
     def located(self, message: str) -> str:
         """``message``, with the input's name in front unless it already says which file it is about."""
         names = (self.source, os.path.basename(self.target))
@@ -43,9 +47,7 @@ def plan(inputs: Sequence[str], output: str, extension: str) -> list[Job]:
     is_folder = output != STREAM and (output.endswith(("/", os.sep)) or os.path.isdir(output))
     if not is_folder:
         if len(inputs) > 1:
-            raise UsageError(
-                f"{len(inputs)} inputs and one output file {output}; name a folder, with a slash at the end"
-            )
+            raise UsageError(f"{len(inputs)} inputs and one output {output}; name a folder, with a slash at the end")
         return [Job(inputs[0], output)]
     jobs: dict[str, Job] = {}
     for source in inputs:

@@ -29,7 +29,7 @@ def info(
     files: Files,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")] = False,
 ) -> None:
-    """Show what .wlic files are: codec, model, geometry, rate and bytes per chunk."""
+    """Show codec, model, geometry, rate and bytes per chunk."""
     rows, code = [], 0
     for name in files:
         try:
@@ -56,7 +56,8 @@ def _tables(facts: dict[str, Any]) -> list[Table]:
     lines = {
         "format": f"{facts['format']}, codec {facts['codec']}",
         "model": f"{facts['model']}  {facts['model_hash']}",
-        "image": f"{facts['width']} x {facts['height']} {channels}, {facts['bit_depth']} bits; padding {facts['padding']}",
+        "image": f"{facts['width']} x {facts['height']} {channels}, {facts['bit_depth']} bits",
+        "padding": facts["padding"],
         "rate": f"{facts['bytes']:,} bytes, {facts['bpp']:.4f} bpp; quality {facts['quality']:g}, gain {facts['gain']}",
         "note": facts.get("precision", ""),
     }
@@ -75,7 +76,7 @@ def _tables(facts: dict[str, Any]) -> list[Table]:
 
 
 def verify(files: Files) -> None:
-    """Check .wlic files: every checksum, the coded latent and the alpha channel.
+    """Check every checksum, the coded latent and alpha.
 
     Prints one line for each file: OK; damaged; or unknown, if its weights or the file itself are not there.
     """

@@ -46,11 +46,19 @@ def _options(
         print(context.get_help())
 
 
-for command in (encode.encode, decode.decode, inspect.info, inspect.verify, models.models, demo.demo):
-    app.command()(command)
+app.command()(encode.encode)
+app.command()(decode.decode)
+app.command()(inspect.info)
+app.command()(inspect.verify)
+app.command()(models.models)
+app.command()(demo.demo)
 app.command("eval")(evaluate.evaluate)
-for command in (evaluate.anchors, report.compare, report.report, train.recipes, train.train, train.export):
-    app.command()(command)
+app.command()(evaluate.anchors)
+app.command()(report.compare)
+app.command()(report.report)
+app.command()(train.recipes)
+app.command()(train.train)
+app.command()(train.export)
 
 
 def run() -> None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def models(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")] = False,
 ) -> None:
-    """List every architecture, with its parameter count and the trained weights installed."""
+    """List architectures, parameter counts and installed weights."""
     from wavelic.models.registry import ARCHITECTURES
     from wavelic.models.weights import cards
 

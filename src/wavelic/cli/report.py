@@ -57,7 +57,10 @@ def report(
     title: Annotated[str, typer.Option(help="Heading of the page.")] = "wavelic evaluation",
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
 ) -> None:
-    """Write an HTML report that opens from the disk.  Prints the path of its page."""
+    """Write an HTML report that opens from the disk.
+
+    Prints the path of its page.
+    """
     curves = read_curves(results)
     from wavelic.evaluation.published import published_curves
     from wavelic.evaluation.report import build_report

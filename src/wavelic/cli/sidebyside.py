@@ -75,9 +75,11 @@ def _own(codec: str, name: str, pixels: np.ndarray, target: Target, folder: Path
     _, encode_s = _timed(lambda: encode_image(image, codec, Target("quality", found.quality), options))
     file = folder / f"{name}-{codec}.wlic"
     setting = f"{found.model}, quality {found.quality:g}"
-    return _written(
-        file, LABELS[codec], pixels, found.data, lambda d: decode_image(d, device=device).pixels, setting, encode_s
-    )
+
+    def decode(data: bytes) -> np.ndarray:
+        return decode_image(data, device=device).pixels
+
+    return _written(file, LABELS[codec], pixels, found.data, decode, setting, encode_s)
 
 
 def _anchor(anchor_name: str, name: str, pixels: np.ndarray, target: int, folder: Path) -> Rendering:

@@ -28,7 +28,7 @@ def show(*items: RenderableType) -> None:
     """Rich tables and text on standard output."""
     from rich.console import Console
 
-    console = Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH, highlight=False)
+    console = Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH, highlight=False, markup=False, emoji=False)
     for item in items:
         console.print(item)
 

@@ -12,7 +12,7 @@ from wavelic.cli.terminal import progress, remark, show
 
 
 def recipes() -> None:
-    """List the training recipes that come with the package."""
+    """List the training recipes."""
     with needs("train"):
         from wavelic.training.recipe import load_recipe, recipe_names
     from rich.table import Table
@@ -38,7 +38,10 @@ def train(
     runs: Annotated[Path, typer.Option(help="Folder of checkpoints and logs.")] = Path("runs"),
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
 ) -> None:
-    """Train a recipe, or continue it where it was stopped.  Prints the folder of the run."""
+    """Train a recipe, or continue where it was stopped.
+
+    Prints the folder of the run.
+    """
     with needs("train"):
         from wavelic.training.recipe import load_recipe
 
@@ -59,7 +62,7 @@ def export(
     validation: Annotated[Path, typer.Option(help="Images on which rates are measured for the quality ladder.")],
     every: Annotated[int, typer.Option(min=1, help="Use every n-th training image.")] = 4,
 ) -> None:
-    """Calibrate trained models and write them as weights the codec can use (see WAVELIC_WEIGHTS)."""
+    """Turn a run into weights for the codec (see WAVELIC_WEIGHTS)."""
     with needs("train"):
         from wavelic.training.export import export as export_run
     for run in runs:

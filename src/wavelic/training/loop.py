@@ -114,13 +114,13 @@ class StageRunner:
         device = self.accelerator.device
         checkpoint = self.folder / CHECKPOINT
         if checkpoint.exists():
-            state = torch.load(checkpoint, map_location=device, weights_only=True)
+            state = torch.load(checkpoint, map_location="cpu", weights_only=True)
             self.objective.load_state_dict(state["objective"])
             self.average.load_state_dict(state["average"])
             self.optimizer.load_state_dict(state["optimizer"])
             self.step, self.best, self.seconds = state["step"], state["best"], state["seconds"]
         elif initial is not None:
-            state = torch.load(initial, map_location=device, weights_only=True)["objective"]
+            state = torch.load(initial, map_location="cpu", weights_only=True)["objective"]
             if state["prior.mean"].shape != self.objective.prior.mean.shape:
                 state = {name: value for name, value in state.items() if not name.startswith("prior.")}
             self.objective.load_state_dict(state, strict=False)

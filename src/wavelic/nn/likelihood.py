@@ -1,0 +1,132 @@
+"""What quantised values cost in bits, differentiably: Gaussians with given parameters, and a free-form density.
+
+Balle, Minnen, Singh, Hwang and Johnston, *Variational image compression with a scale hyperprior* (ICLR 2018): section 3
+for the uniform noise that stands for the quantiser, appendix 6.1 for the free-form ("factorised") density.
+"""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import softplus
+
+from wavelic.entropy import TableSet, factorized_tables
+from wavelic.nn.gdn import lower_bound
+
+SCALE_BOUND = 0.11  # smallest standard deviation: below it, the middle bin has nearly all the mass
+LIKELIHOOD_BOUND = 1e-9
+
+
+def round_straight_through(x: Tensor) -> Tensor:
+    """The nearest integers, with the gradient of the identity."""
+    return x + (x.round() - x).detach()
+
+
+def gaussian_bits(values: Tensor, mean: Tensor, scale: Tensor) -> Tensor:
+    """-log2 of the mass of N(mean, scale) on the unit bin around each value, elementwise, in float32 or better.
+
+    ``scale`` is bounded below by SCALE_BOUND, with a gradient that lets it rise again; no value costs more than
+    -log2(LIKELIHOOD_BOUND), about 30 bits.
+    """
+    distance = (values - mean).abs().float() if values.dtype != torch.float64 else (values - mean).abs()
+    scale = lower_bound(scale.to(distance.dtype), SCALE_BOUND)
+    mass = torch.special.ndtr((0.5 - distance) / scale) - torch.special.ndtr((-0.5 - distance) / scale)
+    return -torch.log2(lower_bound(mass, LIKELIHOOD_BOUND))
+
+
+class FactorizedPrior(nn.Module):
+    """A learned density per channel, independent of position and of the other channels.
+
+    The cumulative of channel c is the logistic function of ``logits``, a small monotone network.
+
+    Args:
+        channels: C of the (N, C, H, W) values.
+        widths: of the hidden layers.
+        spread: initial half-width of the density, in quantiser steps.
+
+    With widths (3, 3, 3, 3) there are 61 parameters per channel, of which 3 are the quantiles at TAIL_MASS / 2, 1/2 and
+    1 - TAIL_MASS / 2.  The middle one, the median, is where values are rounded about; `quantile_loss` fits them.
+    """
+
+    TAIL_MASS = 1e-9
+
+    def __init__(self, channels: int, widths: tuple[int, ...] = (3, 3, 3, 3), spread: float = 10.0) -> None:
+        super().__init__()
+        sizes = (1, *widths, 1)
+        layers = list(pairwise(sizes))
+        step = spread ** (1.0 / len(layers))
+        # softplus of the initial matrices is 1 / (step * outputs): together they divide by ``spread``
+        self.matrices = nn.ParameterList(
+            torch.full((channels, after, before), math.log(math.expm1(1.0 / (step * after))))
+            for before, after in layers
+        )
+        self.biases = nn.ParameterList(torch.rand(channels, after, 1) - 0.5 for _, after in layers)
+        self.factors = nn.ParameterList(torch.zeros(channels, after, 1) for _, after in layers[:-1])
+        self.quantiles = nn.Parameter(torch.tensor([-spread, 0.0, spread]).repeat(channels, 1))
+
+    @property
+    def channels(self) -> int:
+        return self.quantiles.shape[0]
+
+    @property
+    def medians(self) -> Tensor:
+        """(1, C, 1, 1), without gradient."""
+        return self.quantiles[None, :, 1, None, None].detach()
+
+    def logits(self, values: Tensor) -> Tensor:
+        """Logit of the cumulative at ``values`` (C, n), in rising order for rising values."""
+        return self._logits(values, [parameter for parameter in self.parameters() if parameter is not self.quantiles])
+
+    def _logits(self, values: Tensor, weights: list[Tensor]) -> Tensor:
+        count = len(self.matrices)
+        matrices, biases, factors = weights[:count], weights[count : 2 * count], weights[2 * count :]
+        x = values.unsqueeze(1)
+        for layer, (matrix, bias) in enumerate(zip(matrices, biases, strict=True)):
+            x = softplus(matrix) @ x + bias
+            if layer < len(factors):
+                x = torch.addcmul(x, torch.tanh(factors[layer]), torch.tanh(x))
+        return x.squeeze(1)
+
+    def bits(self, values: Tensor) -> Tensor:
+        """-log2 of the mass on the unit bin around each of ``values`` (N, C, H, W); float32 or better."""
+        flat = values.transpose(0, 1).flatten(1)
+        flat = flat if flat.dtype == torch.float64 else flat.float()
+        lower, upper = self.logits(flat - 0.5), self.logits(flat + 0.5)
+        # in the upper tail both cumulatives round to 1: mirror them into the lower tail
+        sign = -torch.sign(lower + upper).detach()
+        mass = (torch.sigmoid(sign * upper) - torch.sigmoid(sign * lower)).abs()
+        cost = -torch.log2(lower_bound(mass, LIKELIHOOD_BOUND))
+        return cost.view(values.shape[1], values.shape[0], *values.shape[2:]).transpose(0, 1)
+
+    def quantile_loss(self) -> Tensor:
+        """Zero when the quantiles are where they belong; moves them and nothing else."""
+        frozen = [parameter.detach() for parameter in self.parameters() if parameter is not self.quantiles]
+        tail = math.log(2.0 / self.TAIL_MASS - 1.0)
+        return (self._logits(self.quantiles, frozen) - self.quantiles.new_tensor([-tail, 0.0, tail])).abs().sum()
+
+    @torch.no_grad()
+    def tables(self, tail_mass: float = 2.0**-16, radius: int = 1 << 11) -> TableSet:
+        """Integer tables, one per channel, of symbols k that stand for median + k.
+
+        tail_mass: what the escape entry of a table gets at most, unless a table would reach beyond ``radius``.  Floats
+        are used here; store the result with the weights.
+        """
+        double = [parameter.double() for parameter in self.parameters() if parameter is not self.quantiles]
+        edges = torch.arange(-radius, radius + 2, dtype=torch.float64, device=self.quantiles.device) - 0.5
+        logits = self._logits(self.quantiles[:, 1:2].double() + edges, double)
+        cumulative = torch.sigmoid(logits).cpu().numpy()
+        beyond = torch.sigmoid(-logits).cpu().numpy()
+        weights, offsets, escapes = [], [], []
+        for below, above in zip(cumulative, beyond, strict=True):
+            first = max(0, int(np.searchsorted(below, tail_mass / 2, side="right")) - 1)
+            last = min(len(below) - 1, len(below) - int(np.searchsorted(above[::-1], tail_mass / 2, side="right")))
+            last = max(last, first + 1)
+            mass = np.where(below[:-1] < 0.5, np.diff(below), -np.diff(above)).clip(min=0.0)
+            weights.append(mass[first:last])
+            offsets.append(first - radius)
+            escapes.append(float(below[first] + above[last]))
+        return factorized_tables(weights, offsets, escape_weights=escapes)
