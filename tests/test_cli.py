@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,10 +15,11 @@ import pytest
 from typer.testing import CliRunner, Result
 
 import wavelic
+from wavelic import errors
 from wavelic.cli.files import Job, open_output, plan
 from wavelic.cli.main import app
 from wavelic.codecs.api import CODECS
-from wavelic.errors import ChecksumError, OutputError, UsageError
+from wavelic.errors import ChecksumError, OutputError, UsageError, WavelicError
 from wavelic.evaluation.anchors import ANCHORS
 from wavelic.models.registry import ARCHITECTURES
 
@@ -169,7 +171,7 @@ def test_targets_are_met_or_the_nearest_is_named(option: str, value: float, phot
     (row,) = json.loads(result.stdout)["files"]
     if option == "--psnr":
         reached = wavelic.codecs.api.psnr(smooth(), wavelic.decode((tmp_path / "a.wlic").read_bytes()))
-        met = abs(reached - value) < 0.09
+        met = abs(reached - value) <= 0.0861
     else:
         reached = row["bytes"] if option == "--size" else row["bpp"]
         met = abs(reached - value) <= 0.02 * value + 1e-4
@@ -207,7 +209,7 @@ def test_info_goes_on_after_a_bad_file(tmp_path: Path, coded: bytes) -> None:
     result = wavelic_cli("info", tmp_path / "missing.wlic", tmp_path / "a.wlic", "--json")
     assert result.exit_code == 3
     assert "missing.wlic cannot be read" in error_of(result)
-    assert [sorted(row)[:2] for row in json.loads(result.stdout)["files"]][0] == ["error", "exit_code"]
+    assert [row.get("exit_code", 0) for row in json.loads(result.stdout)["files"]] == [3, 0]
 
 
 def test_verify_tells_good_from_damaged(tmp_path: Path, coded: bytes) -> None:
@@ -262,7 +264,7 @@ def test_models_lists_every_architecture() -> None:
         (["encode"], "Missing argument"),
         (["encode", "photo.png", "x.wlic", "--nonsense"], "No such option"),
         (["nonsense"], "No such command"),
-        (["encode", "photo.png", "x.wlic", "-q", "many"], "not a valid float"),
+        (["encode", "photo.png", "x.wlic", "-q", "many"], "Invalid value for '--quality'"),
         (["encode", "photo.png", "x.wlic", "-q", "101"], "outside 0..100"),
         (["encode", "photo.png", "x.wlic", "--bpp", "-1"], "outside"),
         (["encode", "photo.png", "x.wlic", "--bpp", "nan"], "outside"),
@@ -363,10 +365,12 @@ def test_eval_writes_rows_with_real_sizes(measured: Path) -> None:
 
 def test_compare_speaks_table_json_and_markdown(measured: Path) -> None:
     files = [measured / f"{codec}.json" for codec in CODECS]
-    assert "BD-rate of means [%]" in " ".join(wavelic_cli("compare", *files).stdout.split())
+    assert "BD-rate against WCAE" in wavelic_cli("compare", *files).stdout
     (row,) = json.loads(wavelic_cli("compare", *files, "--json").stdout)
     assert row["reference"] == "WCAE"
-    assert wavelic_cli("compare", *files, "--markdown", "--metric", "ms-ssim-rgb").stdout.count("|---") == 1
+    markdown = wavelic_cli("compare", *files, "--markdown", "--metric", "ms-ssim-rgb").stdout
+    assert markdown.startswith("BD-rate against WCAE, MS-SSIM RGB")
+    assert "|---|---:|" in markdown
 
 
 def test_report_reads_a_folder(measured: Path, tmp_path: Path) -> None:
@@ -401,17 +405,40 @@ def test_recipes_lists_what_train_takes() -> None:
     assert "wcae-cpu" in wavelic_cli("recipes").stdout
 
 
-def test_documented_commands_parse() -> None:
-    """Every example of docs/cli.md names an existing command with existing options."""
-    import shlex
+# --- Documentation -------------------------------------------------------------------------------------------------
 
-    text = (Path(__file__).parents[1] / "docs" / "cli.md").read_text()
-    lines = [line for block in re.findall(r"```sh\n(.*?)```", text, re.S) for line in block.splitlines()]
-    examples = [line.partition("wavelic ")[2].split("|")[0].split(">")[0] for line in lines if "wavelic " in line]
-    assert len(examples) > 15
-    for example in examples:
-        command, *rest = shlex.split(example, comments=True)
-        text = wavelic_cli(command, "--help").stdout
-        for word in rest:
-            if word.startswith("-") and word != "-":
-                assert word.split("=")[0] in text, example
+DOCUMENTATION = Path(__file__).parents[1] / "docs" / "cli.md"
+
+
+def documented(heading: str) -> list[list[str]]:
+    """The commands in one section of docs/cli.md without pipes, as arguments."""
+    section = re.search(rf"## {heading}\n.*?```sh\n(.*?)```", DOCUMENTATION.read_text(), re.S)
+    assert section, heading
+    lines = [line.partition("#")[0].strip() for line in section[1].splitlines()]
+    return [shlex.split(line)[1:] for line in lines if line.startswith("wavelic ")]
+
+
+def test_documented_commands_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("photo.png", "a.png", "b.png"):
+        PIL.Image.fromarray(smooth()).save(name)
+    commands = documented("Compress and decompress") + documented("Look inside")
+    assert len(commands) >= 11
+    for arguments in commands:
+        if "-j" in arguments:  # processes are tested elsewhere
+            arguments = arguments[: arguments.index("-j")]
+        result = wavelic_cli(*arguments)
+        assert result.exit_code == 0, (arguments, result.output)
+
+
+def test_documented_options_exist() -> None:
+    commands = documented("Demonstration") + documented("Measure") + documented("Train")
+    assert len(commands) >= 11
+    for command, *rest in commands:
+        known = wavelic_cli(command, "--help").stdout
+        assert [word for word in rest if word.startswith("--") and word not in known] == []
+
+
+def test_documented_exit_codes_are_those_of_the_errors() -> None:
+    table = {int(code) for code in re.findall(r"^\| (\d) \|", DOCUMENTATION.read_text(), re.M)}
+    assert table == {e.exit_code for e in vars(errors).values() if isinstance(e, type) and issubclass(e, WavelicError)}

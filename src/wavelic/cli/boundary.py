@@ -50,7 +50,7 @@ class CommandGroup(TyperGroup):
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Run and exit; never returns."""
-        kwargs["standalone_mode"] = False
+        kwargs = {"prog_name": "wavelic", **kwargs, "standalone_mode": False}
         sys.exit(_guarded(lambda: super(CommandGroup, self).main(*args, **kwargs)))
 
 

@@ -220,16 +220,13 @@ def _jpeg2000_anchors() -> list[Anchor]:
 # --- WebP and AVIF -------------------------------------------------------------------------------------------------
 
 
-_WEBP_QUALITIES = (0, 2, 5, 12, 25, 40, 58, 75, 87, 94)
-
-
 def _webp() -> Anchor:
     return Anchor(
         name="webp",
         label="WebP",
         description=f"WebP lossy, method 4; {_version('webp').replace('webp', 'libwebp', 1)}",
         parameter="quality",
-        settings=_WEBP_QUALITIES,
+        settings=(0, 4, 10, 20, 35, 50, 65, 78, 88, 94),
         encode=partial(_pillow_encode, "WEBP", {"method": 4}),
         decode=_pillow_decode,
         coarsest=0,
@@ -245,7 +242,7 @@ def _webp_best() -> Anchor:
         description=f"WebP lossy, method 6, noise shaping off, sharp YUV (cwebp -m 6 -sns 0 -sharp_yuv); libwebp "
         f"{library_version()}",
         parameter="quality",
-        settings=_WEBP_QUALITIES,
+        settings=(0, 2, 5, 12, 25, 40, 58, 75, 87, 94),
         encode=encode_webp,
         decode=_pillow_decode,
         coarsest=0,

@@ -5,8 +5,8 @@ wavelet-like image compression* (arXiv 2402.18761).  One set of weights serves a
 components.  `lifting_structures` has the structures, `wavelic.nn` the operators; here they are put together.
 
 The paper prints parameter counts, not layer sizes.  The sizes used here (F18) reproduce every row of its table III
-within 4 %; ``docs/lifting.md`` has the comparison.  U16 is not the paper's: the compact hybrid with one width throughout
-and a common trunk for the three details.
+within 4 %; ``docs/lifting.md`` has the comparison.  U16 is not the paper's: the compact hybrid with one width
+throughout and a common trunk for the three details.
 """
 
 from __future__ import annotations

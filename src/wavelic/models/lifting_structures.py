@@ -22,6 +22,10 @@ from wavelic.wavelets import Bands2d, Coefficients2d, dwt2, idwt2, level_sizes2d
 Start = tuple[int, int]
 
 
+# Half the length of the longest filter, 5 taps of 5/3 and 9 of 9/7.
+_BASE_REACH = {"5/3": 2, "9/7": 4}
+
+
 class Level(nn.Module):
     """One level of a transform.
 
@@ -29,6 +33,24 @@ class Level(nn.Module):
     """
 
     base: str
+
+    @property
+    def radii(self) -> tuple[int, ...]:
+        """Radius of the operator of every learned step, in samples of its input grid."""
+        return ()
+
+    @property
+    def fixed_reach(self) -> int:
+        """How far the fixed steps see, in samples of x."""
+        return 0
+
+    @property
+    def reach(self) -> int:
+        """No sample depends on anything farther away than this, in samples of x, in either direction of the level.
+
+        An operator of radius r sees r samples of one parity on either side: 2 r + 1 samples of x.
+        """
+        return self.fixed_reach + sum(2 * radius + 1 for radius in self.radii)
 
     def analyze(self, x: Tensor, start: Start) -> tuple[Tensor, Bands2d]:
         """x (B, 1, H, W) -> low band and details."""
@@ -53,6 +75,10 @@ class FixedLevel(Level):
     def __init__(self, base: str) -> None:
         super().__init__()
         self.base = base
+
+    @property
+    def fixed_reach(self) -> int:
+        return _BASE_REACH[self.base]
 
     def analyze(self, x: Tensor, start: Start) -> tuple[Tensor, Bands2d]:
         if x.numel() == 0:  # below a band without samples
@@ -85,6 +111,14 @@ class HybridLevel(Level):
         self.fixed = FixedLevel(base)
         self.high_to_low = high_to_low
         self.low_to_high = low_to_high
+
+    @property
+    def radii(self) -> tuple[int, ...]:
+        return self.high_to_low.radius, self.low_to_high.radius
+
+    @property
+    def fixed_reach(self) -> int:
+        return self.fixed.fixed_reach
 
     def analyze(self, x: Tensor, start: Start) -> tuple[Tensor, Bands2d]:
         low, details = self.fixed.analyze(x, start)
@@ -123,6 +157,11 @@ class PredictUpdateLevel(Level):
         self.update_vertical = update_vertical
         self.predict_horizontal = predict_horizontal
         self.update_horizontal = update_horizontal
+
+    @property
+    def radii(self) -> tuple[int, ...]:
+        vertical = self.predict_vertical.radius, self.update_vertical.radius
+        return *vertical, self.predict_horizontal.radius, self.update_horizontal.radius
 
     def analyze(self, x: Tensor, start: Start) -> tuple[Tensor, Bands2d]:
         axes = _axes(x, start)
@@ -189,6 +228,11 @@ class FusedLevel(PredictUpdateLevel):
         self.low_to_high = low_to_high
         self.keep_update = keep_update
 
+    @property
+    def radii(self) -> tuple[int, ...]:
+        last = () if self.low_to_high is None else (self.low_to_high.radius,)
+        return *super().radii, self.high_to_low.radius, *last
+
     def analyze(self, x: Tensor, start: Start) -> tuple[Tensor, Bands2d]:
         axes = _axes(x, start)
         low_rows, high_rows = self._split_rows(x, axes)
@@ -230,6 +274,14 @@ class UpdatePredictLevel(Level):
     def __init__(self, predict: Operator) -> None:
         super().__init__()
         self.predict = predict
+
+    @property
+    def radii(self) -> tuple[int, ...]:
+        return self.predict.radius, self.predict.radius
+
+    @property
+    def fixed_reach(self) -> int:
+        return 2  # the average of two neighbours, once per direction
 
     def analyze(self, x: Tensor, start: Start) -> tuple[Tensor, Bands2d]:
         axes = _axes(x, start)

@@ -1,0 +1,24 @@
+"""Shared pictures: small, deterministic, with the structure photographs have."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+
+@pytest.fixture(scope="session")
+def picture() -> Callable[..., np.ndarray]:
+    """``picture(height, width, channels=3, dtype=np.uint8, seed=0)``: smooth areas, edges and some texture."""
+
+    def make(height: int, width: int, channels: int = 3, dtype: type = np.uint8, seed: int = 0) -> np.ndarray:
+        random = np.random.default_rng(seed)
+        y, x = np.mgrid[0:height, 0:width] / 64.0
+        planes = []
+        for _ in range(channels):
+            a, b, c, d = random.uniform(-3, 3, 4)
+            plane = np.sin(a * x + b * y + c) + 0.7 * np.sign(np.sin(b * x - 2 * a * y + d))
+            planes.append(plane + 0.05 * random.normal(size=(height, width)))
+        unit = np.clip(np.stack(planes, -1) / 4 + 0.5, 0, 1)
+        return np.rint(unit * np.iinfo(dtype).max).astype(dtype)
+
+    return make

@@ -1,0 +1,55 @@
+"""Writes golden files: `python tests/golden/make.py`.  Existing files are never touched: they are promises.
+
+For each codec and kind of image a `.wlic` file and, as PNG, the pixels its decoder showed when it was made.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+
+import wavelic
+from wavelic.codecs.api import Options, decode_image, encode_image
+from wavelic.codecs.search import Target
+from wavelic.images import Metadata, from_array, save_image
+
+HERE = Path(__file__).parent
+KINDS = {
+    "gray": (1, np.uint8),
+    "gray-alpha": (2, np.uint8),
+    "rgb": (3, np.uint8),
+    "rgba": (4, np.uint8),
+    "rgb16": (3, np.uint16),
+}
+
+
+def picture(channels: int, dtype: type) -> np.ndarray:
+    """61 x 83: an edge, a gradient, a disc and some noise, on the full range of ``dtype``."""
+    y, x = np.mgrid[0:61, 0:83]
+    random = np.random.default_rng(7)
+    planes = [
+        0.3 + 0.2 * (x > 20 + 9 * c) + 0.3 * y / 61 - 0.3 * (np.hypot(x - 50, y - 30) < 12 + c) for c in range(channels)
+    ]
+    unit = np.clip(np.stack(planes, -1) + 0.03 * random.normal(size=(61, 83, channels)), 0, 1)
+    return np.rint(unit * np.iinfo(dtype).max).astype(dtype)
+
+
+def main() -> None:
+    for codec in wavelic.CODECS:
+        for kind, (channels, dtype) in KINDS.items():
+            for mode in ("", "-published") if kind == "rgb" else ("",):
+                path = HERE / f"v1-{codec}-{kind}{mode}.wlic"
+                if path.exists():
+                    continue
+                metadata = Metadata(exif=b"II*\0\x08\0\0\0\0\0") if kind == "rgb" else Metadata()
+                image = from_array(picture(channels, dtype), metadata)
+                options = Options(published=bool(mode))
+                path.write_bytes(encode_image(image, codec, Target("quality", 60), options).data)
+                save_image(decode_image(path.read_bytes()), path.with_suffix(".png"))
+                sys.stdout.write(f"{path.name}: {path.stat().st_size} bytes\n")
+
+
+if __name__ == "__main__":
+    main()
