@@ -1,6 +1,6 @@
 """Time the entropy coder on one core beside per-symbol Gaussian coding, in one run.
 
-    python benchmarks/bench_entropy.py [--repeats 9] [--json results/bench_entropy.json]
+    python benchmarks/bench_entropy.py [--repeats 9] [--json results/benchmarks/bench_entropy.json]
 
 The task: 2 million Gaussian symbols whose standard deviations take 64 values from 0.11 to 256 in random order.
 Grouping the symbols by table, escapes and turning words into bytes count; making the tables does not, they are part of
@@ -33,7 +33,7 @@ ENCODE_BAR, DECODE_BAR = 100e6, 25e6
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=9)
-    parser.add_argument("--json", type=Path, default=Path("results/bench_entropy.json"))
+    parser.add_argument("--json", type=Path, default=Path("results/benchmarks/bench_entropy.json"))
     arguments = parser.parse_args()
 
     rng = np.random.default_rng(0)

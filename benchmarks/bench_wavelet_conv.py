@@ -8,7 +8,7 @@ yardstick.  Bar: no slower than 1.3 times the yardstick plus the memory traffic 
 the map for every axis, forward and inverse (level l of the 2-D DWT works on 4^(1-l) of the map), timed here.
 
 One thread; the layers take turns, and the smallest CPU time (not wall-clock time) of all rounds counts, so that other
-processes disturb little.  Writes results/bench_wavelet_conv.json.
+processes disturb little.  Writes results/benchmarks/bench_wavelet_conv.json.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from wavelic.nn.blocks import ResidualBlockDown, ResidualBlockUp, SubpixelConv, 
 from wavelic.nn.wavelet_conv import WaveletConv
 
 BAR = 1.3
-RESULTS = Path(__file__).parents[1] / "results" / "bench_wavelet_conv.json"
+RESULTS = Path(__file__).parents[1] / "results" / "benchmarks" / "bench_wavelet_conv.json"
 VARIANTS: dict[str, dict[str, Any]] = {
     "3d haar, 2 levels": {"wavelet": "haar"},
     "3d haar, 1 level": {"wavelet": "haar", "levels": 1},

@@ -1,6 +1,6 @@
 """Time the wavelet transforms beside PyWavelets, in one run.
 
-    python benchmarks/bench_wavelets.py [--repeats 7] [--json results/bench_wavelets.json]
+    python benchmarks/bench_wavelets.py [--repeats 7] [--json results/benchmarks/bench_wavelets.json]
 
 The task: a 2048x2048 RGB image in float32, 9/7, five levels, forward and inverse.  PyWavelets (bior4.4) is given the
 same contiguous planes and the faster of its two sensible border modes.  All contestants take turns within every repeat,
@@ -60,7 +60,7 @@ def training_step(channels: int, size: int, batch: int) -> Callable[[], object]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=7)
-    parser.add_argument("--json", type=Path, default=Path("results/bench_wavelets.json"))
+    parser.add_argument("--json", type=Path, default=Path("results/benchmarks/bench_wavelets.json"))
     arguments = parser.parse_args()
 
     planes = np.random.default_rng(0).random((3, SIZE, SIZE), dtype=np.float32)

@@ -389,7 +389,7 @@ def test_anchors_list_names_all() -> None:
 def test_demo_writes_files_that_are_no_larger_than_ours(
     measured: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("wavelic.cli.sidebyside.QUICK", ("jpeg-420", "webp"))
+    monkeypatch.setattr("wavelic.evaluation.sidebyside.QUICK", ("jpeg-420", "webp"))
     image = measured / "images" / "one.png"
     result = wavelic_cli("demo", image, "--out", tmp_path / "d", "--no-open", "--bpp", "0.6")
     assert result.exit_code == 0, result.output

@@ -167,7 +167,7 @@ def test_unknown_weights(picture) -> None:
     container = read_container(wavelic.encode(picture(40, 40)))
     header = type(container.header)(**{**vars(container.header), "model": bytes(16)})
     data = write_container(Container(header, container.chunks))
-    with pytest.raises(ModelError, match="00000000.*not installed"):
+    with pytest.raises(ModelError, match=r"00000000.*not installed"):
         wavelic.decode(data)
     assert wavelic.open(data).info["model"] == "not installed"
 

@@ -100,7 +100,7 @@ def test_resumes_to_the_same_weights_after_kill_9(pictures: Path, reference: Pat
 
 
 def test_stops_cleanly_when_asked(pictures: Path, tmp_path: Path) -> None:
-    command = _command(pictures, "stopped") + ["defaults.steps=100000"]
+    command = [*_command(pictures, "stopped"), "defaults.steps=100000"]
     process = subprocess.Popen(command, env=_environment(tmp_path), stderr=subprocess.PIPE, text=True)
     log = tmp_path / "stopped" / "trunk" / "log.jsonl"
     deadline = time.monotonic() + 120

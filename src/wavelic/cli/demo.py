@@ -16,8 +16,8 @@ from wavelic.errors import UsageError, WavelicError
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from wavelic.cli.sidebyside import Rendering
     from wavelic.evaluation.results import Curve
+    from wavelic.evaluation.sidebyside import Rendering
 
 PHOTOGRAPH = "assets/demo.webp"
 
@@ -37,9 +37,9 @@ def demo(
 ) -> None:
     """Compress a photograph with every codec to one file size."""
     path = image or _photograph()
-    from wavelic.cli.sidebyside import BEST, QUICK, side_by_side
     from wavelic.evaluation.pixels import load_rgb
     from wavelic.evaluation.report import build_report
+    from wavelic.evaluation.sidebyside import BEST, QUICK, side_by_side
 
     pixels = load_rgb(path)
     with progress("coding") as step:

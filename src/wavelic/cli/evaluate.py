@@ -39,7 +39,7 @@ def evaluate(
     Every image is compressed to a real file at every quality and decoded from its bytes alone.
     """
     settings = _numbers(qualities)
-    from wavelic.cli.own import own_codec
+    from wavelic.evaluation.own import own_codec
     from wavelic.evaluation.pixels import list_images
     from wavelic.evaluation.runner import evaluate as run
 

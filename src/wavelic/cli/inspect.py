@@ -9,7 +9,7 @@ import typer
 from wavelic.cli.boundary import one_line, print_error
 from wavelic.cli.files import STREAM, Job, read_stdin
 from wavelic.cli.terminal import dump, show
-from wavelic.errors import FormatError, ModelError, WavelicError
+from wavelic.errors import FormatError, WavelicError
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -83,7 +83,7 @@ def verify(files: Files) -> None:
     code = 0
     for name in files:
         try:
-            _check(_open(name))
+            _open(name).verify()
             print(f"OK       {name}")
         except WavelicError as error:
             verdict = "damaged" if isinstance(error, FormatError) else "unknown"
@@ -91,22 +91,3 @@ def verify(files: Files) -> None:
             code = code or error.exit_code
     if code:
         raise typer.Exit(code)
-
-
-def _check(file: File) -> None:
-    """Everything `decode` checks, without the synthesis.  Raises as it does."""
-    from wavelic.container import ALPH, CodecId
-    from wavelic.images import decode_alpha
-    from wavelic.models.weights import card_by_id
-
-    header = file.header
-    if header.has_alpha:
-        decode_alpha(file.container.find(ALPH) or b"", header.width, header.height, header.bit_depth)
-    if header.codec != CodecId.WCAE:
-        raise ModelError(f"the file uses codec {header.codec}, which this wavelic lacks; upgrade wavelic")
-    card = card_by_id(header.model)
-
-    from wavelic.codecs.wcae import decode_symbols_of
-    from wavelic.models.deployed import load_deployed
-
-    decode_symbols_of(file.container, load_deployed(card))

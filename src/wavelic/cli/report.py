@@ -69,8 +69,8 @@ def report(
         curves += published_curves().values()
     pictures = []
     if image:
-        from wavelic.cli.sidebyside import BEST, QUICK, side_by_side
         from wavelic.evaluation.pixels import load_rgb
+        from wavelic.evaluation.sidebyside import BEST, QUICK, side_by_side
 
         originals = {path: load_rgb(path) for path in image}
         with TemporaryDirectory() as scratch, progress("coding") as step:

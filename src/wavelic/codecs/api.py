@@ -7,13 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wavelic.codecs.search import Found, Target, search
 from wavelic.container import (
+    ALPH,
     DEFAULT_LIMITS,
     CodecId,
     Container,
@@ -25,7 +26,10 @@ from wavelic.container import (
     read_header,
 )
 from wavelic.errors import FormatError, ImageError, UsageError
-from wavelic.images import Image, from_array, from_pillow
+from wavelic.images import Image, decode_alpha, from_array, from_pillow
+
+if TYPE_CHECKING:
+    from wavelic.models.weights import Card
 
 #: Codec names on the command line; each is a family of weights.
 CODECS = ("wcae", "nowcae")
@@ -75,7 +79,9 @@ def check_codec(name: str) -> str:
     return name
 
 
-def encode_image(image: Image, codec: str = "wcae", target: Target | None = None, options: Options | None = None) -> Encoded:
+def encode_image(
+    image: Image, codec: str = "wcae", target: Target | None = None, options: Options | None = None
+) -> Encoded:
     """Compress ``image``; without a target at quality 50.
 
     Raises:
@@ -83,7 +89,6 @@ def encode_image(image: Image, codec: str = "wcae", target: Target | None = None
         ModelError: the weights are not installed.
     """
     from wavelic.models.ladder import RatePoint, load_ladder
-    from wavelic.models.weights import Card
 
     ladder = load_ladder(check_codec(codec))  # before torch is loaded
     from wavelic.codecs.latents import SideInformation
@@ -128,16 +133,7 @@ def decode_image(
         FormatError, ChecksumError, LimitError: not a file of ours, damaged or too large.
         ModelError: the weights it names are not installed.
     """
-    from wavelic.models.weights import card_by_id
-
-    container = read_container(data, limits)
-    if container.header.codec != CodecId.WCAE:
-        raise FormatError(f"the file uses codec {container.header.codec}, which this wavelic lacks; upgrade wavelic")
-    card_by_id(container.header.model)  # before torch is loaded
-    check_device(device)
-    from wavelic.codecs import wcae
-
-    return wcae.decode(container, device, progress)
+    return File(read_container(data, limits), len(data)).decode(device, progress)
 
 
 def check_device(name: str) -> str:
@@ -149,7 +145,9 @@ def check_device(name: str) -> str:
     try:
         torch.empty(1, device=name)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise UsageError(f"device {name!r} cannot be used here; choose cpu, or cuda on a machine that has it") from error
+        raise UsageError(
+            f"device {name!r} cannot be used here; choose cpu, or cuda where there is one"
+        ) from error
     return name
 
 
@@ -234,9 +232,39 @@ class File:
 
     def read(self, device: str = "cpu") -> Pixels:
         """Decode: (H, W, C) uint8 or uint16.  Raises like `decode`."""
+        return self.decode(device).pixels
+
+    def decode(self, device: str = "cpu", progress: Progress | None = None) -> Image:
+        """Decode samples and metadata; ``progress(done, total)`` counts windows.  Raises like `decode_image`."""
+        self._card()  # before torch is loaded
+        check_device(device)
         from wavelic.codecs import wcae
 
-        return wcae.decode(self.container, check_device(device)).pixels
+        return wcae.decode(self.container, device, progress)
+
+    def verify(self) -> None:
+        """Everything `decode` checks, without the synthesis: the coded latent against its checksum, and alpha.
+
+        Raises:
+            FormatError, ChecksumError: the file is damaged.
+            ModelError: its weights are not installed.
+        """
+        header = self.header
+        if header.has_alpha:
+            decode_alpha(self.container.find(ALPH) or b"", header.width, header.height, header.bit_depth)
+        card = self._card()
+        from wavelic.codecs.wcae import decode_symbols_of
+        from wavelic.models.deployed import load_deployed
+
+        decode_symbols_of(self.container, load_deployed(card))
+
+    def _card(self) -> Card:
+        """The weights the file names, its codec checked too."""
+        from wavelic.models.weights import card_by_id
+
+        if self.header.codec != CodecId.WCAE:
+            raise FormatError(f"the file uses codec {self.header.codec}, which this wavelic lacks; upgrade wavelic")
+        return card_by_id(self.header.model)
 
 
 def open_file(source: str | os.PathLike[str] | bytes, limits: Limits = DEFAULT_LIMITS) -> File:
@@ -258,7 +286,9 @@ def read_file(path: str | os.PathLike[str], limits: Limits = DEFAULT_LIMITS) -> 
             read_header(start, limits)
             return start + stream.read()
     except OSError as error:
-        raise ImageError(f"{os.fspath(path)} cannot be read ({error.strerror}); check the name and permissions") from error
+        raise ImageError(
+            f"{os.fspath(path)} cannot be read ({error.strerror}); check the name and permissions"
+        ) from error
 
 
 def file_info(container: Container, size: int) -> dict[str, Any]:
@@ -273,7 +303,7 @@ def file_info(container: Container, size: int) -> dict[str, Any]:
         model = "not installed"
     info = {
         "format": f"wlic {header.version_major}.{header.version_minor}",
-        "codec": "wcae",
+        "codec": CodecId(header.codec).name.lower(),
         "model": model,
         "model_hash": header.model.hex(),
         "width": header.width,

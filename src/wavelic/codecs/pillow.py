@@ -85,7 +85,10 @@ def _save(picture: PIL.Image.Image, stream: IO[bytes], filename: str | bytes) ->
     )
     target = Target.of(**{name: options[name] for name in _SAVE_TARGETS if name in options})
     encoded = encode_image(
-        replace(image, metadata=metadata), options.get("codec", "wcae"), target, Options(strip=options.get("strip", False))
+        replace(image, metadata=metadata),
+        options.get("codec", "wcae"),
+        target,
+        Options(strip=options.get("strip", False)),
     )
     stream.write(encoded.data)
 

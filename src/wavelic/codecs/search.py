@@ -1,4 +1,4 @@
-"""Finding the rate point that meets a target: a bisection over a ladder, guided by the logarithm of what was measured."""
+"""Finding the rate point that meets a target: a bisection over a ladder, guided by the logarithm of measurements."""
 
 from __future__ import annotations
 
@@ -35,7 +35,11 @@ class Target:
 
     @classmethod
     def of(
-        cls, quality: float | None = None, bpp: float | None = None, psnr: float | None = None, size: float | None = None
+        cls,
+        quality: float | None = None,
+        bpp: float | None = None,
+        psnr: float | None = None,
+        size: float | None = None,
     ) -> Target | None:
         """The one target that is given, None if there is none.  Raises UsageError for two at once."""
         named: list[tuple[Kind, float | None]] = [("quality", quality), ("bpp", bpp), ("psnr", psnr), ("size", size)]

@@ -18,7 +18,7 @@ _NOISE = 0.1  # share of the usual random initialisation that is kept, to break 
 
 
 def _leading_maps(x: Tensor, kept: int) -> Tensor:
-    """Eigenvectors of the second moments of the 2x2 blocks of (N, C, H, W): (min(kept, 4C), C, 2, 2), strongest first."""
+    """Leading eigenvectors of the second moments of the 2x2 blocks of (N, C, H, W): (min(kept, 4C), C, 2, 2)."""
     channels = x.shape[1]
     blocks = nn.functional.pixel_unshuffle(x, 2).permute(0, 2, 3, 1).reshape(-1, channels * 4).double()
     _, vectors = torch.linalg.eigh(blocks.t() @ blocks)

@@ -98,7 +98,9 @@ def _cards(folders: tuple[Path, ...]) -> tuple[Card, ...]:
                 fields = json.loads(path.with_suffix(".json").read_text())
                 found.setdefault(path.stem, Card(**fields, path=path))
             except (OSError, ValueError, TypeError) as error:
-                raise ModelError(f"{path.name} has no valid card beside it ({error}); export the weights again") from error
+                raise ModelError(
+                    f"{path.name} has no valid card beside it ({error}); export the weights again"
+                ) from error
     return tuple(sorted(found.values(), key=lambda card: (card.family, card.rank)))
 
 

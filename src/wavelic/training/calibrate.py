@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,7 +68,9 @@ def _costs(tables: TableSet, reach: int) -> NDArray[np.float64]:
     return rows
 
 
-def fit_schedule(latents: Latents, tables: TableSet, contexts: int = CONTEXTS) -> tuple[NDArray[np.float32], SliceSchedule]:
+def fit_schedule(
+    latents: Latents, tables: TableSet, contexts: int = CONTEXTS
+) -> tuple[NDArray[np.float32], SliceSchedule]:
     """Code means and the slice schedule that codes ``latents``, each (C, h, w), in few bits.
 
     ``contexts=1`` leaves one table per channel: the honest twin of the contexts.
@@ -108,7 +111,9 @@ def fit_schedule(latents: Latents, tables: TableSet, contexts: int = CONTEXTS) -
     return mean, SliceSchedule(order, slices, weights, thresholds, chosen, PER_FAMILY, STEP)
 
 
-def code_length(latent: NDArray[np.float32], mean: NDArray[np.float32], schedule: SliceSchedule, tables: TableSet, gain: int) -> float:
+def code_length(
+    latent: NDArray[np.float32], mean: NDArray[np.float32], schedule: SliceSchedule, tables: TableSet, gain: int
+) -> float:
     """Ideal bits of a latent (C, h, w) quantised with ``gain``."""
     scaled = (latent - mean[:, None, None]) * np.float32(2.0 ** (gain / GAIN_UNIT))
     symbols = np.rint(scaled).astype(np.int32)
@@ -139,7 +144,7 @@ def build_ladder(name: str, rates: Sequence[dict[int, float]], spread: int = GAI
         return float(np.interp(gain, gains, logs))
 
     nominal = [log_rate_at(rank, 0) for rank in range(len(rates))]
-    joints = [(a + b) / 2 for a, b in zip(nominal[:-1], nominal[1:], strict=True)]
+    joints = [(a + b) / 2 for a, b in pairwise(nominal)]
     edges = [log_rate_at(0, -spread), *joints, log_rate_at(len(rates) - 1, spread)]
     quality = [round(100 * (edge - edges[0]) / (edges[-1] - edges[0]), 2) for edge in edges]
     return Ladder(

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from rich.console import Console
 from rich.progress import track
 
 from wavelic.errors import UsageError
@@ -57,7 +58,7 @@ class PackedImages:
             cache.mkdir(parents=True, exist_ok=True)
             sizes = []
             with open(pixel_file, "wb") as out:
-                for file in track(files, description=f"decoding {folder.name}"):
+                for file in track(files, f"decoding {folder.name}", console=Console(stderr=True)):
                     pixels = load_image(file).colour()
                     if pixels.dtype != np.uint8 or pixels.shape[2] != 3 or min(pixels.shape[:2]) < min_side:
                         continue

@@ -1,6 +1,6 @@
 """From a finished training run to shipped weights: calibrate each stage, rank by rate, build the ladder.
 
-    wavelic export runs/wcae-cpu runs/nowcae-cpu --to weights --images data/train --validation data/val
+wavelic export runs/wcae-cpu runs/nowcae-cpu --to weights --images data/train --validation data/val
 """
 
 from __future__ import annotations
@@ -99,7 +99,11 @@ def export(
 
 
 def _calibrate(
-    path: Path, training: Sequence[NDArray[np.uint8]], held_out: Sequence[NDArray[np.uint8]], pixels: int, tables: TableSet
+    path: Path,
+    training: Sequence[NDArray[np.uint8]],
+    held_out: Sequence[NDArray[np.uint8]],
+    pixels: int,
+    tables: TableSet,
 ) -> _Stage:
     about, network = load_stage(path)
     mean, schedule = fit_schedule(latents_of(network, training), tables)

@@ -25,6 +25,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
+from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch import Tensor
 
@@ -227,7 +228,7 @@ def train(recipe: Recipe, runs: Path, device: str = "cpu") -> Path:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     more = (TimeRemainingColumn(), TextColumn("{task.fields[note]}"))
     quiet = not accelerator.is_main_process
-    with _stop_requests() as stop, Progress(*columns, *more, disable=quiet) as progress:
+    with _stop_requests() as stop, Progress(*columns, *more, console=Console(stderr=True), disable=quiet) as progress:
         for stage in recipe.stages:
             stage_folder = folder / stage.name
             stage_folder.mkdir(parents=True, exist_ok=True)

@@ -10,15 +10,16 @@ from typing import Any
 
 import numpy as np
 
-from wavelic.cli.own import LABELS
-from wavelic.cli.terminal import Step
 from wavelic.codecs.api import CODECS, Options, decode_image, encode_image
 from wavelic.codecs.search import Target
 from wavelic.errors import MissingDependencyError, OutputError, UsageError
 from wavelic.evaluation.anchors import get_anchor
+from wavelic.evaluation.own import LABELS
 from wavelic.evaluation.pictures import PictureEntry, PictureSet, match_anchor, picture_entry
 from wavelic.images import from_array
 
+Step = Callable[[int, int, str], None]
+"""Called as step(done, total, what comes next)."""
 QUICK = ("jpeg-420-best", "jpeg2000-default", "webp", "avif", "jpegxl")
 """A setting of each anchor that is good and found within seconds."""
 BEST = ("jpeg-420-best", "jpeg2000", "webp-best", "avif-best", "jpegxl-best")
