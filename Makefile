@@ -37,8 +37,8 @@ bench: $(VENV)/.dev
 
 IMAGES ?= data/kodak
 results: $(VENV)/.eval
-	for codec in wcae nowcae; do $(BIN)/wavelic eval $$codec --images $(IMAGES) --json results/kodak/$$codec.json || exit 1; done
-	$(BIN)/wavelic eval wcae --published --images $(IMAGES) --json results/kodak/wcae-published.json
+	for codec in wcae nowcae; do $(BIN)/wavelic eval $$codec --images $(IMAGES) --json results/codecs/kodak/$$codec.json || exit 1; done
+	$(BIN)/wavelic eval wcae --published --images $(IMAGES) --json results/codecs/kodak/wcae-published.json
 
 clean:
 	rm -rf $(VENV) demo build .pytest_cache .mypy_cache .ruff_cache .hypothesis

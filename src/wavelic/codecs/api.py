@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from wavelic.models.weights import Card
 
 #: Codec names on the command line; each is a family of weights.
-CODECS = ("wcae", "nowcae")
+CODECS = ("wcae", "wcae-64", "nowcae")
 DEFAULT_QUALITY = 50.0
 Progress = Callable[[int, int], None]
 Pixels = NDArray[np.uint8] | NDArray[np.uint16]
@@ -166,7 +166,7 @@ def encode(
 
     Args:
         image: `wavelic.Image`, a Pillow image, or an array (H, W) or (H, W, 1..4) of uint8 or uint16.
-        codec: "wcae" or "nowcae".
+        codec: "wcae", "wcae-64" or "nowcae".
         quality: 0..100, linear in the logarithm of the rate; 50 if no target is given.
         bpp, psnr, size: instead of a quality, a target for the whole file: bits per pixel, dB of the colour samples,
             or bytes (not exceeded if possible).  Met within 2 %, or the nearest the weights allow.

@@ -14,7 +14,7 @@ from wavelic.images import from_array
 from wavelic.models.deployed import load_deployed
 from wavelic.models.weights import family
 
-LABELS = {"wcae": "WCAE", "nowcae": "NoWCAE"}
+LABELS = {"wcae": "WCAE", "wcae-64": "WCAE-64", "nowcae": "NoWCAE"}
 
 
 @dataclass(frozen=True)

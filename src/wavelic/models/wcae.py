@@ -49,7 +49,8 @@ class BranchSpec:
 
 
 COARSE = BranchSpec(12, (32, 32, 32, 32, 32), (1, 2, 2, 1, 1))
-COARSE_64 = BranchSpec(12, (32, 32, 32, 32, 64), (1, 2, 2, 1, 1))
+# The second down-sampling waits for the convolution with 64 outputs, or 32 channels at 1/32 would be a bottleneck.
+COARSE_64 = BranchSpec(12, (32, 32, 32, 32, 64), (1, 2, 1, 1, 2))
 MIDDLE = BranchSpec(9, (16, 16, 32, 32, 32, 32), (1, 2, 2, 2, 1, 1))
 FINE = BranchSpec(9, (16, 16, 16, 32, 32, 32, 32), (1, 2, 2, 2, 2, 1, 1))
 FINE_RGB = BranchSpec(3, FINE.widths, FINE.strides)
