@@ -75,7 +75,7 @@ def test_ladder_from_rates(cards: list[Card]) -> None:
         return rates[point.card.rank][0] * math.exp(slope * point.gain)
 
     for quality in range(0, 101, 5):
-        expected = 0.025 * (0.8 / 0.025) ** (quality / 100)
+        expected = 0.025 * (1.6 / 0.025) ** (quality / 100)
         assert rate(ladder.at(quality)) == pytest.approx(expected, rel=0.02)
     for left, right in zip(ladder.segments[:-1], ladder.segments[1:], strict=True):
         joint = rates[left.rank][0] * math.exp(slope * left.gain_stop)

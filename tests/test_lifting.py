@@ -11,10 +11,6 @@ from torch import Tensor, nn
 from wavelic.errors import ModelError, UsageError
 from wavelic.models.lifting import STRUCTURES, LiftingTransform, build_lifting
 from wavelic.models.lifting_structures import FusedLevel, HybridLevel
-from wavelic.models.lifting_support import region_of_support
-from wavelic.models.lifting_window import synthesize_window, window_axes
-from wavelic.nn import lifting_operators
-from wavelic.nn.lifting_grid import Axis, merge, split
 from wavelic.nn.lifting_iwave import IWaveOperator, PBlock
 from wavelic.nn.proposal_opacity import ProposalOpacity, f18, u16
 from wavelic.wavelets import Bands2d, Coefficients2d, dwt2, idwt2
@@ -115,62 +111,6 @@ def test_weight_counts_of_operators() -> None:
     assert weights(ProposalOpacity(f18(3, 9, compact=True))) == f18(3, 9, compact=True).weights == 12_339
     assert weights(ProposalOpacity(u16(3, 1, last=3))) == u16(3, 1, last=3).weights == 15_507
     assert weights(ProposalOpacity(u16(1, 3, last=1))) == u16(1, 3, last=1).weights == 13_059
-
-
-@pytest.mark.parametrize("name", TABLE_3)
-def test_region_of_support_is_that_of_table_3(name: str) -> None:
-    assert region_of_support(build_lifting(name)) == TABLE_3[name][1]
-
-
-def extent(gradient: Tensor, dim: int) -> tuple[int, int]:
-    """First and last row (dim -2) or column (-1) that is not exactly zero."""
-    others = (0, 1, -1) if dim == -2 else (0, 1, -2)
-    hit = (gradient != 0).sum(others).nonzero().flatten()
-    return int(hit[0]), int(hit[-1])
-
-
-@pytest.mark.parametrize("name", ["Hybrid(5/3)-5c", "Hybrid(9/7)-5c", "Hybrid(9/7)-9c-compact", "Hybrid(9/7)-U16"])
-@pytest.mark.parametrize("dim", [-2, -1])
-def test_footprints_of_the_hybrid(name: str, dim: int) -> None:
-    """One level: 4R+3 or 4R+7 pixels see an LL' sample, a detail sample sees 4R+5 or 4R+9."""
-    transform = random_transform(name)
-    radius = sum(transform.level.radii)
-    base = {"5/3": 5, "9/7": 9}[transform.base]
-    k = 26
-    size = (4 * k, 60) if dim == -2 else (60, 4 * k)
-    position = (k, 15) if dim == -2 else (15, k)
-    x = torch.randn(1, 1, *size, dtype=torch.float64, requires_grad=True)
-    details = transform.analysis(x, 1).levels[0]
-    footprints = []
-    for band in (details.lh, details.hl, details.hh):
-        (gradient,) = torch.autograd.grad(band[0, 0, position[0], position[1]], x, retain_graph=True)
-        footprints.append(extent(gradient, dim))
-    first, last = min(f for f, _ in footprints), max(end for _, end in footprints)
-    assert last - first + 1 == 4 * radius + base
-    one_sided = max(2 * k + 1 - first, last - (2 * k + 1))
-    assert 2 * one_sided == region_of_support(transform)
-
-    with torch.no_grad():
-        coefficients = transform.analysis(x, 1)
-        changed = coefficients.low.clone()
-        changed[0, 0, position[0], position[1]] += 1
-        moved = Coefficients2d(changed, coefficients.levels, coefficients.size, transform.base, "jpeg2000")
-        first, last = extent(transform.synthesis(moved) - transform.synthesis(coefficients), dim)
-    assert last - first + 1 == 4 * radius + base - 2
-
-
-@pytest.mark.parametrize("name", ["Custom-4S-5c", "Custom-5S-5c"])
-def test_footprint_of_the_custom_structures_stays_within_table_3(name: str) -> None:
-    transform = random_transform(name, 0.5)
-    k = 62
-    x = torch.randn(1, 1, 4 * k, 24, dtype=torch.float64, requires_grad=True)
-    low = transform.analysis(x, 1).low
-    (gradient,) = torch.autograd.grad(low[0, 0, k, 6], x)
-    first, last = extent(gradient, -2)
-    one_sided = max(2 * k - first, last - 2 * k)
-    assert one_sided <= transform.level.reach
-    assert 2 * one_sided <= region_of_support(transform)
-    assert 2 * one_sided >= 160  # the four steps of radius 10 are all there
 
 
 # The base wavelets
@@ -327,109 +267,7 @@ def test_wrong_shapes_are_usage_errors() -> None:
         transform.synthesis(Coefficients2d(good.low, (wrong,), (8, 9), "9/7", "jpeg2000"))
 
 
-# Constraints of the operators
-
-
-@pytest.mark.parametrize("name", ["Hybrid(5/3)-5c", "Hybrid(9/7)-U16", "Custom-4S-5c", "Custom-5S-5c", "PO-U-P"])
-def test_a_constant_image_has_no_details(name: str) -> None:
-    transform = random_transform(name)
-    with torch.no_grad():
-        coefficients = transform.analysis(torch.full((1, 1, 45, 38), 0.4, dtype=torch.float64), 3)
-    assert max(float(band.abs().max()) for band in bands(coefficients)[1:]) < 1e-6  # fixed taps are float32
-    assert (coefficients.low - 0.4).abs().max() < 1e-6
-
-
-def test_opacities_sum_to_one_and_ignore_brightness_and_contrast() -> None:
-    torch.manual_seed(1)
-    operator = build_lifting("Custom-4S-9c").level.predict_vertical
-    assert isinstance(operator, ProposalOpacity)
-    x = 40 * torch.randn(1, 1, 48, 48)
-    with torch.no_grad():
-        opacities = operator.opacities(x)
-        assert (opacities.sum(2) - 1).abs().max() < 1e-5
-        assert opacities.min() > 0
-        strong = operator.evidence(x).sum(2, keepdim=True) > 10
-        assert strong.float().mean() > 0.5
-        assert ((operator.opacities(100 * x) - opacities).abs() * strong).max() < 0.01
-        assert (operator.opacities(x + 30) - opacities).abs().max() < 1e-3
-
-
-def test_an_operator_is_the_blend_of_its_proposals() -> None:
-    """Equation 5 and figure 5 written out for one sample."""
-    torch.manual_seed(2)
-    operator = ProposalOpacity(u16(3, 2, last=3)).double()
-    x = torch.randn(1, 3, 13, 14, dtype=torch.float64)
-    with torch.no_grad():
-        found = operator(x)
-        assert found.shape == (1, 2, 1, 2)
-        opacities = operator.opacities(x)
-        for output in range(2):
-            for column in range(2):
-                window = x[0, :, :, column : column + 13]
-                taps = operator.proposals().unflatten(0, (2, 9))[output]
-                answers = (taps * window).sum((-3, -2, -1))
-                expected = (opacities[0, output, :, 0, column] * answers).sum()
-                torch.testing.assert_close(found[0, output, 0, column], expected)
-
-
-# Extension and windows
-
-
-@pytest.mark.parametrize("size", [1, 2, 3, 4, 7, 8])
-@pytest.mark.parametrize("start", [0, 1, 4, 7])
-def test_bands_extend_as_the_mirrored_signal_does(size: int, start: int) -> None:
-    """Against the definition: mirror the signal, split it by parity, compare."""
-    axis = Axis(start, size)
-    signal = torch.arange(size)
-    period = max(1, 2 * (size - 1))
-
-    def mirrored(coordinate: int) -> int:
-        offset = (coordinate - start) % period
-        return int(signal[min(offset, period - offset)])
-
-    even, odd = split(signal[None, :, None], -2, start)
-    for kind, band in (("low", even.flatten()), ("high", odd.flatten())):
-        assert axis.is_empty(kind) == (len(band) == 0)
-        if len(band):
-            first, stop = axis.span(kind)
-            found = band[axis.extension(kind, first - 9, stop + 9)].tolist()
-            assert found == [mirrored(2 * i + (kind == "high")) for i in range(first - 9, stop + 9)]
-    assert torch.equal(merge(even, odd, -2, start), signal[None, :, None])
-
-
-@pytest.mark.parametrize("name", ["Hybrid(9/7)-U16", "Hybrid(5/3)-5c", "Custom-4S-5c", "iWave++-P-U", "iWave-U-P"])
-def test_a_window_of_the_synthesis_is_its_crop(name: str) -> None:
-    transform = random_transform(name, 0.5)
-    with torch.no_grad():
-        levels = 2 if name.startswith(("Custom", "iWave")) else 3
-        coefficients = transform.analysis(torch.rand(1, 1, 203, 150, dtype=torch.float64) - 0.5, levels)
-        coefficients = coefficients.map(lambda band: band.round(decimals=1))
-        whole = transform.synthesis(coefficients)
-        for x, y, width, height in ((0, 0, 7, 9), (51, 77, 20, 33), (149, 202, 1, 1), (100, 0, 50, 12)):
-            window = synthesize_window(transform, coefficients, (x, y, width, height))
-            torch.testing.assert_close(window, whole[..., y : y + height, x : x + width], rtol=0, atol=1e-9)
-
-
-def test_windows_need_no_more_than_their_margins() -> None:
-    transform = build_lifting("Hybrid(9/7)-U16")
-    plan = window_axes(transform, (100_000, 100_000), 5, (50_000, 50_000, 512, 512))
-    assert plan[0][0].size == 512 + 2 * transform.level.reach
-    computed = sum(rows.size * columns.size for rows, columns in plan)
-    assert computed < 2.2 * 512**2
-    for region in ((0, 0, 0, 1), (-1, 0, 4, 4), (99_999, 0, 2, 1)):
-        with pytest.raises(UsageError):
-            window_axes(transform, (100_000, 100_000), 5, region)
-
-
-def test_strips_do_not_change_the_result(monkeypatch: pytest.MonkeyPatch) -> None:
-    transform = random_transform("Hybrid(9/7)-U16")
-    x = torch.rand(1, 2, 90, 70, dtype=torch.float64) - 0.5
-    with torch.no_grad():
-        whole = transform.analysis(x, 3)
-        monkeypatch.setattr(lifting_operators, "STRIP_SAMPLES", 300)
-        strips = transform.analysis(x, 3)
-    for a, b in zip(bands(whole), bands(strips), strict=True):
-        torch.testing.assert_close(a, b, rtol=0, atol=1e-12)
+# What the carrier relies on
 
 
 def test_a_reduced_picture_is_the_low_band_of_its_level() -> None:

@@ -34,14 +34,14 @@ class Stage:
         learning_rate: at the start.
         constant: iterations before the first reduction.
         every: iterations from one reduction to the next.
-        factor: of a reduction.
+        divisor: of a reduction.
     """
 
     steps: int
     learning_rate: float
     constant: int
     every: int = 1
-    factor: float = 1.0
+    divisor: float = 1.0
     batch: int = 8
     crop: int = 480
 
@@ -52,10 +52,10 @@ class Stage:
         [0.0001, 0.0001, 1e-05, 1e-06]
         """
         reductions = 0 if step < self.constant else 1 + (step - self.constant) // self.every
-        return self.learning_rate * self.factor**reductions
+        return self.learning_rate / self.divisor**reductions
 
 
-FIRST_STAGE = Stage(1_500_000, 1e-4, 750_000, 100_000, 0.1)
+FIRST_STAGE = Stage(1_500_000, 1e-4, 750_000, 100_000, 10.0)
 SECOND_STAGE = Stage(1_000_000, 1e-4, 1_000_000)  # 50 epochs of 160,000 crops
 
 

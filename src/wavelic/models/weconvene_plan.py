@@ -115,7 +115,7 @@ class SlicePlan:
         parts = coefficients.split([band.stop - band.start for band in self.bands], 1)
         size = (2 * coefficients.shape[-2], 2 * coefficients.shape[-1])
         if self.split == "polyphase":
-            y = torch.empty_like(torch.cat(parts, 1)).view(coefficients.shape[0], self.latent, *size)
+            y = coefficients.new_empty((coefficients.shape[0], self.latent, *size))
             phases = y.unflatten(1, (-1, 2)).unflatten(3, (-1, 2)).unflatten(5, (-1, 2))
             for (c, v, h), part in zip(map(_highs, BANDS_3D), parts, strict=True):
                 phases[:, :, c, :, v, :, h] = part

@@ -38,11 +38,28 @@ class SubpixelConv(nn.Module):
         return x if self.factor == 1 else pixel_shuffle(x, self.factor)
 
 
+class Subsample(nn.Module):
+    """Every ``stride``-th sample: (N, C, H, W) -> (N, C, ceil(H / stride), ceil(W / stride)), a view."""
+
+    def __init__(self, stride: int) -> None:
+        super().__init__()
+        self.stride = stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x[..., :: self.stride, :: self.stride]
+
+
 def skip_connection(in_channels: int, out_channels: int, stride: int) -> nn.Module:
-    """Identity where shapes allow it, else a 1x1 convolution with the stride."""
+    """Identity where shapes allow it, else a 1x1 convolution with the stride.
+
+    The stride is taken first: on CPUs, the backward pass of a channels-last 1x1 convolution with stride 2 writes beyond
+    its memory for some channel counts (8 and 12, not 16 or 128; torch 2.13).
+    """
     if stride == 1 and in_channels == out_channels:
         return nn.Identity()
-    return conv(in_channels, out_channels, 1, stride)
+    if stride == 1:
+        return conv(in_channels, out_channels, 1)
+    return nn.Sequential(Subsample(stride), conv(in_channels, out_channels, 1))
 
 
 class ResidualBlock(nn.Module):

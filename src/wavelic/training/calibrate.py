@@ -128,10 +128,10 @@ def latents_of(network: WaveletAutoencoder, images: Sequence[NDArray[np.uint8]])
     return [analyse(network, image) for image in images]
 
 
-def build_ladder(name: str, rates: Sequence[dict[int, float]], spread: int = GAIN_UNIT) -> Ladder:
+def build_ladder(name: str, rates: Sequence[dict[int, float]], reach: tuple[int, int] = (64, 128)) -> Ladder:
     """The ladder of a family from measured rates: ``rates[rank][gain]`` in bits per pixel, ranks by rising rate.
 
-    The first and last segments reach ``spread`` (1/64 octave) beyond their weights' own rate.
+    The first segment reaches ``reach[0]`` (1/64 octave) below its weights' own rate, the last ``reach[1]`` above.
     """
     grids = [(np.array(sorted(row)), np.log([row[gain] for gain in sorted(row)])) for row in rates]
 
@@ -145,7 +145,7 @@ def build_ladder(name: str, rates: Sequence[dict[int, float]], spread: int = GAI
 
     nominal = [log_rate_at(rank, 0) for rank in range(len(rates))]
     joints = [(a + b) / 2 for a, b in pairwise(nominal)]
-    edges = [log_rate_at(0, -spread), *joints, log_rate_at(len(rates) - 1, spread)]
+    edges = [log_rate_at(0, -reach[0]), *joints, log_rate_at(len(rates) - 1, reach[1])]
     quality = [round(100 * (edge - edges[0]) / (edges[-1] - edges[0]), 2) for edge in edges]
     return Ladder(
         name,
