@@ -19,7 +19,7 @@ from wavelic.errors import ChecksumError, ImageError, ModelError, UsageError
 from wavelic.images import Metadata, from_array
 from wavelic.models.deployed import load_deployed
 from wavelic.models.ladder import load_ladder
-from wavelic.models.registry import build
+from wavelic.models.registry import build_autoencoder
 from wavelic.models.weights import card_by_id, cards, content_hash, family, load_weights
 
 
@@ -114,7 +114,7 @@ def test_windows_equal_the_whole(picture, monkeypatch: pytest.MonkeyPatch) -> No
     pixels = picture(333, 287)
     for name in ("wcae", "nowcae"):
         torch.manual_seed(0)
-        network = build(name).double().eval()
+        network = build_autoencoder(name).double().eval()
         monkeypatch.setattr(windows, "WINDOW", 1 << 20)
         monkeypatch.setattr(windows, "_normalise", _double_normalise)
         whole = windows.analyse(network, pixels)

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from wavelic.errors import UsageError
-from wavelic.models.registry import build
+from wavelic.models.registry import build_autoencoder
 from wavelic.training.data import PackedImages
 from wavelic.training.loop import FINAL, learning_rate, train
 from wavelic.training.objective import AutoencoderObjective, gaussian_bits
@@ -145,7 +145,7 @@ def test_data_errors(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", recipe_names())
 def test_every_recipe_is_sound(name: str) -> None:
     recipe = load_recipe(name)
-    build(recipe.model)
+    build_autoencoder(recipe.model)
     assert recipe.description
     assert recipe.stages
 
@@ -194,7 +194,7 @@ def test_gaussian_bits_are_those_of_the_discretised_normal() -> None:
 def test_equation_1_and_the_usual_form_agree() -> None:
     """Both forms rank codes alike: eq1 is the usual objective with another lambda and scale."""
     torch.manual_seed(0)
-    model = build("wcae")
+    model = build_autoencoder("wcae")
     crops = torch.randint(0, 256, (1, 3, 64, 64), dtype=torch.uint8)
     usual = AutoencoderObjective(model, "rd", 0.01, shared_prior=False).eval()(crops)
     published = AutoencoderObjective(model, "eq1", 0.0025, shared_prior=False).eval()(crops)

@@ -61,9 +61,7 @@ def lively(model: WeConvene) -> WeConvene:
         for layer, gain in ((model.analysis[-1], 60.0), (model.hyper_analysis[-1], 10.0)):
             layer.weight.mul_(gain)
         for net in model.slices:
-            net.scale_net[-1].bias.add_(4.0)
-        for net in list(model.slices)[: model.plan.low_slices]:
-            net.scale_net[-1].bias.add_(10.0)
+            net.scale_net[-1].bias.add_(14.0)
     return model
 
 

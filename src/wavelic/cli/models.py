@@ -25,7 +25,7 @@ def models(
     rows = [
         {
             "name": entry.name,
-            "codec": entry.codec,
+            "system": entry.system,
             "parameters": entry.parameters,
             "summary": entry.summary,
             "weights": [_weights(card) for card in installed if card.architecture == entry.name],

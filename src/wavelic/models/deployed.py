@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from wavelic.entropy.schedule import SliceSchedule
 from wavelic.entropy.tables import TableSet
 from wavelic.errors import ModelError, UsageError
-from wavelic.models.registry import build
+from wavelic.models.registry import build_autoencoder
 from wavelic.models.wcae import WaveletAutoencoder
 from wavelic.models.weights import Card, Tensors, load_weights
 
@@ -53,7 +53,7 @@ def load_deployed(card: Card, device: str = "cpu") -> Deployed:
         ModelError: the file is damaged or does not fit its architecture.
     """
     arrays = dict(load_weights(card))
-    network = build(card.architecture)
+    network = build_autoencoder(card.architecture)
     state = {k.removeprefix(_NETWORK): torch.from_numpy(v).float() for k, v in arrays.items() if k.startswith(_NETWORK)}
     try:
         network.load_state_dict(state)

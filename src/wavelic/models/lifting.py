@@ -27,10 +27,9 @@ from wavelic.models.lifting_structures import (
     PredictUpdateLevel,
     UpdatePredictLevel,
 )
-from wavelic.nn.lifting_grid import Axis
 from wavelic.nn.lifting_iwave import IWaveOperator, PBlock
 from wavelic.nn.proposal_opacity import ProposalOpacity, SideBySide, f18, u16
-from wavelic.wavelets import Bands2d, Coefficients2d, low_start
+from wavelic.wavelets import Bands2d, Coefficients2d, level_sizes2d, low_start
 
 
 class LiftingTransform(nn.Module):
@@ -38,11 +37,16 @@ class LiftingTransform(nn.Module):
 
     Images are (N, C, H, W); the components are transformed independently with the same weights.  Pixel range: centred
     at 0 and one wide, [-0.5, 0.5], for every component, since the offset of equation 5 is absolute.  Any size from 1x1.
+
+    luma_only: the first component has the learned steps, the others the base wavelet alone: a third of the work for a
+    colour image.
     """
 
-    def __init__(self, level: Level) -> None:
+    def __init__(self, level: Level, *, luma_only: bool = False) -> None:
         super().__init__()
         self.level = level
+        self.plain = FixedLevel(level.base)
+        self.luma_only = luma_only
 
     @property
     def base(self) -> str:
@@ -59,12 +63,15 @@ class LiftingTransform(nn.Module):
             raise UsageError(f"an image of shape {tuple(x.shape)}; expected (batch, components, height, width)")
         if levels < 0 or min(start) < 0:
             raise UsageError(f"levels={levels} and start={start}; expected numbers of at least 0")
-        low, details, at = x.flatten(0, 1).unsqueeze(1), [], start
+        low, details, at = x, [], start
         for _ in range(levels):
-            low, bands = self.level.analyze(low, at)
-            details.append(_reshape(bands, x.shape[:2]))
+            parts = []
+            for level, part in self._by_level(low):
+                part_low, bands = level.analyze(_planes(part), at)
+                parts.append([_images(band, part.shape[:2]) for band in (part_low, bands.lh, bands.hl, bands.hh)])
+            low, *bands_ = (torch.cat(pieces, 1) for pieces in zip(*parts, strict=True))
+            details.append(Bands2d(*bands_))
             at = (low_start(at[0]), low_start(at[1]))
-        low = low.unflatten(0, x.shape[:2]).squeeze(2)
         return Coefficients2d(low, tuple(details), (x.shape[2], x.shape[3]), self.base, "jpeg2000", start)
 
     def synthesis(self, coefficients: Coefficients2d) -> Tensor:
@@ -73,46 +80,53 @@ class LiftingTransform(nn.Module):
         Raises UsageError if a band has not the shape that size and start imply.
         """
         c = coefficients
-        shape = c.low.shape[:2]
-        low = c.low.flatten(0, 1).unsqueeze(1)
-        axes = [(Axis(c.start[0], c.size[0]), Axis(c.start[1], c.size[1]))]
+        sizes = level_sizes2d(c.size, len(c.levels), c.start)
+        starts = [c.start]
         for _ in c.levels:
-            axes.append(_low_axes(axes[-1]))
-        _check("low", c.low, axes[-1][0].size, axes[-1][1].size)
-        for (rows, columns), bands in zip(reversed(axes[:-1]), reversed(c.levels), strict=True):
-            low_sizes, high_sizes = ([_count(a, kind) for a in (rows, columns)] for kind in ("low", "high"))
-            _check("lh", bands.lh, high_sizes[0], low_sizes[1])
-            _check("hl", bands.hl, low_sizes[0], high_sizes[1])
-            _check("hh", bands.hh, high_sizes[0], high_sizes[1])
-            flat = Bands2d(*(band.flatten(0, 1).unsqueeze(1) for band in (bands.lh, bands.hl, bands.hh)))
-            low = self.level.synthesize(low, flat, (rows.start, columns.start))
-        return low.unflatten(0, shape).squeeze(2)
+            starts.append((low_start(starts[-1][0]), low_start(starts[-1][1])))
+        low = c.low
+        _check("low", low, sizes[-1].low if sizes else c.size)
+        for size, at, bands in zip(reversed(sizes), reversed(starts[:-1]), reversed(c.levels), strict=True):
+            _check("lh", bands.lh, size.lh)
+            _check("hl", bands.hl, size.hl)
+            _check("hh", bands.hh, size.hh)
+            parts = []
+            groups = zip(*(self._by_level(band) for band in (low, bands.lh, bands.hl, bands.hh)), strict=True)
+            for (level, part), *others in groups:
+                details = Bands2d(*(_planes(other) for _, other in others))
+                parts.append(_images(level.synthesize(_planes(part), details, at), part.shape[:2]))
+            low = torch.cat(parts, 1)
+        return low
+
+    def _by_level(self, x: Tensor) -> list[tuple[Level, Tensor]]:
+        """The components of ``x`` (N, C, h, w), grouped by the level that transforms them."""
+        if self.luma_only and x.shape[1] > 1:
+            return [(self.level, x[:, :1]), (self.plain, x[:, 1:])]
+        return [(self.level, x)]
 
 
-def build_lifting(name: str) -> LiftingTransform:
+def build_lifting(name: str, *, luma_only: bool = False) -> LiftingTransform:
     """The transform called ``name``, with new weights.  Raises ModelError, listing the names, if there is none."""
     if name not in STRUCTURES:
         raise ModelError(f"no lifting transform {name!r}; choose one of {', '.join(STRUCTURES)}")
-    return LiftingTransform(STRUCTURES[name]())
+    return LiftingTransform(STRUCTURES[name](), luma_only=luma_only)
 
 
-def _check(name: str, band: Tensor, height: int, width: int) -> None:
-    if band.dim() != 4 or (band.shape[2], band.shape[3]) != (height, width):
-        raise UsageError(f"band {name} has shape {tuple(band.shape)}; expected (batch, components, {height}, {width})")
+def _check(name: str, band: Tensor, size: tuple[int, int]) -> None:
+    if band.dim() != 4 or tuple(band.shape[2:]) != size:
+        raise UsageError(
+            f"band {name} has shape {tuple(band.shape)}; expected (batch, components, {size[0]}, {size[1]})"
+        )
 
 
-def _count(axis: Axis, kind: str) -> int:
-    first, stop = axis.span("low" if kind == "low" else "high")
-    return stop - first
+def _planes(x: Tensor) -> Tensor:
+    """(N, C, h, w) -> (N * C, 1, h, w)."""
+    return x.flatten(0, 1).unsqueeze(1)
 
 
-def _low_axes(axes: tuple[Axis, Axis]) -> tuple[Axis, Axis]:
-    rows, columns = (Axis(axis.span("low")[0], _count(axis, "low")) for axis in axes)
-    return rows, columns
-
-
-def _reshape(bands: Bands2d, shape: torch.Size) -> Bands2d:
-    return Bands2d(*(band.unflatten(0, shape).squeeze(2) for band in (bands.lh, bands.hl, bands.hh)))
+def _images(planes: Tensor, shape: torch.Size) -> Tensor:
+    """(N * C, 1, h, w) -> (N, C, h, w)."""
+    return planes.unflatten(0, shape).squeeze(2)
 
 
 # The filters of LeGall 5/3 (equations 1 to 4) as 3x3 kernels along the columns direction: taps at offsets -1, 0, 1 of

@@ -21,7 +21,7 @@ from wavelic.errors import UsageError
 from wavelic.images import load_image
 from wavelic.models.deployed import Deployed
 from wavelic.models.ladder import write_ladder
-from wavelic.models.registry import build
+from wavelic.models.registry import build_autoencoder
 from wavelic.models.wcae import WaveletAutoencoder
 from wavelic.models.weights import Card, save_weights
 from wavelic.training.calibrate import build_ladder, code_length, deployed_tables, fit_schedule, latents_of
@@ -51,7 +51,7 @@ def load_stage(path: Path) -> tuple[dict[str, Any], WaveletAutoencoder]:
     """What a ``final.pt`` says about itself, and its network rounded to float16 as it will ship."""
     state = torch.load(path, map_location="cpu", weights_only=True)
     about = json.loads(state["about"])
-    network = build(about["model"])
+    network = build_autoencoder(about["model"])
     network.load_state_dict(
         {
             key.removeprefix("model."): value.half().float()

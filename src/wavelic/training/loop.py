@@ -31,7 +31,7 @@ from torch import Tensor
 
 from wavelic.errors import UsageError
 from wavelic.models.klt import klt_initialise
-from wavelic.models.registry import build
+from wavelic.models.registry import build_autoencoder
 from wavelic.training.data import PackedImages
 from wavelic.training.objective import AutoencoderObjective
 from wavelic.training.recipe import Recipe, Stage, load_recipe
@@ -98,7 +98,7 @@ class StageRunner:
     def __init__(self, recipe: Recipe, stage: Stage, folder: Path, accelerator: Accelerator) -> None:
         self.recipe, self.stage, self.folder, self.accelerator = recipe, stage, folder, accelerator
         torch.manual_seed(recipe.seed)
-        model = build(recipe.model).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        model = build_autoencoder(recipe.model).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         form: Any = stage.form
         self.objective = AutoencoderObjective(model, form, stage.lambda_, stage.shared_prior)
         self.average = copy.deepcopy(self.objective).to(accelerator.device)

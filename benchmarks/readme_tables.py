@@ -1,0 +1,103 @@
+"""Writes the figures of the README between its markers, from committed result files alone.
+
+    python benchmarks/readme_tables.py            # rewrite README.md
+    python benchmarks/readme_tables.py --check    # exit 1 if README.md is out of date (the tests do this)
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+from scipy.interpolate import PchipInterpolator
+
+from wavelic.evaluation.compare import compare
+from wavelic.evaluation.results import Curve, read_curve
+
+ROOT = Path(__file__).resolve().parents[1]
+BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
+RATE = 0.143  # bpp, the rate the WCAE paper reports
+OURS = ("wcae", "wcae-64", "nowcae", "wcae-published")
+ANCHORS = ("jpeg-420", "jpeg-420-best", "jpeg2000", "webp-best", "avif", "avif-best", "jpegxl-best")
+
+
+def curve(name: str) -> Curve:
+    """A committed Kodak curve of ours or of an anchor."""
+    folder = "codecs" if name in OURS else "anchors"
+    return read_curve(ROOT / "results" / folder / "kodak" / f"{name}.json")
+
+
+def at_rate(found: Curve, metric: str) -> float | None:
+    """The metric at `RATE`, interpolated over the logarithm of the rate; None outside the curve."""
+    if not found.bpp[0] <= RATE <= found.bpp[-1]:
+        return None
+    return float(PchipInterpolator(np.log(found.bpp), found.quality(metric))(np.log(RATE)))
+
+
+def cell(value: float | None, digits: int) -> str:
+    """A number, or a dash where the codec cannot reach the rate."""
+    return "–" if value is None else f"{value:.{digits}f}"
+
+
+def main_table() -> list[str]:
+    """Quality at the paper's rate, range of rates and time, codec by codec."""
+    lines = [
+        f"| codec | PSNR at {RATE} bpp [dB] | MS-SSIM at {RATE} bpp | rates [bpp] | encode, decode [s] |",
+        "|---|---:|---:|---:|---:|",
+    ]
+    for name in (*OURS, *ANCHORS):
+        found = curve(name)
+        encode, decode = (np.median(found.points[key]) for key in ("encoding_time", "decoding_time"))
+        lines.append(
+            f"| {found.label} | {cell(at_rate(found, 'psnr-rgb'), 2)} | {cell(at_rate(found, 'ms-ssim-rgb'), 4)} |"
+            f" {found.bpp[0]:.2f}..{found.bpp[-1]:.2f} | {encode:.2f}, {decode:.2f} |"
+        )
+    return lines
+
+
+def twin_table() -> list[str]:
+    """BD-rates of the pairs that differ in one thing."""
+    pairs = (
+        ("nowcae", "wcae", "the wavelet decomposition: WCAE against NoWCAE, same recipe and steps"),
+        ("wcae-published", "wcae", "integer contexts in the weights against the published histogram in the stream"),
+        ("wcae", "wcae-64", "64 instead of 32 channels at the coarsest scale"),
+        ("jpeg-420", "wcae", "WCAE against JPEG 4:2:0"),
+        ("jpeg2000", "wcae-64", "WCAE-64 against JPEG 2000"),
+    )
+    lines = ["| what | BD-rate, PSNR | BD-rate, MS-SSIM |", "|---|---:|---:|"]
+    for reference, test, text in pairs:
+        cells = []
+        for metric in ("psnr-rgb", "ms-ssim-rgb"):
+            (result,) = compare(curve(reference), [curve(test)], metric)
+            if result.curve is None:
+                cells.append("no overlap")
+            else:
+                low, high = result.curve.low, result.curve.high
+                cells.append(f"{result.curve.value:+.1f} % ({low:.1f}..{high:.1f} dB)")
+        lines.append(f"| {text} | {cells[0]} | {cells[1]} |")
+    return lines
+
+
+def figures() -> str:
+    """The generated part of the README."""
+    command = "wavelic eval CODEC --images KODAK --json FILE` and `wavelic anchors NAME --images KODAK --json FILE"
+    intro = f"24 Kodak images, real file bytes, means over images; from `results/`, made by `{command}`."
+    return "\n".join([intro, "", *main_table(), "", *twin_table()])
+
+
+def main() -> int:
+    """Rewrite or check the README."""
+    path = ROOT / "README.md"
+    text = path.read_text()
+    before, rest = text.split(BEGIN)
+    after = rest.split(END)[1]
+    updated = f"{before}{BEGIN}\n{figures()}\n{END}{after}"
+    if "--check" in sys.argv[1:]:
+        return int(updated != text)
+    path.write_text(updated)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
