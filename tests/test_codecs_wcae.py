@@ -237,6 +237,15 @@ def test_pillow_plugin(picture, tmp_path) -> None:
     assert PIL.Image.open(deep).mode == "I;16"
 
 
+def test_imageio_through_pillow(picture, tmp_path) -> None:
+    import imageio.v3
+
+    pixels = picture(50, 70)
+    imageio.v3.imwrite(tmp_path / "x.wlic", pixels)
+    expected = wavelic.decode((tmp_path / "x.wlic").read_bytes())
+    np.testing.assert_array_equal(imageio.v3.imread(tmp_path / "x.wlic"), expected)
+
+
 def test_pillow_errors(picture) -> None:
     data = wavelic.encode(picture(64, 64))
     with pytest.raises(PIL.UnidentifiedImageError):

@@ -17,9 +17,9 @@ from PIL import Image
 
 from wavelic.errors import ImageError, UsageError
 from wavelic.evaluation.anchors import get_anchor
-from wavelic.evaluation.pixels import list_images
 from wavelic.evaluation.results import read_curve
 from wavelic.evaluation.runner import environment, evaluate
+from wavelic.images import list_images
 
 QUALITIES = (20.0, 50.0, 80.0)
 
@@ -56,7 +56,7 @@ import sys, time
 from dataclasses import replace
 from pathlib import Path
 from wavelic.evaluation.anchors import get_anchor
-from wavelic.evaluation.pixels import list_images
+from wavelic.images import list_images
 from wavelic.evaluation.runner import evaluate
 anchor = get_anchor("jpeg-420")
 def slow(pixels, setting):

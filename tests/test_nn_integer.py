@@ -103,14 +103,15 @@ class SmallNet(nn.Sequential):
             lambda v: v if v > 0 else 0.01 * v, 2047, input_step=1.0, output_step=1.0, output_limit=2047
         )
         super().__init__(
-            random_layer((8, 16), 3, weight_bits=8, carrier=carrier),
+            random_layer((8, 16), 3, weight_bits=6, carrier=carrier),
             leaky,
-            random_layer((16, 24), 3, stride=2, weight_bits=8, carrier=carrier),
+            random_layer((16, 24), 3, stride=2, weight_bits=6, carrier=carrier),
             leaky,
-            random_layer((24, 6), 1, groups=3, weight_bits=8, carrier=carrier),
+            random_layer((24, 6), 1, groups=3, weight_bits=6, carrier=carrier),
         )
 
 
+@pytest.mark.filterwarnings("ignore:TF32 acceleration")
 @pytest.mark.parametrize("threads", [1, 2, 4])
 @pytest.mark.parametrize("onednn", [True, False])
 @pytest.mark.parametrize("channels_last", [True, False])
@@ -199,6 +200,17 @@ def test_weights_survive_a_state_dict() -> None:
     assert not torch.equal(first(x), second(x))
     second.load_state_dict(first.state_dict())
     assert torch.equal(first(x), second(x))
+
+
+def test_the_bound_is_proved_again_for_loaded_weights() -> None:
+    layer, forced = random_layer((4, 2), 3, weight_bits=8), random_layer((4, 2), 3, weight_bits=8, carrier="float32")
+    assert layer.carrier == torch.float32
+    state = random_layer((4, 2), 3).state_dict()
+    state["weight"] = torch.full_like(state["weight"], 32767)
+    layer.load_state_dict(state)
+    assert layer.carrier == torch.float64
+    with pytest.raises(UsageError, match="too large for carrier 'float32'"):
+        forced.load_state_dict(state)
 
 
 def test_wrong_arguments() -> None:

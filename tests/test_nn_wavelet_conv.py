@@ -238,6 +238,24 @@ def test_blocks_shapes(factor: int) -> None:
     assert ParameterNet(5, 3, (3, 1, 1), hidden=(6, 4))(x).shape == (1, 3, 6, 7)
 
 
+@pytest.mark.parametrize("channels", [8, 12, 16])
+def test_strided_skip_is_a_strided_convolution(channels: int) -> None:
+    """Same values and gradients as conv1 with a stride, computed in NCHW where torch's own is sound."""
+    skip = blocks.skip_connection(channels, channels, 2)
+    assert isinstance(skip, nn.Sequential)
+    x = torch.randn(2, channels, 17, 12, requires_grad=True)
+    ours = skip(x.contiguous(memory_format=torch.channels_last))
+    plain = nn.functional.conv2d(x, skip[1].weight, skip[1].bias, stride=2)
+    torch.testing.assert_close(ours, plain, rtol=1e-5, atol=1e-5)
+    weights = [x, *skip.parameters()]
+    for a, b in zip(
+        torch.autograd.grad(ours.square().sum(), weights),
+        torch.autograd.grad(plain.square().sum(), weights),
+        strict=True,
+    ):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4)
+
+
 def test_residual_blocks_with_silent_convolutions_pass_the_skip() -> None:
     x = torch.randn(1, 4, 5, 5)
     for block in (ResidualBlock(4, 4), ResidualBlockDown(4, 4, 1)):

@@ -40,8 +40,8 @@ def evaluate(
     """
     settings = _numbers(qualities)
     from wavelic.evaluation.own import own_codec
-    from wavelic.evaluation.pixels import list_images
     from wavelic.evaluation.runner import evaluate as run
+    from wavelic.images import list_images
 
     paths = list_images(images)
     measured = own_codec(codec, published, device)
@@ -59,8 +59,8 @@ def anchors(
 ) -> None:
     """Measure JPEG, JPEG 2000, WebP, AVIF and JPEG XL."""
     from wavelic.evaluation.anchors import ANCHORS, get_anchor
-    from wavelic.evaluation.pixels import list_images
     from wavelic.evaluation.runner import evaluate as run
+    from wavelic.images import list_images
 
     if codec == "list":
         show(_list_of_anchors())

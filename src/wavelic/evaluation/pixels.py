@@ -1,4 +1,4 @@
-"""Pictures for the evaluation: 8-bit RGB arrays from files, and the list of image files in a folder."""
+"""Pictures for the evaluation: 8-bit RGB arrays from files and PNG bytes from arrays."""
 
 from __future__ import annotations
 
@@ -8,10 +8,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from wavelic.errors import ImageError, UsageError
+from wavelic.errors import ImageError
 from wavelic.images import load_image
-
-EXTENSIONS = (".png", ".webp", ".ppm", ".bmp", ".tif", ".tiff", ".jpg", ".jpeg")
 
 
 def load_rgb(path: Path) -> np.ndarray:
@@ -37,19 +35,3 @@ def png_bytes(pixels: np.ndarray) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "PNG", optimize=True)
     return buffer.getvalue()
-
-
-def list_images(folder: Path) -> list[Path]:
-    """Image files directly in `folder`, sorted by name.
-
-    Raises
-    ------
-    UsageError
-        Not a folder, or without images.
-    """
-    if not folder.is_dir():
-        raise UsageError(f"{folder} is not a folder; give a folder of images")
-    found = sorted(p for p in folder.iterdir() if p.suffix.lower() in EXTENSIONS)
-    if not found:
-        raise UsageError(f"{folder} holds no images ({', '.join(EXTENSIONS)}); give a folder of images")
-    return found

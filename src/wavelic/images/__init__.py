@@ -1,6 +1,7 @@
 """Pixels in and out: any still image Pillow opens, at 8 or 16 bits, with its ICC, Exif and XMP bytes."""
 
 from wavelic.images.alpha import decode_alpha, encode_alpha
+from wavelic.images.folder import list_images
 from wavelic.images.image import Image, Metadata, convert_depth, from_array
 from wavelic.images.output import atomic_output
 from wavelic.images.picture import from_pillow, to_pillow
@@ -18,6 +19,7 @@ __all__ = [
     "encode_image",
     "from_array",
     "from_pillow",
+    "list_images",
     "load_image",
     "save_image",
     "to_pillow",

@@ -14,9 +14,9 @@ numbers, up to 2^53 float64 numbers, so nothing is rounded.  The constructor com
 and refuses a carrier that is too small; 2^47 is the limit for float64, so that the 15-bit multiplier fits int64.
 
 The argument covers algorithms that add products of weights and inputs: direct and matrix-product convolution, which
-is what torch uses on CPUs.  Winograd and FFT convolutions form other intermediate numbers; their error is below 1/2, and
-removed by the rounding here, only with room to spare.  For devices that may choose them, ask for ``carrier="float64"``,
-which leaves 2^53 / bound of it.
+is what torch uses on CPUs.  Winograd and FFT convolutions form other intermediate numbers; their error stays below
+1/2, and is removed by the rounding here, only with room to spare.  For devices that may choose them, ask for
+``carrier="float64"``, which leaves a factor of 2^53 / bound.
 """
 
 from __future__ import annotations
@@ -53,7 +53,8 @@ class IntegerConv2d(nn.Module):
     Raises:
         UsageError: values out of range, or a carrier in which the worst case is not exact.
 
-    >>> layer = IntegerConv2d(torch.full((1, 1, 1, 1), 3), torch.tensor([1]), torch.tensor([1]), torch.tensor([1]), 127, 99)
+    >>> one = torch.tensor([1])
+    >>> layer = IntegerConv2d(torch.full((1, 1, 1, 1), 3), one, one, one, input_limit=127, output_limit=99)
     >>> layer(torch.tensor([[[[-5, 0, 5, 1000]]]], dtype=torch.int32)).tolist()
     [[[[-7, 1, 8, 99]]]]
     """
@@ -84,7 +85,7 @@ class IntegerConv2d(nn.Module):
             ("multiplier", multiplier, 0, 1 << MULTIPLIER_BITS),
             ("shift", shift, 0, MAX_SHIFT),
         ):
-            if values.is_floating_point() or values.numel() == 0 or values.min() < low or values.max() > high:
+            if values.is_floating_point() or not low <= int(values.min()) <= int(values.max()) <= high:
                 raise UsageError(f"{name} is not made of integers from {low} to {high}; quantise it again")
         if not (0 < input_limit < 1 << 24 and 0 < output_limit < 1 << 31):
             raise UsageError(f"limits {input_limit}, {output_limit}; expected 1..2^24 - 1 and 1..2^31 - 1")
@@ -94,8 +95,19 @@ class IntegerConv2d(nn.Module):
         self.register_buffer("bias", bias.to(torch.int64))
         self.register_buffer("multiplier", multiplier.to(torch.int32))
         self.register_buffer("shift", shift.to(torch.int32))
-        worst = int(self.worst_case().max())
-        name = carrier if carrier != "auto" else "float32" if worst <= EXACT_BOUND["float32"] else "float64"
+        self.requested = carrier
+        self.prove()
+        self.register_load_state_dict_post_hook(lambda module, _: module.prove())
+
+    def prove(self) -> None:
+        """Check the bound for the weights as they are and settle the carrier; runs again when weights are loaded.
+
+        Raises:
+            UsageError: the requested carrier is too small.
+        """
+        worst, name = int(self.worst_case().max()), self.requested
+        if name == "auto":
+            name = "float32" if worst <= EXACT_BOUND["float32"] else "float64"
         if name not in EXACT_BOUND or worst > EXACT_BOUND[name]:
             raise UsageError(f"sums reach {worst}, too large for carrier {name!r}; use fewer bits or 'float64'")
         self.carrier = torch.float32 if name == "float32" else torch.float64

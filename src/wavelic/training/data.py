@@ -16,21 +16,7 @@ from rich.console import Console
 from rich.progress import track
 
 from wavelic.errors import UsageError
-from wavelic.images import load_image
-
-IMAGE_SUFFIXES = frozenset({".png", ".webp", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".ppm"})
-
-
-def list_images(folder: Path) -> list[Path]:
-    """Image files directly in ``folder``, sorted by name.
-
-    Raises:
-        UsageError: the folder does not exist or holds no image.
-    """
-    files = sorted(p for p in folder.glob("*") if p.suffix.lower() in IMAGE_SUFFIXES) if folder.is_dir() else []
-    if not files:
-        raise UsageError(f"no images in {folder}; expected a folder with .png, .webp, .jpg or .tif files")
-    return files
+from wavelic.images import list_images, load_image
 
 
 @dataclass(frozen=True)

@@ -18,14 +18,13 @@ from numpy.typing import NDArray
 from wavelic.entropy import TableSet
 from wavelic.entropy.schedule import GAIN_UNIT, SliceSchedule
 from wavelic.errors import UsageError
-from wavelic.images import load_image
+from wavelic.images import list_images, load_image
 from wavelic.models.deployed import Deployed
 from wavelic.models.ladder import write_ladder
 from wavelic.models.registry import build_autoencoder
 from wavelic.models.wcae import WaveletAutoencoder
 from wavelic.models.weights import Card, save_weights
 from wavelic.training.calibrate import build_ladder, code_length, deployed_tables, fit_schedule, latents_of
-from wavelic.training.data import list_images
 from wavelic.training.loop import FINAL
 
 GAINS = tuple(range(-2 * GAIN_UNIT, 2 * GAIN_UNIT + 1, GAIN_UNIT // 4))

@@ -1,0 +1,46 @@
+"""The house rules that a machine can check."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).resolve().parents[1] / "src" / "wavelic"
+# docs/architecture.md: each room imports only rooms after it
+ROOMS = (
+    "cli", "evaluation", "training", "codecs", "models", "nn", "entropy", "wavelets", "jpeg2000", "container",
+    "images", "errors",
+)  # fmt: skip
+
+
+def _imports(path: Path) -> set[str]:
+    """Rooms of wavelic that a file imports, also inside functions."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module]
+        found |= {name.split(".")[1] for name in names if name.startswith("wavelic.")}
+    return found
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_rooms_import_downwards(room: str) -> None:
+    files = list((SOURCE / room).rglob("*.py")) or [SOURCE / f"{room}.py"]
+    allowed = set(ROOMS[ROOMS.index(room) :])
+    for file in files:
+        assert _imports(file) <= allowed, f"{file.relative_to(SOURCE)} imports upwards"
+
+
+def test_every_room_is_listed() -> None:
+    rooms = {path.name for path in SOURCE.iterdir() if path.is_dir() and path.name not in ("__pycache__", "weights")}
+    assert rooms <= set(ROOMS)
+
+
+@pytest.mark.parametrize("module", ["wavelic", "wavelic.cli.main", "wavelic.container", "wavelic.images"])
+def test_light_imports(module: str) -> None:
+    heavy = "{'torch', 'scipy', 'matplotlib', 'jinja2', 'accelerate'}"
+    code = f"import sys, {module}; print(sorted({heavy} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
