@@ -20,7 +20,7 @@ from wavelic.images import from_array
 
 Step = Callable[[int, int, str], None]
 """Called as step(done, total, what comes next)."""
-QUICK = ("jpeg-420-best", "jpeg2000-default", "webp", "avif", "jpegxl")
+QUICK = ("jpeg-420-best", "jpeg2000-default", "webp-best", "avif", "jpegxl")
 """A setting of each anchor that is good and found within seconds."""
 BEST = ("jpeg-420-best", "jpeg2000", "webp-best", "avif-best", "jpegxl-best")
 """The setting of each anchor with the best PSNR; minutes for a large picture."""

@@ -18,8 +18,8 @@ from wavelic.nn.lifting_grid import Axis, Kind
 Kinds = tuple[Kind, Kind]  # of rows, of columns
 
 # Output samples of one strip when no gradient is kept.  The widest network holds some 60 maps of float32 for each:
-# strips of this size need about 60 MB whatever the size of the image.
-STRIP_SAMPLES = 1 << 18
+# strips of this size need about 16 MB whatever the size of the image, and larger ones are not faster.
+STRIP_SAMPLES = 1 << 16
 
 
 class Operator(Protocol):

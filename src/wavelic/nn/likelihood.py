@@ -81,11 +81,15 @@ class FactorizedPrior(nn.Module):
 
     def logits(self, values: Tensor) -> Tensor:
         """Logit of the cumulative at ``values`` (C, n), in rising order for rising values."""
-        return self._logits(values, [parameter for parameter in self.parameters() if parameter is not self.quantiles])
+        return self._logits(values, self._density())
 
-    def _logits(self, values: Tensor, weights: list[Tensor]) -> Tensor:
-        count = len(self.matrices)
-        matrices, biases, factors = weights[:count], weights[count : 2 * count], weights[2 * count :]
+    def _density(self) -> list[Tensor]:
+        """All parameters but the quantiles."""
+        return [*self.matrices, *self.biases, *self.factors]
+
+    def _logits(self, values: Tensor, density: list[Tensor]) -> Tensor:
+        layers = len(self.matrices)
+        matrices, biases, factors = density[:layers], density[layers : 2 * layers], density[2 * layers :]
         x = values.unsqueeze(1)
         for layer, (matrix, bias) in enumerate(zip(matrices, biases, strict=True)):
             x = softplus(matrix) @ x + bias
@@ -106,7 +110,7 @@ class FactorizedPrior(nn.Module):
 
     def quantile_loss(self) -> Tensor:
         """Zero when the quantiles are where they belong; moves them and nothing else."""
-        frozen = [parameter.detach() for parameter in self.parameters() if parameter is not self.quantiles]
+        frozen = [parameter.detach() for parameter in self._density()]
         tail = math.log(2.0 / self.TAIL_MASS - 1.0)
         return (self._logits(self.quantiles, frozen) - self.quantiles.new_tensor([-tail, 0.0, tail])).abs().sum()
 
@@ -117,7 +121,7 @@ class FactorizedPrior(nn.Module):
         tail_mass: what the escape entry of a table gets at most, unless a table would reach beyond ``radius``.  Floats
         are used here; store the result with the weights.
         """
-        double = [parameter.double() for parameter in self.parameters() if parameter is not self.quantiles]
+        double = [parameter.double() for parameter in self._density()]
         edges = torch.arange(-radius, radius + 2, dtype=torch.float64, device=self.quantiles.device) - 0.5
         logits = self._logits(self.quantiles[:, 1:2].double() + edges, double)
         cumulative = torch.sigmoid(logits).cpu().numpy()
