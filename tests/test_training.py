@@ -15,9 +15,10 @@ import torch
 
 from wavelic.errors import UsageError
 from wavelic.models.registry import build_autoencoder
+from wavelic.nn.likelihood import gaussian_bits
 from wavelic.training.data import PackedImages
 from wavelic.training.loop import FINAL, learning_rate, train
-from wavelic.training.objective import AutoencoderObjective, gaussian_bits
+from wavelic.training.objective import AutoencoderObjective
 from wavelic.training.recipe import Stage, load_recipe, recipe_names
 
 TINY = (

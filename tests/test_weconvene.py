@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from wavelic.errors import FormatError, ModelError, UsageError
 from wavelic.models import weconvene as weconvene_module
 from wavelic.models import weconvene_objective, weconvene_plan
-from wavelic.models.weconvene import CONFIGS, PARAMETERS, Output, WeConvene, WeConveneConfig, weconvene
+from wavelic.models.registry import ARCHITECTURES
+from wavelic.models.weconvene import CONFIGS, Output, WeConvene, WeConveneConfig, weconvene
 from wavelic.models.weconvene_coding import LatentCoder
 from wavelic.models.weconvene_objective import (
     FIRST_STAGE,
@@ -82,7 +83,7 @@ def count(module: nn.Module) -> int:
 @pytest.mark.parametrize("name", CONFIGS)
 def test_published_parameter_counts(name: str) -> None:
     with torch.device("meta"):
-        assert count(weconvene(name)) == PARAMETERS[name]
+        assert count(weconvene(name)) == ARCHITECTURES[name].parameters
 
 
 def test_parts_of_the_published_network() -> None:
@@ -117,7 +118,9 @@ def test_shapes_at_the_published_latent_size() -> None:
 
 
 def test_the_twin_is_as_large() -> None:
-    assert PARAMETERS["3dm-weconvene-plain"] == pytest.approx(PARAMETERS["3dm-weconvene"], rel=0.012)
+    assert ARCHITECTURES["3dm-weconvene-plain"].parameters == pytest.approx(
+        ARCHITECTURES["3dm-weconvene"].parameters, rel=0.012
+    )
 
 
 def test_unknown_name() -> None:

@@ -9,19 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from wavelic.models.wcae import WaveletAutoencoder
-from wavelic.nn.gdn import lower_bound
-
-SCALE_BOUND = 0.11  # smallest deviation, as in the hyperprior literature: below it every bin but one is empty
-LIKELIHOOD_BOUND = 1e-9
-
-
-def gaussian_bits(code: Tensor, mean: Tensor, scale: Tensor) -> Tensor:
-    """-log2 of the mass that N(mean, scale) puts on the unit bin around each value of ``code``, elementwise."""
-    scale = lower_bound(scale, SCALE_BOUND)
-    distance = (code - mean).abs()
-    upper = torch.special.ndtr((0.5 - distance) / scale)
-    lower = torch.special.ndtr((-0.5 - distance) / scale)
-    return -torch.log2(lower_bound(upper - lower, LIKELIHOOD_BOUND))
+from wavelic.nn.likelihood import gaussian_bits, round_straight_through
 
 
 @dataclass(frozen=True)
@@ -95,7 +83,7 @@ class AutoencoderObjective(nn.Module):
             noisy = latent + torch.rand(latent.shape, generator=noise, device=latent.device) - 0.5
             mean, scale = self.prior(noisy)
             centre = mean.detach()
-            rounded = latent + (torch.round(latent - centre) + centre - latent).detach()
+            rounded = round_straight_through(latent - centre) + centre
             reconstruction = self.model.synthesis(rounded if straight_through else noisy)
             bits = gaussian_bits(noisy, mean, scale)
         else:
