@@ -1,11 +1,12 @@
 """Writes the figures of the README between its markers, from committed result files alone.
 
-    python benchmarks/readme_tables.py            # rewrite README.md
-    python benchmarks/readme_tables.py --check    # exit 1 if README.md is out of date (the tests do this)
+python benchmarks/readme_tables.py            # rewrite README.md
+python benchmarks/readme_tables.py --check    # exit 1 if README.md is out of date (the tests do this)
 """
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
@@ -79,11 +80,28 @@ def twin_table() -> list[str]:
     return lines
 
 
+def speed_lines() -> list[str]:
+    """The ratios of the benchmarks, with the bars they are held against."""
+    folder = ROOT / "results" / "benchmarks"
+    wavelets = json.loads((folder / "bench_wavelets.json").read_text())
+    entropy = json.loads((folder / "bench_entropy.json").read_text())
+    million = {name: speed["core"] / 1e6 for name, speed in entropy["symbols_per_second"].items()}
+    return [
+        f"Speed of the parts (`make bench`): 5-level 9/7 of a 2048 x 2048 RGB image, there and back,"
+        f" {wavelets['ratio']:.1f} times as fast as PyWavelets on two cores (bar: {wavelets['bar']:.0f});"
+        f" entropy coding {million['wavelic encode']:.0f} M symbols/s and decoding {million['wavelic decode']:.0f} M on"
+        f" one core (bars: {entropy['bars']['encode'] / 1e6:.0f} and {entropy['bars']['decode'] / 1e6:.0f}; coding each"
+        f" symbol with its own Gaussian: {million['per-symbol Gaussian encode']:.0f} and"
+        f" {million['per-symbol Gaussian decode']:.0f}), {100 * (entropy['bytes_over_ideal'] - 1):.3f} % above the"
+        " ideal code length."
+    ]
+
+
 def figures() -> str:
     """The generated part of the README."""
     command = "wavelic eval CODEC --images KODAK --json FILE` and `wavelic anchors NAME --images KODAK --json FILE"
     intro = f"24 Kodak images, real file bytes, means over images; from `results/`, made by `{command}`."
-    return "\n".join([intro, "", *main_table(), "", *twin_table()])
+    return "\n".join([intro, "", *main_table(), "", *twin_table(), "", *speed_lines()])
 
 
 def main() -> int:

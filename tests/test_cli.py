@@ -366,7 +366,7 @@ def test_eval_writes_rows_with_real_sizes(measured: Path) -> None:
 def test_compare_speaks_table_json_and_markdown(measured: Path) -> None:
     files = [measured / f"{codec}.json" for codec in CODECS]
     assert "BD-rate against WCAE" in wavelic_cli("compare", *files).stdout
-    (row,) = json.loads(wavelic_cli("compare", *files, "--json").stdout)
+    row, *_ = json.loads(wavelic_cli("compare", *files, "--json").stdout)
     assert row["reference"] == "WCAE"
     markdown = wavelic_cli("compare", *files, "--markdown", "--metric", "ms-ssim-rgb").stdout
     assert markdown.startswith("BD-rate against WCAE, MS-SSIM RGB")

@@ -11,8 +11,8 @@ transform costs, so the plane is walked through once, in strips of rows that fit
 The synthesis is the mirror image: copy a strip of the bands, vertical steps as far as possible, horizontal steps for
 the rows that are complete, scatter with gains.  No padded copy of the image is ever made.
 
-Large planes run on one thread of ours in which torch does not split operations (see `serial`).  No sum depends on
-strips or threads, so neither do the results, to the bit.
+Large planes run beside each other on threads of ours, in which torch does not split operations (see `serial`).  No
+sum depends on strips or threads, so neither do the results, to the bit.
 """
 
 from __future__ import annotations
@@ -100,11 +100,10 @@ def _for_planes(task: Callable[..., None], *tensors: Tensor) -> None:
     planes = tensors[0].shape[0]
     group = max(1, STRIP_ELEMENTS * planes // max(1, first.numel()))
 
-    def run_groups() -> None:
-        for begin in range(0, planes, group):
-            task(*(tensor[begin : begin + group] for tensor in tensors))
+    def run_group(begin: int) -> None:
+        task(*(tensor[begin : begin + group] for tensor in tensors))
 
-    return run_serially(run_groups, first.numel())
+    return run_serially(run_group, range(0, planes, group), first.numel())
 
 
 class _VerticalSteps:

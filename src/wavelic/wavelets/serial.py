@@ -1,17 +1,18 @@
-"""Run a function with torch's own multithreading switched off.
+"""Run a function over parts of the work with torch's own multithreading switched off.
 
 torch splits every operation of more than 32768 elements between its OpenMP threads.  A lifting transform is thousands
 of short operations on rows that sit in the cache, so that would mean thousands of barriers; as soon as another process
 holds one of the cores, each barrier waits for a time slice of the scheduler.  Measured on 2 cores with one of them
 busy: 15 s instead of 0.14 s for the benchmark of this package.  OpenMP's thread count is a property of the calling
-thread, so the work is handed to a thread that has it set to 1.
+thread, so the work is handed to threads that have it set to 1: whole planes to each, which
+need no barrier between them.
 """
 
 from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 import torch
@@ -23,19 +24,25 @@ _lock = threading.Lock()
 _pool: tuple[int, int, ThreadPoolExecutor] | None = None
 
 
-def run_serially(task: Callable[[], None], elements: int) -> None:
-    """Call ``task``, which works on ``elements`` numbers, without torch's parallelism; exceptions pass through."""
+def run_serially(task: Callable[[int], None], arguments: Iterable[int], elements: int) -> None:
+    """Call ``task`` for each of ``arguments``, without torch's parallelism in a call; exceptions pass through.
+
+    The calls work on ``elements`` numbers in all.  If that is much, they run beside each other, on as many threads as
+    torch has; they must not depend on each other.
+    """
     threads = torch.get_num_threads()
     if elements < SERIAL_ELEMENTS or threads == 1:
-        task()
-    else:
-        inference = torch.is_inference_mode_enabled()  # belongs to the thread, and inference tensors insist on it
+        for argument in arguments:
+            task(argument)
+        return
+    inference = torch.is_inference_mode_enabled()  # belongs to the thread, and inference tensors insist on it
 
-        def run() -> None:
-            with torch.inference_mode(inference), torch.no_grad():
-                task()
+    def run(argument: int) -> None:
+        with torch.inference_mode(inference), torch.no_grad():
+            task(argument)
 
-        _executor(threads).submit(run).result()
+    for _ in _executor(threads).map(run, arguments):
+        pass
 
 
 def _executor(threads: int) -> ThreadPoolExecutor:
