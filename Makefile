@@ -13,7 +13,7 @@ help:
 	@echo "make demo    install, compress a photograph with every codec, open the report"
 	@echo "make test    install, run the tests"
 	@echo "make lint    ruff and mypy"
-	@echo "make fuzz    coverage-guided fuzzing of the parsers (SECONDS=60 each)"
+	@echo "make fuzz    fuzzing: the .wlic parser guided by coverage for SECONDS=60, JPEG 2000 by mutation"
 	@echo "make bench   benchmarks into results/"
 	@echo "make results IMAGES=DIR   evaluate our codecs on a folder of images into results/"
 
@@ -30,7 +30,8 @@ lint: $(VENV)/.dev
 SECONDS ?= 60
 fuzz: $(VENV)/.dev
 	$(BIN)/python -m pip install --quiet --constraint $(CONSTRAINTS) -e '.[fuzz]'
-	for target in fuzz/fuzz_*.py; do $(BIN)/python $$target -max_total_time=$(SECONDS) || exit 1; done
+	$(BIN)/python fuzz/fuzz_container.py -max_total_time=$(SECONDS)
+	$(BIN)/python fuzz/fuzz_jpeg2000.py --files 3000
 
 bench: $(VENV)/.dev
 	for script in benchmarks/bench_*.py; do $(BIN)/python $$script || exit 1; done

@@ -25,6 +25,7 @@ from wavelic.container import (
     TIDX,
     WEND,
     Chunk,
+    CodecId,
     Container,
     Header,
     Limits,
@@ -339,3 +340,10 @@ def test_the_described_chunks_are_where_they_are_said_to_be(container: Container
     for info in infos:
         assert data[info.offset : info.offset + 4].decode() == info.kind
     assert container.header.header_bytes + sum(info.size for info in infos) == len(data)
+
+
+def test_default_limits_admit_what_the_encoder_may_write() -> None:
+    """The largest image admitted by number of pixels is not refused for its memory, whatever its samples."""
+    header = Header(codec=CodecId.WCAE, channels=4, width=16384, height=16384, model=bytes(16), bit_depth=16)
+    data = write_container(Container(header, (Chunk(DATA, b""), Chunk(ALPH, b""))))
+    assert read_header(data) == header

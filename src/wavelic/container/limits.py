@@ -1,7 +1,7 @@
 """What a reader is willing to spend on one file.
 
 Every limit is compared with numbers taken from the file before anything of that size is allocated and before any
-weights are loaded.  The defaults admit a 16384 x 16384 image in tiles; a server may want far less.
+weights are loaded.  The defaults admit a 16384 x 16384 image; a server may want far less.
 """
 
 from __future__ import annotations
@@ -12,8 +12,11 @@ from wavelic.container.header import Header
 from wavelic.container.tiles import TileGrid
 from wavelic.errors import LimitError
 
-#: Planning figure for a learned synthesis: bytes of float activations alive per pixel of the tile being decoded.
-WORKING_BYTES_PER_PIXEL = 128
+#: Planning figures for a learned synthesis, rounded up from peak memory measured on a 25-megapixel image: symbols and
+#: float latent for each pixel of the tile being decoded, and activations for each pixel of the window being synthesised.
+LATENT_BYTES_PER_PIXEL = 16
+WORKING_BYTES_PER_PIXEL = 256
+WINDOW_PIXELS = 2**21
 
 
 @dataclass(frozen=True)
@@ -33,12 +36,13 @@ DEFAULT_LIMITS = Limits()
 
 
 def memory_estimate(header: Header) -> int:
-    """Bytes a decoder of `header` needs: the decoded samples and the activations of one tile."""
+    """Bytes a decoder of `header` needs: decoded samples, the latent of one tile, and the activations of one window."""
     output = header.width * header.height * header.channels * (header.bit_depth // 8)
     grid = TileGrid.of(header)
     tile_width = min(header.width, grid.tile_width + 2 * grid.overlap)
     tile_height = min(header.height, grid.tile_height + 2 * grid.overlap)
-    return output + tile_width * tile_height * WORKING_BYTES_PER_PIXEL
+    pixels = tile_width * tile_height
+    return output + pixels * LATENT_BYTES_PER_PIXEL + min(pixels, WINDOW_PIXELS) * WORKING_BYTES_PER_PIXEL
 
 
 def check_limits(header: Header, limits: Limits) -> None:
