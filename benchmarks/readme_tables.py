@@ -62,7 +62,7 @@ def twin_table() -> list[str]:
     pairs = (
         ("nowcae", "wcae", "the wavelet decomposition: WCAE against NoWCAE, same recipe and steps"),
         ("wcae-published", "wcae", "integer contexts in the weights against the published histogram in the stream"),
-        ("wcae", "wcae-64", "64 instead of 32 channels at the coarsest scale"),
+        ("wcae", "wcae-64", "64 instead of 32 channels at the coarsest scale (a recipe of its own)"),
         ("jpeg-420", "wcae", "WCAE against JPEG 4:2:0"),
         ("jpeg2000", "wcae-64", "WCAE-64 against JPEG 2000"),
     )
