@@ -13,7 +13,7 @@ from wavelic.container.tiles import TileGrid
 from wavelic.errors import LimitError
 
 #: Planning figures for a learned synthesis, rounded up from peak memory measured on a 25-megapixel image: symbols and
-#: float latent for each pixel of the tile being decoded, and activations for each pixel of the window being synthesised.
+#: float latent for each pixel of the tile being decoded, activations for each pixel of the window being synthesised.
 LATENT_BYTES_PER_PIXEL = 16
 WORKING_BYTES_PER_PIXEL = 256
 WINDOW_PIXELS = 2**21

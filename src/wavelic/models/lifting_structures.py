@@ -10,6 +10,7 @@ x: (B, 1, H, W).  start: absolute (row, column) of its first sample.  Bands have
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 import torch
@@ -26,7 +27,7 @@ Start = tuple[int, int]
 _BASE_REACH = {"5/3": 2, "9/7": 4}
 
 
-class Level(nn.Module):
+class Level(nn.Module, ABC):
     """One level of a transform.
 
     base: the wavelet whose inverse turns the bands into a picture that is close to the image.
@@ -52,13 +53,13 @@ class Level(nn.Module):
         """
         return self.fixed_reach + sum(2 * radius + 1 for radius in self.radii)
 
+    @abstractmethod
     def analyze(self, x: Tensor, start: Start) -> tuple[Tensor, Bands2d]:
         """x (B, 1, H, W) -> low band and details."""
-        raise NotImplementedError
 
+    @abstractmethod
     def synthesize(self, low: Tensor, details: Bands2d, start: Start) -> Tensor:
         """Inverse of `analyze`."""
-        raise NotImplementedError
 
 
 def axes_of(low: Tensor, details: Bands2d, start: Start) -> tuple[Axis, Axis]:

@@ -61,7 +61,7 @@ class AutoencoderObjective(nn.Module):
     """The model with its rate-distortion objective: crops in, `Terms` out.
 
     ``form="eq1"``: J = D + lambda R, D the mean squared error of samples in [-1, 1], R in bits per latent value.  The
-    paper writes sums; means over both only rescale lambda, and with lambda = 0.0025 land near its rate.
+    paper writes sums; means over both only rescale lambda.  Whether its lambda is meant for them is unknown.
     ``form="rd"``: J = lambda * 255^2 * MSE + bpp, the field's usual scaling (MSE of samples in [0, 1]).
 
     Additive uniform noise stands for the quantiser in the rate; in the distortion too unless ``straight_through``,
