@@ -19,7 +19,8 @@ from wavelic.nn.likelihood import gaussian_bits
 from wavelic.training.data import PackedImages
 from wavelic.training.loop import FINAL, learning_rate, train
 from wavelic.training.objective import AutoencoderObjective
-from wavelic.training.recipe import Stage, load_recipe, recipe_names
+from wavelic.training.recipe import load_recipe, recipe_names
+from wavelic.training.stages import Stage
 
 TINY = (
     "defaults.steps=12",

@@ -16,17 +16,19 @@ from wavelic import errors
 from wavelic.codecs.pillow import register_pillow
 
 if TYPE_CHECKING:
-    from wavelic.codecs.api import CODECS, File, decode, encode
+    from wavelic.codecs.api import CODECS, OpenedFile, decode, encode
     from wavelic.codecs.api import open_file as open
+    from wavelic.codecs.batch import decode_batch
     from wavelic.images import Image, load_image, save_image
 
 __version__ = "0.1.0"
 __all__ = [
     "CODECS",
-    "File",
     "Image",
+    "OpenedFile",
     "__version__",
     "decode",
+    "decode_batch",
     "encode",
     "errors",
     "load_image",
@@ -37,8 +39,9 @@ __all__ = [
 
 _HOMES = {
     "CODECS": ("wavelic.codecs.api", "CODECS"),
-    "File": ("wavelic.codecs.api", "File"),
+    "OpenedFile": ("wavelic.codecs.api", "OpenedFile"),
     "decode": ("wavelic.codecs.api", "decode"),
+    "decode_batch": ("wavelic.codecs.batch", "decode_batch"),
     "encode": ("wavelic.codecs.api", "encode"),
     "open": ("wavelic.codecs.api", "open_file"),
     "Image": ("wavelic.images", "Image"),

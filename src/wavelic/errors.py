@@ -25,6 +25,10 @@ class ImageError(WavelicError):
     exit_code = 3
 
 
+class SourceError(ImageError):
+    """A file could not be read where it is: no answer, an error status, fewer bytes than promised, or it changed."""
+
+
 class FormatError(WavelicError):
     """A compressed file is not what its format says: wrong magic, cut short, inconsistent, hostile."""
 

@@ -10,8 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-import wavelic
-from wavelic.codecs.api import Options, decode_image, encode_image
+from wavelic.codecs.api import LADDERS, Options, decode_image, encode_image
 from wavelic.codecs.search import Target
 from wavelic.images import Metadata, from_array, save_image
 
@@ -37,7 +36,7 @@ def picture(channels: int, dtype: type) -> np.ndarray:
 
 
 def main() -> None:
-    for codec in wavelic.CODECS:
+    for codec in LADDERS:
         for kind, (channels, dtype) in KINDS.items():
             for mode in ("", "-published") if kind == "rgb" else ("",):
                 path = HERE / f"v1-{codec}-{kind}{mode}.wlic"

@@ -17,26 +17,37 @@ from wavelic.errors import UsageError
 
 @dataclass(frozen=True)
 class DecodeWork:
-    """Everything a worker needs to decode one file; ``format`` is a key of `wavelic.images.OUTPUT_FORMATS`."""
+    """Everything a worker needs to decode one file; ``format`` is a key of `wavelic.images.OUTPUT_FORMATS`, the part to
+    decode as in `codecs.opened.OpenedFile.read`."""
 
     format: str
     device: str
     force: bool
+    reduce: int = 0
+    layers: int | None = None
+    region: tuple[int, int, int, int] | None = None
+    allow_partial: bool = False
+    report_bytes: bool = False
 
     def __call__(self, job: Job, threads: int, step: Step | None) -> dict[str, Any]:
-        from wavelic.codecs.api import decode_image, read_file
-        from wavelic.container import read_container
+        from wavelic.codecs.api import open_file
         from wavelic.images import encode_image
 
-        data = read_stdin() if job.source == STREAM else read_file(job.source)
+        source = read_stdin() if job.source == STREAM else job.source
         with open_output(job, self.force) as stream:
-            read_container(data)  # a damaged file fails before torch is loaded
+            file = open_file(source, allow_partial=self.allow_partial)  # a damaged file fails before torch is loaded
             use_threads(threads)
             started = time.perf_counter()
             report = (lambda done, total: step(done, total, "windows")) if step else None
-            image = decode_image(data, device=self.device, progress=report)
+            image = file.decode(self.reduce, self.layers, self.region, self.device, report)
             seconds = time.perf_counter() - started
             stream.write(encode_image(image, self.format))
+        fetched = getattr(file, "source", None)  # of a file that is read in parts
+        size = file.info["bytes"]
+        read = fetched.bytes_read if fetched else size
+        notes = [] if file.complete else [_partial(file.info)]
+        if self.report_bytes:
+            notes.append(f"{read} of {size} bytes read, {100 * read / size:.1f} %")
         return {
             "format": self.format,
             "width": image.width,
@@ -44,22 +55,63 @@ class DecodeWork:
             "channels": image.channels,
             "bit_depth": image.bit_depth,
             "seconds": round(seconds, 3),
+            "complete": file.complete,
+            "bytes": size,
+            "bytes_read": read,
+            "note": "; ".join(notes),
         }
 
 
 def _describe(outcome: Outcome) -> str:
     facts = outcome.facts
     size = f"{facts['width']} x {facts['height']}, {facts['channels']} x {facts['bit_depth']} bits"
-    return f"{outcome.job}: {facts['format']}, {size}"
+    note = f" ({facts['note']})" if facts["note"] else ""
+    return f"{outcome.job}: {facts['format']}, {size}{note}"
+
+
+def _partial(info: dict[str, Any]) -> str:
+    whole = info["whole_layers"]
+    what = f"decoded to layer {whole}, the last whole one" if whole else "not even its first layer is whole"
+    return f"the file is cut short: {what}"
+
+
+def parse_region(text: str | None) -> tuple[int, int, int, int] | None:
+    """``x,y,width,height`` as numbers.  Raises UsageError for anything else."""
+    if text is None:
+        return None
+    parts = text.split(",")
+    if len(parts) != 4 or not all(part.strip().isdecimal() for part in parts):
+        raise UsageError(f"--region {text}, expected x,y,width,height in pixels of the full image, as in 0,0,256,256")
+    x, y, width, height = map(int, parts)
+    return x, y, width, height
 
 
 def decode(
-    inputs: Annotated[list[str], typer.Argument(metavar="IN...", help=".wlic files; - is standard input.")],
+    inputs: Annotated[
+        list[str], typer.Argument(metavar="IN...", help=".wlic, JPEG 2000 files or their URLs; - is standard input.")
+    ],
     output: Annotated[str, typer.Argument(metavar="OUT", help="An image file, a folder, or - for standard output.")],
     format: Annotated[
         str | None,
         typer.Option(help="png, tiff, jpeg, webp (lossless), bmp or ppm; else the extension decides, else png."),
     ] = None,
+    reduce: Annotated[
+        int, typer.Option("--reduce", metavar="N", help="Halve both sides N times, rounding up; .jp2 only.")
+    ] = 0,
+    max_layers: Annotated[
+        int | None,
+        typer.Option("--max-layers", metavar="N", help="Use only the first N quality layers.", show_default=False),
+    ] = None,
+    region: Annotated[
+        str | None,
+        typer.Option(metavar="X,Y,W,H", help="Decode only this part, in pixels of the full image.", show_default=False),
+    ] = None,
+    allow_partial: Annotated[
+        bool, typer.Option("--allow-partial", help="Decode a .jp2 that was cut short to its last whole layer.")
+    ] = False,
+    report_bytes: Annotated[
+        bool, typer.Option("--report-bytes", help="Say how many bytes of a file, local or behind a URL, were read.")
+    ] = False,
     force: Annotated[bool, typer.Option("--force", "-f", help="Replace existing files.")] = False,
     processors: Annotated[
         int, typer.Option("-j", metavar="N", help="Threads for one image, processes for several.", show_default=False)
@@ -67,7 +119,7 @@ def decode(
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     as_json: Annotated[bool, typer.Option("--json", help="Print what was done as JSON on standard output.")] = False,
 ) -> None:
-    """Decompress .wlic files."""
+    """Decompress .wlic and JPEG 2000 files, or a part of them."""
     from wavelic.images import OUTPUT_FORMATS
 
     if format is not None and format not in OUTPUT_FORMATS:
@@ -77,7 +129,16 @@ def decode(
     if as_json and jobs[0].target == STREAM:
         raise UsageError("--json and - would both write to standard output; name an output file")
     run_jobs(
-        DecodeWork(format or _format_of(jobs[0].target), device, force),
+        DecodeWork(
+            format or _format_of(jobs[0].target),
+            device,
+            force,
+            reduce,
+            max_layers,
+            parse_region(region),
+            allow_partial,
+            report_bytes,
+        ),
         jobs,
         processors,
         "decoding",

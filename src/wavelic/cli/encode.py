@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,9 +15,10 @@ from wavelic.cli.terminal import Step
 from wavelic.errors import UsageError
 
 if TYPE_CHECKING:
+    from wavelic.codecs.options import Options
     from wavelic.codecs.search import Target
 
-EXTENSION = ".wlic"
+DEFAULT_CODEC = "wcae"
 
 
 @dataclass(frozen=True)
@@ -26,13 +27,11 @@ class EncodeWork:
 
     codec: str
     target: Target | None
-    strip: bool
-    published: bool
-    device: str
+    options: Options
     force: bool
 
     def __call__(self, job: Job, threads: int, step: Step | None) -> dict[str, Any]:
-        from wavelic.codecs.api import Options, encode_image
+        from wavelic.codecs.api import encode_image
         from wavelic.images import load_image
 
         image = load_image(read_stdin() if job.source == STREAM else job.source)
@@ -40,8 +39,7 @@ class EncodeWork:
             use_threads(threads)
             started = time.perf_counter()
             report = (lambda done, total: step(done, total, "windows")) if step else None
-            options = Options(self.strip, self.published, self.device, report)
-            encoded = encode_image(image, self.codec, self.target, options)
+            encoded = encode_image(image, self.codec, self.target, replace(self.options, progress=report))
             seconds = time.perf_counter() - started
             stream.write(encoded.data)
         return {
@@ -68,8 +66,15 @@ def _describe(outcome: Outcome) -> str:
 
 def encode(
     inputs: Annotated[list[str], typer.Argument(metavar="IN...", help="Images; - is standard input.")],
-    output: Annotated[str, typer.Argument(metavar="OUT", help="A .wlic file, a folder, or - for standard output.")],
-    codec: Annotated[str, typer.Option(help="wcae or nowcae.")] = "wcae",
+    output: Annotated[
+        str, typer.Argument(metavar="OUT", help="A .wlic or .jp2 file, a folder, or - for standard output.")
+    ],
+    codec: Annotated[
+        str | None,
+        typer.Option(
+            help="wcae, wcae-64 or nowcae for .wlic, lifting for .jp2; else the extension decides.", show_default=False
+        ),
+    ] = None,
     quality: Annotated[
         float | None,
         typer.Option("--quality", "-q", help="0..100, linear in the logarithm of the rate; 50 if no target is given."),
@@ -81,6 +86,17 @@ def encode(
     published: Annotated[
         bool, typer.Option("--published", help="Entropy coding and padding of the WCAE paper; larger files.")
     ] = False,
+    layers: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N or BPP,BPP,...",
+            help="lifting: how many quality layers, or the bits per pixel of each.",
+            show_default=False,
+        ),
+    ] = None,
+    access: Annotated[
+        str, typer.Option(help="lifting: whole, or random for files that are read in windows (precincts).")
+    ] = "whole",
     force: Annotated[bool, typer.Option("--force", "-f", help="Replace existing files.")] = False,
     processors: Annotated[
         int, typer.Option("-j", metavar="N", help="Threads for one image, processes for several.", show_default=False)
@@ -89,20 +105,38 @@ def encode(
     as_json: Annotated[bool, typer.Option("--json", help="Print what was done as JSON on standard output.")] = False,
 ) -> None:
     """Compress images."""
-    from wavelic.codecs.api import check_codec
+    from wavelic.codecs.api import EXTENSIONS, Options, check_access, check_codec
     from wavelic.codecs.search import Target
 
-    jobs = plan(inputs, output, EXTENSION)
-    _check_names(jobs, as_json)
-    work = EncodeWork(
-        check_codec(codec), Target.of(quality, bpp, psnr, size), strip, published, device, force
-    )  # before any file is touched
+    chosen = check_codec(codec or _codec_of(output))
+    jobs = plan(inputs, output, EXTENSIONS[chosen])
+    _check_names(jobs, chosen, EXTENSIONS[chosen], as_json)
+    options = Options(strip, published, device, layers=_layers(layers), access=check_access(access))
+    work = EncodeWork(chosen, Target.of(quality, bpp, psnr, size), options, force)  # before any file is touched
     run_jobs(work, jobs, processors, "encoding", _describe, as_json)
 
 
-def _check_names(jobs: list[Job], as_json: bool) -> None:
+def _codec_of(output: str) -> str:
+    """The codec an output's extension implies."""
+    return "lifting" if Path(output).suffix.lower() == ".jp2" else DEFAULT_CODEC
+
+
+def _layers(text: str | None) -> int | tuple[float, ...] | None:
+    """``8`` is a number of layers, ``0.1,0.5,2`` are their rates, and so is ``0.5``."""
+    if text is None:
+        return None
+    try:
+        return int(text) if "," not in text and "." not in text else tuple(map(float, text.split(",")))
+    except ValueError as error:
+        raise UsageError(f"--layers {text} is neither a number nor a list such as 0.1,0.5,2; write one") from error
+
+
+def _check_names(jobs: list[Job], codec: str, extension: str, as_json: bool) -> None:
     for job in jobs:
-        if job.target != STREAM and Path(job.target).suffix.lower() != EXTENSION:
-            raise UsageError(f"output {job.target} does not end in {EXTENSION}; name a {EXTENSION} file or a folder")
+        if job.target != STREAM and Path(job.target).suffix.lower() != extension:
+            raise UsageError(
+                f"output {job.target} does not end in {extension}, which codec {codec} writes;"
+                f" name a {extension} file or a folder, or choose another codec"
+            )
         if job.target == STREAM and as_json:
             raise UsageError("--json and - would both write to standard output; name an output file")

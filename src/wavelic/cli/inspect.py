@@ -14,12 +14,12 @@ from wavelic.errors import FormatError, WavelicError
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from wavelic.codecs.api import File
+    from wavelic.codecs.opened import OpenedFile
 
-Files = Annotated[list[str], typer.Argument(metavar="FILE...", help=".wlic files; - is standard input.")]
+Files = Annotated[list[str], typer.Argument(metavar="FILE...", help=".wlic or JPEG 2000 files; - is standard input.")]
 
 
-def _open(name: str) -> File:
+def _open(name: str) -> OpenedFile:
     from wavelic.codecs.api import open_file
 
     return open_file(read_stdin() if name == STREAM else name)
@@ -29,7 +29,7 @@ def info(
     files: Files,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")] = False,
 ) -> None:
-    """Show codec, model, geometry, rate and bytes per chunk."""
+    """Show codec, model, geometry, rate, layers and bytes per chunk."""
     rows, code = [], 0
     for name in files:
         try:
@@ -53,14 +53,13 @@ def _tables(facts: dict[str, Any]) -> list[Table]:
     from rich.table import Table
 
     channels = {1: "gray", 2: "gray+alpha", 3: "RGB", 4: "RGBA"}[facts["channels"]]
+    rate = f"{facts['bytes']:,} bytes, {facts['bpp']:.4f} bpp"
     lines = {
         "format": f"{facts['format']}, codec {facts['codec']}",
         "model": f"{facts['model']}  {facts['model_hash']}",
         "image": f"{facts['width']} x {facts['height']} {channels}, {facts['bit_depth']} bits",
-        "padding": facts["padding"],
-        "rate": f"{facts['bytes']:,} bytes, {facts['bpp']:.4f} bpp; quality {facts['quality']:g}, gain {facts['gain']}",
-        "note": facts.get("precision", ""),
     }
+    lines |= _jpeg2000_lines(facts, rate) if "layers" in facts else _wlic_lines(facts, rate)
     summary = Table(title=facts["file"], title_justify="left", show_header=False, box=None)
     for key, value in lines.items():
         if value:
@@ -69,10 +68,49 @@ def _tables(facts: dict[str, Any]) -> list[Table]:
     chunks.add_column("chunk")
     chunks.add_column("bytes", justify="right")
     chunks.add_column("meaning")
-    chunks.add_row("header", f"{facts['header_bytes']:,}", "geometry, model and rate point")
+    if "header_bytes" in facts:
+        chunks.add_row("header", f"{facts['header_bytes']:,}", "geometry, model and rate point")
     for chunk in facts["chunks"]:
         chunks.add_row(chunk["kind"], f"{chunk['bytes']:,}", chunk["meaning"])
-    return [summary, chunks]
+    return [summary, chunks, _layer_table(facts["layers"])] if "layers" in facts else [summary, chunks]
+
+
+def _wlic_lines(facts: dict[str, Any], rate: str) -> dict[str, str]:
+    return {
+        "padding": facts["padding"],
+        "rate": f"{rate}; quality {facts['quality']:g}, gain {facts['gain']}",
+        "note": facts.get("precision", ""),
+    }
+
+
+def _jpeg2000_lines(facts: dict[str, Any], rate: str) -> dict[str, str]:
+    sizes = ", ".join(f"{width} x {height}" for width, height in facts["level_dimensions"])
+    width, height = facts["precincts"][-1]
+    precincts = "one per resolution" if width >= 1 << 15 else f"{width} x {height}"
+    cut = f"{facts['whole_layers']} of the layers are whole" if not facts["complete"] else ""
+    return {
+        "transform": f"{facts['levels']} levels on {facts['wavelet']}, stored with {facts['stored_bits']} bits",
+        "sizes": sizes,
+        "order": f"{facts['progression']}, precincts {precincts}",
+        "rate": rate,
+        "cut short": cut,
+    }
+
+
+def _layer_table(layers: list[dict[str, Any]]) -> Table:
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for heading in ("layers", "bytes", "bpp"):
+        table.add_column(heading, justify="right")
+    for layer in layers:
+        known = layer["bytes"] is not None
+        table.add_row(
+            str(layer["layers"]),
+            f"{layer['bytes']:,}" if known else "not stated",
+            f"{layer['bpp']:.4f}" if known else "",
+        )
+    return table
 
 
 def verify(files: Files) -> None:

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from wavelic import __version__
-from wavelic.cli import decode, demo, encode, evaluate, inspect, models, report, train
+from wavelic.cli import decode, demo, encode, evaluate, inspect, models, report, serve, train, trim
 from wavelic.cli.boundary import CommandGroup
 
 app = typer.Typer(
@@ -50,12 +50,14 @@ app.command()(encode.encode)
 app.command()(decode.decode)
 app.command()(inspect.info)
 app.command()(inspect.verify)
+app.command()(trim.trim)
 app.command()(models.models)
 app.command()(demo.demo)
 app.command("eval")(evaluate.evaluate)
 app.command()(evaluate.anchors)
 app.command()(report.compare)
 app.command()(report.report)
+app.command()(serve.serve)
 app.command()(train.recipes)
 app.command()(train.train)
 app.command()(train.export)

@@ -24,14 +24,15 @@ class WlicImageFile(PIL.ImageFile.ImageFile):
     format_description = "wavelic learned wavelet image"
 
     def _open(self) -> None:
-        from wavelic.codecs.api import open_file
-        from wavelic.container import EXIF, ICCP, XMPP
+        from wavelic.codecs.wlic import WlicFile
+        from wavelic.container import EXIF, ICCP, XMPP, read_container
         from wavelic.errors import WavelicError
         from wavelic.images.picture import pillow_mode
 
         try:
             assert self.fp is not None
-            self._file = open_file(self.fp.read())
+            data = self.fp.read()
+            self._file = WlicFile(read_container(data), len(data))
         except WavelicError as error:  # Pillow's contract: SyntaxError means "not a file I can open"
             raise SyntaxError(str(error)) from error
         header = self._file.header
@@ -68,11 +69,15 @@ def _accept(prefix: bytes) -> bool:
 def _save(picture: PIL.Image.Image, stream: IO[bytes], filename: str | bytes) -> None:
     from dataclasses import replace
 
-    from wavelic.codecs.api import Options, encode_image
+    from wavelic.codecs.api import WLIC_CODECS, Options, encode_image
     from wavelic.codecs.search import Target
+    from wavelic.errors import UsageError
     from wavelic.images import Metadata, from_pillow
 
     options = picture.encoderinfo
+    codec = options.get("codec", "wcae")
+    if codec not in WLIC_CODECS:
+        raise UsageError(f"codec {codec!r} does not write .wlic files; choose one of {', '.join(WLIC_CODECS)}")
     image = from_pillow(picture)
     stored = image.metadata
     exif = options.get("exif", stored.exif)
@@ -86,15 +91,23 @@ def _save(picture: PIL.Image.Image, stream: IO[bytes], filename: str | bytes) ->
     target = Target.of(**{name: options[name] for name in _SAVE_TARGETS if name in options})
     encoded = encode_image(
         replace(image, metadata=metadata),
-        options.get("codec", "wcae"),
+        codec,
         target,
         Options(strip=options.get("strip", False)),
     )
     stream.write(encoded.data)
 
 
-def register_pillow() -> None:
-    """Make Pillow open and save `.wlic` files.  Saving takes quality, bpp, psnr or size, codec and strip."""
+def register_pillow(*, jp2: bool = False) -> None:
+    """Make Pillow open and save `.wlic` files.  Saving takes quality, bpp, psnr or size, codec and strip.
+
+    jp2: also decode JP2 files of codec `lifting` with their learned synthesis when they are opened, instead of as the
+    plain JPEG 2000 they are too; other JP2 files stay with Pillow.  ``reduce``, ``layers`` and `draft` work.
+    """
+    if jp2:
+        from wavelic.codecs.pillow_jp2 import register_jp2
+
+        register_jp2()
     PIL.Image.register_open(FORMAT, WlicImageFile, _accept)
     PIL.Image.register_save(FORMAT, _save)
     PIL.Image.register_extension(FORMAT, EXTENSION)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wavelic.codecs.latents import SideInformation, Symbols, decode_latent, encode_latent
+from wavelic.codecs.opened import Region, reduced_region
 from wavelic.codecs.windows import Progress, analyse, latent_size, synthesise
 from wavelic.container import (
     ALPH,
@@ -116,10 +117,11 @@ def _colour(
     shape: tuple[int, ...],
     dtype: np.dtype[np.uint8] | np.dtype[np.uint16],
     progress: Progress | None,
+    origin: tuple[int, int] = (0, 0),
 ) -> NDArray[np.uint8] | NDArray[np.uint16]:
     latent = symbols.astype(np.float32) * np.float32(2.0 ** (-gain / GAIN_UNIT)) + model.mean[:, None, None]
     height, width, channels = shape
-    return synthesise(model.network, latent, (height, width, channels), dtype, progress)
+    return synthesise(model.network, latent, (height, width, channels), dtype, progress, origin)
 
 
 def decode_symbols_of(container: Container, model: Deployed) -> Symbols:
@@ -139,14 +141,18 @@ def decode_symbols_of(container: Container, model: Deployed) -> Symbols:
     return symbols
 
 
-def decode(container: Container, device: str = "cpu", progress: Progress | None = None) -> Image:
-    """The image in a `wcae` file.
+def decode(
+    container: Container, device: str = "cpu", progress: Progress | None = None, region: Region | None = None
+) -> Image:
+    """The image in a `wcae` file, or a region of it.
 
     Raises:
         FormatError, ChecksumError, LimitError: the file is damaged or hostile.
         ModelError: its weights are not installed.
+        UsageError: the region is not inside the image.
     """
     header = container.header
+    left, top, width, height = reduced_region(region, (header.width, header.height), 0)
     model = load_deployed(card_by_id(header.model), device)
     symbols = decode_symbols_of(container, model)
     dtype: np.dtype[np.uint8] | np.dtype[np.uint16]
@@ -155,8 +161,9 @@ def decode(container: Container, device: str = "cpu", progress: Progress | None 
     alpha_plane = None
     if header.has_alpha:  # before the synthesis: cheap, and it may be damaged
         alpha_plane = decode_alpha(container.find(ALPH) or b"", header.width, header.height, header.bit_depth)
-    pixels = _colour(symbols, header.gain, model, (header.height, header.width, colours), dtype, progress)
+    pixels = _colour(symbols, header.gain, model, (height, width, colours), dtype, progress, (top, left))
     if alpha_plane is not None:
-        pixels = np.concatenate([pixels, alpha_plane[:, :, None]], axis=2)
+        part = alpha_plane[top : top + height, left : left + width, None]
+        pixels = np.concatenate([pixels, part], axis=2)
     metadata = Metadata(container.find(ICCP), container.find(EXIF), container.find(XMPP))
     return Image(np.ascontiguousarray(pixels), metadata)

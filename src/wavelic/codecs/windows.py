@@ -21,10 +21,10 @@ Progress = Callable[[int, int], None]
 """Called as progress(windows done, windows in all)."""
 
 
-def _spans(extent: int, size: int, margin: int) -> Iterator[tuple[int, int, int, int]]:
-    """(start, stop, from, to): inner parts that partition ``extent`` and the same with margins, cut at the ends."""
-    for start in range(0, extent, size):
-        stop = min(start + size, extent)
+def _spans(first: int, last: int, size: int, margin: int, extent: int) -> Iterator[tuple[int, int, int, int]]:
+    """(start, stop, from, to): inner parts that partition first..last and the same with margins inside ``extent``."""
+    for start in range(first, last, size):
+        stop = min(start + size, last)
         yield start, stop, max(start - margin, 0), min(stop + margin, extent)
 
 
@@ -37,7 +37,7 @@ def _normalise(pixels: NDArray[Any], height: int, width: int, replicate: bool) -
     return torch.from_numpy(unit).permute(2, 0, 1)[None].expand(1, 3, height, width)
 
 
-def _denormalise(x: torch.Tensor, channels: int, dtype: np.dtype[Any]) -> NDArray[Any]:
+def denormalise(x: torch.Tensor, channels: int, dtype: np.dtype[Any]) -> NDArray[Any]:
     """(1, 3, h, w) in [-1, 1] -> (h, w, channels) rounded to nearest and clipped; gray is the mean of the three."""
     if channels == 1:
         x = x.mean(1, keepdim=True)
@@ -64,7 +64,7 @@ def analyse(
     latent = np.empty((network.latent_channels, height, width), np.float32)
     device = next(network.parameters()).device
     size = max(1, WINDOW // stride)
-    rows, columns = list(_spans(height, size, margin)), list(_spans(width, size, margin))
+    rows, columns = (list(_spans(0, extent, size, margin, extent)) for extent in (height, width))
     for number, (top, bottom, first_row, last_row) in enumerate(rows):
         for index, (left, right, first, last) in enumerate(columns):
             window = pixels[first_row * stride : last_row * stride, first * stride : last * stride]
@@ -84,21 +84,30 @@ def synthesise(
     shape: tuple[int, int, int],
     dtype: np.dtype[Any],
     progress: Progress | None = None,
+    origin: tuple[int, int] = (0, 0),
 ) -> NDArray[Any]:
-    """Samples (H, W, 1 or 3) of ``dtype`` from a latent (C, h, w); ``shape`` is that of the result."""
+    """Samples (H, W, 1 or 3) of ``dtype`` from a latent (C, h, w); ``shape`` is that of the result.
+
+    origin: (row, column) in the image of the result's first sample.  Only the windows it needs are computed.
+    """
     stride, margin = network.stride, synthesis_margin(network)
     pixels = np.empty(shape, dtype)
     device = next(network.parameters()).device
     size = max(1, WINDOW // stride)
-    rows, columns = list(_spans(latent.shape[1], size, margin)), list(_spans(latent.shape[2], size, margin))
+    rows, columns = (
+        list(_spans(first // stride, -(-(first + wanted) // stride), size, margin, extent))
+        for first, wanted, extent in zip(origin, shape[:2], latent.shape[1:], strict=True)
+    )
     for number, (top, bottom, first_row, last_row) in enumerate(rows):
         for index, (left, right, first, last) in enumerate(columns):
             y = torch.from_numpy(np.ascontiguousarray(latent[:, first_row:last_row, first:last]))[None].to(device)
             x = network.synthesis(y.contiguous(memory_format=torch.channels_last))
             above, before = (top - first_row) * stride, (left - first) * stride
             inner = x[:, :, above : above + (bottom - top) * stride, before : before + (right - left) * stride]
-            target = pixels[top * stride : bottom * stride, left * stride : right * stride]
-            target[:] = _denormalise(inner, shape[2], dtype)[: target.shape[0], : target.shape[1]]
+            y0, x0 = top * stride - origin[0], left * stride - origin[1]  # negative: the latent begins earlier
+            target = pixels[max(y0, 0) : bottom * stride - origin[0], max(x0, 0) : right * stride - origin[1]]
+            inner = inner[:, :, max(-y0, 0) :, max(-x0, 0) :][:, :, : target.shape[0], : target.shape[1]]
+            target[:] = denormalise(inner, shape[2], dtype)
             if progress:
                 progress(number * len(columns) + index + 1, len(rows) * len(columns))
     return pixels

@@ -17,10 +17,11 @@ import numpy as np
 from PIL import Image, features
 
 from wavelic.errors import ImageError, MissingDependencyError, UsageError
-from wavelic.evaluation.jpeg2000 import keep_layers, lowest_cost
+from wavelic.evaluation.jpeg2000 import lowest_cost
 from wavelic.evaluation.metrics import bits_per_pixel, mse_rgb
 from wavelic.evaluation.optional import require
 from wavelic.evaluation.webp import encode_webp, library_version
+from wavelic.jpeg2000 import without_packet_lengths
 
 
 @dataclass(frozen=True)
@@ -167,11 +168,11 @@ def _jpeg2000_slope_encode(pixels: np.ndarray, slope: float) -> bytes:
     def cost_of(data: bytes) -> float:
         return mse_rgb(pixels, _pillow_decode(data)) + slope * bits_per_pixel(len(data), width, height)
 
-    return lowest_cost(lambda rate: keep_layers(_jpeg2000_file(pixels, (rate,))), cost_of)
+    return lowest_cost(lambda rate: without_packet_lengths(_jpeg2000_file(pixels, (rate,))), cost_of)
 
 
 def _jpeg2000_layer_encode(pixels: np.ndarray, layers: float) -> bytes:
-    return keep_layers(_jpeg2000_file(pixels, _JPEG2000_RATES, plt=True), round(layers))
+    return without_packet_lengths(_jpeg2000_file(pixels, _JPEG2000_RATES, plt=True), round(layers))
 
 
 def _jpeg2000_anchors() -> list[Anchor]:

@@ -8,13 +8,21 @@ from dataclasses import dataclass
 import numpy as np
 
 from wavelic import __version__
-from wavelic.codecs.api import Options, check_codec, check_device, decode_image, encode_image
+from wavelic.codecs.api import LADDERS, Options, check_codec, check_device, decode_image, encode_image
+from wavelic.codecs.lifting_encode import product_transform
 from wavelic.codecs.search import Target
 from wavelic.images import from_array
 from wavelic.models.deployed import load_deployed
+from wavelic.models.small_deployed import load_small
 from wavelic.models.weights import family
 
-LABELS = {"wcae": "WCAE", "wcae-64": "WCAE-64", "nowcae": "NoWCAE"}
+LABELS = {
+    "weconvene": "WeConvene-S",
+    "wcae": "WCAE",
+    "wcae-64": "WCAE-64",
+    "nowcae": "NoWCAE",
+    "lifting": "Learned lifting",
+}
 
 
 @dataclass(frozen=True)
@@ -36,12 +44,19 @@ def own_codec(codec: str, published: bool = False, device: str = "cpu") -> OwnCo
         UsageError: unknown codec or device.
         ModelError: no weights of that family.
     """
-    cards = family(check_codec(codec))
     options = Options(strip=True, published=published, device=check_device(device))
     way = "entropy coding and padding as published" if published else "tables in the weights"
-    hashes = " ".join(card.hash[:12] for card in cards)
-    for card in cards:  # so that no image's time includes loading
-        load_deployed(card, device)
+    if check_codec(codec) in LADDERS:
+        cards = family(codec)
+        hashes = " ".join(card.hash[:12] for card in cards)
+        for card in cards:  # so that no image's time includes loading
+            load_deployed(card, device)
+    elif codec == "weconvene":
+        cards = family(codec)[-1:]
+        way, hashes = "integer-exact context networks", cards[0].hash[:12]
+        load_small(cards[0], device)
+    else:
+        way, hashes = "JPEG 2000 block coding, layers", product_transform(device)[1].hex()
     return OwnCodec(
         name=f"{codec}-published" if published else codec,
         label=LABELS.get(codec, codec) + (", published coding" if published else ""),

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from wavelic.codecs.api import CODECS, Options, decode_image, encode_image
+from wavelic.codecs.api import EXTENSIONS as OWN_EXTENSIONS
 from wavelic.codecs.search import Target
 from wavelic.errors import MissingDependencyError, OutputError, UsageError
 from wavelic.evaluation.anchors import get_anchor
@@ -74,7 +75,7 @@ def _own(codec: str, name: str, pixels: np.ndarray, target: Target, folder: Path
     found = encode_image(image, codec, target, options)
     # what a user waits for: one encode at a known quality, with the weights in memory
     _, encode_s = _timed(lambda: encode_image(image, codec, Target("quality", found.quality), options))
-    file = folder / f"{name}-{codec}.wlic"
+    file = folder / f"{name}-{codec}{OWN_EXTENSIONS[codec]}"
     setting = f"{found.model}, quality {found.quality:g}"
 
     def decode(data: bytes) -> np.ndarray:

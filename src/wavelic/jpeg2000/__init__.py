@@ -20,7 +20,7 @@ from wavelic.jpeg2000.encode import EncodeOptions, encode_codestream
 from wavelic.jpeg2000.limits import DEFAULT_LIMITS, Limits
 from wavelic.jpeg2000.packets import PacketIndex, index_packets
 from wavelic.jpeg2000.tileparts import TilePart, tile_parts
-from wavelic.jpeg2000.trim import Salvaged, layer_sizes, salvage, trim_codestream
+from wavelic.jpeg2000.trim import Salvaged, layer_sizes, salvage, trim_codestream, without_packet_lengths
 
 __all__ = [
     "DEFAULT_LIMITS",
@@ -52,5 +52,6 @@ __all__ = [
     "salvage",
     "tile_parts",
     "trim_codestream",
+    "without_packet_lengths",
     "write_jp2",
 ]

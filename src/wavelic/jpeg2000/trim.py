@@ -15,7 +15,7 @@ from wavelic.errors import FormatError, UsageError
 from wavelic.jpeg2000.codestream import CUT_SHORT, MainHeader, parse_main_header
 from wavelic.jpeg2000.limits import DEFAULT_LIMITS, Limits
 from wavelic.jpeg2000.packets import PacketIndex, index_packets
-from wavelic.jpeg2000.tileparts import TilePart, assemble, tile_parts
+from wavelic.jpeg2000.tileparts import TilePart, assemble, canonical, tile_parts
 
 _EMPTY_PACKET = b"\x00"
 
@@ -51,6 +51,24 @@ def trim_codestream(
             raise UsageError(f"max_bytes is {max_bytes}, the first layer needs {len(result)}; ask for at least that")
         result = _keep(codestream, header, parts, index, layers)
     return result
+
+
+def without_packet_lengths(codestream: bytes, layers: int | None = None, limits: Limits = DEFAULT_LIMITS) -> bytes:
+    """The first ``layers`` layers, None for all, without optional marker segments: the smallest file that holds them.
+
+    Raises UsageError if there are not so many, FormatError if the codestream is damaged, or lacks packet lengths or has
+    several tiles while layers are to be dropped.
+    """
+    header = parse_main_header(codestream, limits)
+    if layers is not None and not 1 <= layers <= header.layers:
+        raise UsageError(f"{layers} layers, the codestream has {header.layers}; ask for 1..{header.layers}")
+    parts = tile_parts(codestream, header)
+    if layers is None or layers == header.layers:
+        return canonical(codestream, header, parts)
+    index = index_packets(header, parts)
+    packets = b"".join(codestream[part.start : part.stop] for part in parts)
+    kept = b"".join(packets[start : start + length] for start, length in _spans(index, index.layer < layers))
+    return assemble(codestream, header, {0: kept}, layers=layers)
 
 
 @dataclass(frozen=True)

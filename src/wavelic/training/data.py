@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
+from torch import Tensor
 
 from wavelic.errors import UsageError
 from wavelic.images import list_images, load_image
@@ -91,3 +93,8 @@ class PackedImages:
             top, left = (height - side) // 2, (width - side) // 2
             crops[index] = self.image(index)[top : top + side, left : left + side]
         return crops
+
+
+def to_batch(crops: NDArray[np.uint8], device: torch.device) -> Tensor:
+    """uint8 (N, H, W, 3) -> (N, 3, H, W) in channels-last memory order, without a copy on the CPU."""
+    return torch.from_numpy(crops).to(device, non_blocking=True).permute(0, 3, 1, 2)

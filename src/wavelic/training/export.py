@@ -22,10 +22,12 @@ from wavelic.images import list_images, load_image
 from wavelic.models.deployed import Deployed
 from wavelic.models.ladder import write_ladder
 from wavelic.models.registry import build_autoencoder
+from wavelic.models.small_plans import SMALL_PLANS
 from wavelic.models.wcae import WaveletAutoencoder
 from wavelic.models.weights import Card, save_weights
 from wavelic.training.calibrate import build_ladder, code_length, deployed_tables, fit_schedule, latents_of
 from wavelic.training.loop import FINAL
+from wavelic.training.weconvene_export import export_small
 
 GAINS = tuple(range(-2 * GAIN_UNIT, 2 * GAIN_UNIT + 1, GAIN_UNIT // 4))
 Progress = Callable[[int, int, str], None]
@@ -62,10 +64,16 @@ def load_stage(path: Path) -> tuple[dict[str, Any], WaveletAutoencoder]:
     return about, network.eval().requires_grad_(False)
 
 
+def _architecture(path: Path) -> str:
+    return str(json.loads(torch.load(path, map_location="cpu", weights_only=True)["about"])["model"])
+
+
 def export(
     run: Path, folder: Path, images: Path, validation: Path, every: int = 4, progress: Progress | None = None
 ) -> list[Card]:
     """Calibrate every finished stage of ``run`` but its trunk and write weights, cards and ladder into ``folder``.
+
+    Of a run of `weconvene-s`, whose weights serve all rates, it is the stage finished last, and there is no ladder.
 
     Args:
         images: training images; every ``every``-th is used to fit tables.
@@ -77,6 +85,8 @@ def export(
     finals = [path for path in sorted(run.glob(f"*/{FINAL}")) if path.parent.name != "trunk"]
     if not finals:
         raise UsageError(f"no finished stage in {run}; train it first")
+    if _architecture(finals[-1]) in SMALL_PLANS:
+        return [export_small(max(finals, key=lambda path: path.stat().st_mtime), folder, images, every, progress)]
     training, held_out = read_rgb(images, every), read_rgb(validation)
     pixels = sum(image.shape[0] * image.shape[1] for image in held_out)
     tables = deployed_tables()

@@ -27,14 +27,12 @@ import torch
 from accelerate import Accelerator
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from torch import Tensor
 
 from wavelic.errors import UsageError
-from wavelic.models.klt import klt_initialise
-from wavelic.models.registry import build_autoencoder
-from wavelic.training.data import PackedImages
-from wavelic.training.objective import AutoencoderObjective
-from wavelic.training.recipe import Recipe, Stage, load_recipe
+from wavelic.training.data import PackedImages, to_batch
+from wavelic.training.families import make_task
+from wavelic.training.recipe import Recipe, load_recipe
+from wavelic.training.stages import Stage
 
 CHECKPOINT = "checkpoint.pt"
 FINAL = "final.pt"
@@ -60,11 +58,15 @@ def _stop_requests() -> Iterator[list[bool]]:
             signal.signal(number, handler)
 
 
-def learning_rate(stage: Stage, step: int) -> float:
-    """Step size at ``step``: linear warm-up, then constant or a cosine down to 1 % of the peak."""
+def learning_rate(stage: Stage, step: int, fraction: float | None = None) -> float:
+    """Step size at ``step``: linear warm-up, then constant or a cosine over the stage down to 1 % of the peak.
+
+    fraction: how much of the stage is done, if not step / steps.
+    """
+    fraction = step / stage.steps if fraction is None else fraction
     rate = stage.learning_rate * min(1.0, (step + 1) / max(1, stage.warmup))
     if stage.schedule == "cosine":
-        rate *= 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * step / stage.steps))
+        rate *= 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * fraction))
     return rate
 
 
@@ -74,45 +76,32 @@ def _atomic_save(value: dict[str, Any], path: Path) -> None:
     os.replace(temporary, path)
 
 
-def _to_batch(crops: Any, device: torch.device) -> Tensor:
-    """uint8 (N, H, W, 3) -> (N, 3, H, W) in channels-last memory order, without a copy on the CPU."""
-    return torch.from_numpy(crops).to(device, non_blocking=True).permute(0, 3, 1, 2)
-
-
-@torch.no_grad()
-def validate(objective: AutoencoderObjective, crops: Tensor, batch: int) -> dict[str, float]:
-    """Means of loss, bpp and PSNR (of the mean squared error per crop, averaged) with real rounding."""
-    objective.eval()
-    rows = [objective(crops[i : i + 1]) for i in range(len(crops))]
-    objective.train()
-    return {
-        "loss": sum(float(row.loss) for row in rows) / len(rows),
-        "bpp": sum(float(row.bpp) for row in rows) / len(rows),
-        "psnr": sum(10 * math.log10(255**2 / float(row.mse)) for row in rows) / len(rows),
-    }
-
-
 class StageRunner:
     """Runs one stage in ``folder``: resumes from its checkpoint, logs JSON lines, leaves ``final.pt``."""
 
     def __init__(self, recipe: Recipe, stage: Stage, folder: Path, accelerator: Accelerator) -> None:
         self.recipe, self.stage, self.folder, self.accelerator = recipe, stage, folder, accelerator
         torch.manual_seed(recipe.seed)
-        model = build_autoencoder(recipe.model).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        form: Any = stage.form
-        self.objective = AutoencoderObjective(model, form, stage.lambda_, stage.shared_prior)
+        self.task = make_task(recipe, stage)
+        self.objective = self.task.objective
         self.average = copy.deepcopy(self.objective).to(accelerator.device)
-        optimizer = torch.optim.Adam(self.objective.parameters(), stage.learning_rate)
+        optimizer = torch.optim.Adam(self.task.parameter_groups(), stage.learning_rate)
         self.wrapped, self.optimizer = accelerator.prepare(self.objective, optimizer)
         self.step = 0
         self.best = math.inf
         self.seconds = 0.0
+        self.spent = 0.0
         if accelerator.num_processes > 1 and stage.batch % accelerator.num_processes:
             raise UsageError(f"batch {stage.batch} does not divide over {accelerator.num_processes} processes")
 
+    @property
+    def fraction(self) -> float:
+        """How much of the stage is done: of its steps, or of its processor time if that is further."""
+        stage = self.stage
+        return min(1.0, max(self.step / stage.steps, self.spent / stage.budget if stage.budget else 0.0))
+
     def load(self, initial: Path | None, data: PackedImages) -> None:
-        """Continue from this stage's checkpoint, else start from another stage's final weights, else from a KLT."""
-        device = self.accelerator.device
+        """Continue from this stage's checkpoint, else start as the task says, perhaps from another stage's weights."""
         checkpoint = self.folder / CHECKPOINT
         if checkpoint.exists():
             state = torch.load(checkpoint, map_location="cpu", weights_only=True)
@@ -120,16 +109,13 @@ class StageRunner:
             self.average.load_state_dict(state["average"])
             self.optimizer.load_state_dict(state["optimizer"])
             self.step, self.best, self.seconds = state["step"], state["best"], state["seconds"]
-        elif initial is not None:
-            state = torch.load(initial, map_location="cpu", weights_only=True)["objective"]
-            if state["prior.mean"].shape != self.objective.prior.mean.shape:
-                state = {name: value for name, value in state.items() if not name.startswith("prior.")}
-            self.objective.load_state_dict(state, strict=False)
-            self.average.load_state_dict(self.objective.state_dict())
-        elif self.stage.klt:
-            crops = _to_batch(data.random_crops(64, self.stage.crop, self.recipe.seed), device)
-            klt_initialise(self.objective.model, crops.float().div_(127.5).sub_(1))
-            self.average.load_state_dict(self.objective.state_dict())
+            self.spent = state.get("spent", 0.0)
+            return
+        previous = None
+        if initial is not None:
+            previous = torch.load(initial, map_location="cpu", weights_only=True)["objective"]
+        self.task.start(previous, data)
+        self.average.load_state_dict(self.objective.state_dict())
 
     def save(self) -> None:
         if self.accelerator.is_main_process:
@@ -140,10 +126,11 @@ class StageRunner:
                 "step": self.step,
                 "best": self.best,
                 "seconds": self.seconds,
+                "spent": self.spent,
             }
             _atomic_save(state, self.folder / CHECKPOINT)
 
-    def export(self, name: str, metrics: dict[str, float]) -> None:
+    def export(self, name: str, metrics: dict[str, Any]) -> None:
         """Write the averaged weights with what they are: architecture, stage, step and metrics."""
         if self.accelerator.is_main_process:
             about = {"model": self.recipe.model, "recipe": self.recipe.name, "seed": self.recipe.seed}
@@ -153,23 +140,25 @@ class StageRunner:
 
     def train_step(self, data: PackedImages) -> dict[str, float]:
         stage, rank = self.stage, self.accelerator.process_index
+        started = time.process_time()
         share = stage.batch // self.accelerator.num_processes
-        crops = _to_batch(
+        crops = to_batch(
             data.random_crops(share, stage.crop, self.recipe.seed, self.step, rank), self.accelerator.device
         )
         noise = torch.Generator(self.accelerator.device)
         noise.manual_seed((self.recipe.seed * 1_000_003 + self.step) * 4099 + rank)
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(stage, self.step)
-        terms = self.wrapped(crops, noise, self.step >= stage.straight_through_from * stage.steps)
-        self.accelerator.backward(terms.loss)
+            group["lr"] = learning_rate(stage, self.step, self.fraction) * group["scale"]
+        terms = self.task.losses(self.wrapped, crops, self.fraction, noise)
+        self.accelerator.backward(terms["loss"])
         if stage.clip:
             self.accelerator.clip_grad_norm_(self.objective.parameters(), stage.clip)
         self.optimizer.step()
         self.optimizer.zero_grad()
         self.step += 1
         self._update_average()
-        return {"loss": terms.loss.item(), "bpp": terms.bpp.item(), "mse": terms.mse.item()}
+        self.spent += time.process_time() - started
+        return {name: term.item() for name, term in terms.items()}
 
     @torch.no_grad()
     def _update_average(self) -> None:
@@ -179,19 +168,19 @@ class StageRunner:
         for kept, current in zip(self.average.buffers(), self.objective.buffers(), strict=True):
             kept.copy_(current)
 
-    def run(self, data: PackedImages, validation: Tensor, progress: Progress, stop: list[bool]) -> None:
+    def run(self, data: PackedImages, held_out: PackedImages, progress: Progress, stop: list[bool]) -> None:
         stage = self.stage
         task = progress.add_task(stage.name, total=stage.steps, completed=self.step, note="")
         started = time.perf_counter() - self.seconds
         means: dict[str, float] = {}
-        while self.step < stage.steps:
+        while self.fraction < 1:
             terms = self.train_step(data)
             means = {key: means.get(key, value) * 0.98 + 0.02 * value for key, value in terms.items()}
             self.seconds = time.perf_counter() - started
-            progress.update(task, completed=self.step, note=f"bpp {means['bpp']:.3f} mse {means['mse']:.1f}")
-            finished = self.step == stage.steps
+            progress.update(task, completed=self.step, note=self.task.note(means))
+            finished = self.fraction >= 1
             if finished or self.step % stage.validate_every == 0:
-                metrics = validate(self.average, validation, stage.batch)
+                metrics = self.task.validate(self.average, held_out)
                 self.log({"train": means, "validation": metrics})
                 if stage.keep == "last" or metrics["loss"] < self.best:
                     self.best = metrics["loss"]
@@ -236,8 +225,7 @@ def train(recipe: Recipe, runs: Path, device: str = "cpu") -> Path:
                 continue
             runner = StageRunner(recipe, stage, stage_folder, accelerator)
             runner.load(folder / stage.init / FINAL if stage.init else None, data)
-            validation = _to_batch(held_out.centre_crops(stage.crop), accelerator.device)
-            runner.run(data, validation, progress, stop)
+            runner.run(data, held_out, progress, stop)
             accelerator.wait_for_everyone()
             accelerator.free_memory()
     return folder

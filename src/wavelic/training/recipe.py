@@ -11,48 +11,8 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from wavelic.errors import UsageError
-
-
-@dataclass
-class Stage:
-    """One optimisation run; the defaults are overridden by the recipe's ``defaults``, then by its stage.
-
-    Attributes:
-        name: names the stage's folder and checkpoints.
-        init: name of an earlier stage whose weights this one starts from; empty for random weights.
-        klt: start from Karhunen-Loeve transforms of training crops instead of random weights (`wavelic.models.klt`).
-        form, lambda_, shared_prior: see `wavelic.training.objective.AutoencoderObjective`.
-        steps: optimiser steps.
-        batch: crops per step over all processes.
-        crop: side of the square crops in pixels.
-        learning_rate: peak of Adam's step size.
-        warmup: steps of linear warm-up.
-        schedule: "constant", or "cosine" down to 1 % of the peak.
-        straight_through_from: fraction of the steps after which the distortion sees the rounded code.
-        ema: decay of the weights' moving average, which is what is validated and exported; 0 turns it off.
-        clip: largest gradient norm; 0 turns it off.
-        validate_every, checkpoint_every: in steps.
-        keep: "best" validation model or "last".
-    """
-
-    name: str = "main"
-    init: str = ""
-    klt: bool = False
-    form: str = "rd"
-    lambda_: float = 0.001
-    shared_prior: bool = False
-    steps: int = 1000
-    batch: int = 8
-    crop: int = 256
-    learning_rate: float = 1e-4
-    warmup: int = 0
-    schedule: str = "constant"
-    straight_through_from: float = 1.0
-    ema: float = 0.0
-    clip: float = 0.0
-    validate_every: int = 500
-    checkpoint_every: int = 500
-    keep: str = "best"
+from wavelic.training.families import get_family
+from wavelic.training.stages import Stage
 
 
 @dataclass
@@ -60,7 +20,8 @@ class Recipe:
     """A named training plan.
 
     Attributes:
-        model: architecture name in the registry.
+        model: name of the architecture.
+        family: which trainer, one of `wavelic.training.families.FAMILIES`.
         data, validation: folders of images.
         stages: run in order; a finished stage is skipped when the recipe is run again.
     """
@@ -69,6 +30,7 @@ class Recipe:
     model: str
     data: str
     validation: str
+    family: str = "wcae"
     seed: int = 0
     description: str = ""
     stages: list[Stage] = field(default_factory=list)
@@ -103,7 +65,8 @@ def load_recipe(name_or_path: str, overrides: tuple[str, ...] = ()) -> Recipe:
             OmegaConf.update(config, key, OmegaConf.create(f"value: {value}").value)
         raw: Any = OmegaConf.to_container(config, resolve=True)
         defaults, stages = raw.pop("defaults", {}), raw.pop("stages")
-        merged = [OmegaConf.merge(OmegaConf.structured(Stage), defaults, stage) for stage in stages]
+        keys = get_family(raw.get("family", Recipe.family)).stage
+        merged = [OmegaConf.merge(OmegaConf.structured(keys), defaults, stage) for stage in stages]
         recipe = OmegaConf.merge(OmegaConf.structured(Recipe), raw, {"stages": merged})
         result = OmegaConf.to_object(recipe)
     except (OmegaConfBaseException, KeyError, TypeError, AttributeError) as error:

@@ -18,6 +18,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from wavelic.wavelets.memory import empty_plane
+
 
 def haar_analysis2d(x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """One orthonormal Haar level of ``x`` (..., H, W), H and W even: low, lh, hl, hh, each (..., H/2, W/2)."""
@@ -30,31 +32,29 @@ def haar_synthesis2d(low: Tensor, lh: Tensor, hl: Tensor, hh: Tensor) -> Tensor:
 
 
 def _analysis(x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    height, width = x.shape[-2] // 2, x.shape[-1] // 2
     top, bottom = x[..., 0::2, :], x[..., 1::2, :]
-    rows_low = top + bottom
-    rows_high = top - bottom
+    rows_low = torch.add(top, bottom, out=empty_plane(x, (height, 2 * width)))
+    rows_high = torch.sub(top, bottom, out=empty_plane(x, (height, 2 * width)))
     rows_low *= 0.5
     rows_high *= 0.5
-    low_left, low_right = rows_low[..., 0::2], rows_low[..., 1::2]
-    high_left, high_right = rows_high[..., 0::2], rows_high[..., 1::2]
-    return low_left + low_right, high_left + high_right, low_left - low_right, high_left - high_right
+    low, lh, hl, hh = (empty_plane(x, (height, width)) for _ in range(4))
+    for rows, even, odd in ((rows_low, low, hl), (rows_high, lh, hh)):
+        torch.add(rows[..., 0::2], rows[..., 1::2], out=even)
+        torch.sub(rows[..., 0::2], rows[..., 1::2], out=odd)
+    return low, lh, hl, hh
 
 
 def _synthesis(low: Tensor, lh: Tensor, hl: Tensor, hh: Tensor) -> Tensor:
     height, width = low.shape[-2:]
-    channels_last = low.dim() == 4 and low.is_contiguous(memory_format=torch.channels_last)
-    memory_format = torch.channels_last if channels_last else torch.contiguous_format
-    shape = (*low.shape[:-2], height, 2 * width)
-    rows_low = torch.empty(shape, dtype=low.dtype, device=low.device, memory_format=memory_format)
-    rows_high = torch.empty_like(rows_low)
+    rows_low, rows_high = (empty_plane(low, (height, 2 * width)) for _ in range(2))
     torch.add(low, hl, out=rows_low[..., 0::2])
     torch.sub(low, hl, out=rows_low[..., 1::2])
     torch.add(lh, hh, out=rows_high[..., 0::2])
     torch.sub(lh, hh, out=rows_high[..., 1::2])
     rows_low *= 0.5
     rows_high *= 0.5
-    shape = (*low.shape[:-2], 2 * height, 2 * width)
-    x = torch.empty(shape, dtype=low.dtype, device=low.device, memory_format=memory_format)
+    x = empty_plane(low, (2 * height, 2 * width))
     torch.add(rows_low, rows_high, out=x[..., 0::2, :])
     torch.sub(rows_low, rows_high, out=x[..., 1::2, :])
     return x

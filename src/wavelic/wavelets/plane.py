@@ -1,7 +1,7 @@
 """One lifting level of a plane (both axes), blocked for the cache.
 
 The arithmetic is that of `lifting`, axis after axis.  What differs is the order: memory traffic is what a wavelet
-transform costs, so the plane is walked through once, in strips of rows that fit the level-2 cache.  For each strip
+transform costs, so the plane is walked through once, in strips of rows that stay in the cache.  For each strip
 
 1. the four phases of the 2x2 grid are gathered into the four bands, multiplied by their gains on the way,
 2. the horizontal steps run inside the strip (rows do not depend on each other),
@@ -11,8 +11,9 @@ transform costs, so the plane is walked through once, in strips of rows that fit
 The synthesis is the mirror image: copy a strip of the bands, vertical steps as far as possible, horizontal steps for
 the rows that are complete, scatter with gains.  No padded copy of the image is ever made.
 
-Large planes run beside each other on threads of ours, in which torch does not split operations (see `serial`).  No
-sum depends on strips or threads, so neither do the results, to the bit.
+Large planes, and parts of planes where they do not go evenly into the threads (see `parts`), run beside each other on
+threads of ours, in which torch does not split operations (see `serial`).  No sum depends on strips, parts or threads,
+so neither do the results, to the bit.
 """
 
 from __future__ import annotations
@@ -33,13 +34,16 @@ from wavelic.wavelets.lifting import (
     neighbour_slices,
     synthesize_adjoint,
 )
+from wavelic.wavelets.memory import empty_plane, is_channels_last
+from wavelic.wavelets.parts import Part, share
 from wavelic.wavelets.schemes import Normalization, Scheme, Step
-from wavelic.wavelets.serial import run_serially
+from wavelic.wavelets.serial import run_serially, serial_threads
 
 Bands = tuple[Tensor, Tensor, Tensor, Tensor]
 
-# Elements of one band in a strip: the four bands of it fit a 2 MiB level-2 cache in float32.
-STRIP_ELEMENTS = 1 << 17
+# Elements of one band in a strip, 4 MiB for the four bands in float32: small enough for the outer cache, large enough
+# for the calls to cost little beside the work.
+STRIP_ELEMENTS = 1 << 18
 
 
 def analyze2d(x: Tensor, scheme: Scheme, normalization: Normalization, start: tuple[int, int]) -> Bands:
@@ -50,16 +54,6 @@ def analyze2d(x: Tensor, scheme: Scheme, normalization: Normalization, start: tu
 def synthesize2d(bands: Bands, scheme: Scheme, normalization: Normalization, start: tuple[int, int]) -> Tensor:
     """Inverse of `analyze2d`; differentiable."""
     return _Synthesis2d.apply(*bands, scheme, normalization, start)
-
-
-def empty_plane(like: Tensor, size: tuple[int, int]) -> Tensor:
-    """An uninitialised (..., *size) tensor with the leading shape, dtype, device and memory format of ``like``."""
-    memory_format = torch.channels_last if _is_channels_last(like) else torch.contiguous_format
-    return torch.empty((*like.shape[:-2], *size), dtype=like.dtype, device=like.device, memory_format=memory_format)
-
-
-def _is_channels_last(x: Tensor) -> bool:
-    return x.dim() == 4 and x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
 
 
 def _gains2d(
@@ -88,22 +82,29 @@ def _strips(band: Tensor, band_rows: int) -> Iterator[tuple[int, int]]:
         yield begin, min(begin + rows, band_rows)
 
 
-def _for_planes(task: Callable[..., None], *tensors: Tensor) -> None:
-    """Call ``task`` for groups of planes of ``tensors`` (..., h, w), all of one leading shape and memory format."""
-    first = tensors[0]
-    if first.device.type != "cpu":
-        return task(*tensors)
-    if first.dim() == 2:
+def _for_parts(task: Callable[..., None], margin: int, x: Tensor, bands: Bands) -> None:
+    """Call ``task(part, x, bands)`` for parts of ``x`` (..., H, W) and its bands, cut to the part's planes.
+
+    All tensors have one leading shape and memory format.
+    """
+    rows = max(bands[0].shape[-2], bands[1].shape[-2])
+    if x.device.type != "cpu":
+        return task(Part(slice(None), 0, rows, 0, rows, True), x, bands)
+    tensors: tuple[Tensor, ...] = (x, *bands)
+    if x.dim() == 2:
         tensors = tuple(tensor.unsqueeze(0) for tensor in tensors)
-    elif not _is_channels_last(first):
+    elif not is_channels_last(x):
         tensors = tuple(tensor.flatten(0, -3) for tensor in tensors)
     planes = tensors[0].shape[0]
-    group = max(1, STRIP_ELEMENTS * planes // max(1, first.numel()))
+    group = max(1, STRIP_ELEMENTS * planes // max(1, x.numel()))
+    parts = share(planes, rows, group, serial_threads(x.numel()), margin)
 
-    def run_group(begin: int) -> None:
-        task(*(tensor[begin : begin + group] for tensor in tensors))
+    def run_part(number: int) -> None:
+        part = parts[number]
+        plane, *own = (tensor[part.planes] for tensor in tensors)
+        task(part, plane, own)
 
-    return run_serially(run_group, range(0, planes, group), first.numel())
+    return run_serially(run_part, range(len(parts)), x.numel())
 
 
 class _VerticalSteps:
@@ -154,30 +155,39 @@ class _VerticalSteps:
             for low, high in self.pairs:
                 target, source = (low, high) if step.target == "low" else (high, low)
                 count = last - first
-                target.narrow(-2, first, count).add_(source.narrow(-2, source_first, count), alpha=self.sign * weight)
+                _rows(target, first, last).add_(_rows(source, source_first, source_first + count), alpha=self.sign * weight)
 
 
 def _analysis(x: Tensor, scheme: Scheme, normalization: Normalization, start: tuple[int, int]) -> Bands:
-    if not (x.is_contiguous() or _is_channels_last(x)):
+    if not (x.is_contiguous() or is_channels_last(x)):
         x = x.contiguous()
     size = (x.shape[-2], x.shape[-1])
     bands = _empty_bands(x, level_sizes2d(size, 1, start)[0])
     gains = _gains2d(scheme, normalization, size, start)
     steps = scheme.scaled_steps(normalization)
 
-    def run(x: Tensor, *bands: Tensor) -> None:
-        low, lh, hl, hh = bands
-        phases = _phases(x, start)
+    def run(part: Part, x: Tensor, bands: Bands) -> None:
+        phases = _phases(x[..., 2 * part.first : 2 * part.last, :], start)
+        # A part must not write into its neighbours, so it works on bands of its own.
+        work = bands if part.whole else tuple(_working(_rows(band, part.first, part.last)) for band in bands)
+        low, lh, hl, hh = work
         vertical = _VerticalSteps(((low, lh), (hl, hh)), steps, start[0], inverse=False)
+        written = [part.begin - part.first] * 2
         for begin, end in _strips(low, max(low.shape[-2], lh.shape[-2])):
-            rows = (..., slice(begin, end), slice(None))
-            for phase, band, gain in zip(phases, bands, gains, strict=True):
-                torch.mul(phase[rows], gain, out=band[rows])
+            for phase, band, gain in zip(phases, work, gains, strict=True):
+                torch.mul(_rows(phase, begin, end), gain, out=_rows(band, begin, end))
             for left, right in ((low, hl), (lh, hh)):
-                lift(left[rows], right[rows], steps, -1, start[1], inverse=False, swap=False)
-            vertical.advance(min(end, low.shape[-2]), min(end, lh.shape[-2]))
+                lift(_rows(left, begin, end), _rows(right, begin, end), steps, -1, start[1], inverse=False, swap=False)
+            finished = vertical.advance(min(end, low.shape[-2]), min(end, lh.shape[-2]))
+            if part.whole:
+                continue
+            for number, (band, own) in enumerate(zip(bands, work, strict=True)):
+                first, last = written[number % 2], min(finished[number % 2], part.end - part.first)
+                if first < last:
+                    _rows(band, part.first + first, part.first + last).copy_(_rows(own, first, last))
+            written = [max(first, last) for first, last in zip(written, finished, strict=True)]
 
-    _for_planes(run, x, *bands)
+    _for_parts(run, len(steps), x, bands)
     return bands
 
 
@@ -186,35 +196,47 @@ def _synthesis(bands: Bands, scheme: Scheme, normalization: Normalization, start
     x = empty_plane(bands[0], size)
     gains = [1.0 / gain for gain in _gains2d(scheme, normalization, size, start)]
     steps = scheme.scaled_steps(normalization)
-    memory_format = torch.channels_last if _is_channels_last(x) else torch.contiguous_format
+    memory_format = torch.channels_last if is_channels_last(x) else torch.contiguous_format
     bands = tuple(band.contiguous(memory_format=memory_format) for band in bands)  # type: ignore[assignment]
 
     workspaces = threading.local()
 
-    def run(x: Tensor, *sources: Tensor) -> None:
+    def run(part: Part, x: Tensor, bands: Bands) -> None:
+        sources = tuple(_rows(band, part.first, part.last) for band in bands)
         # One set of working bands per thread, kept from plane to plane: fresh memory would cost as much as the steps.
         work = getattr(workspaces, "bands", None)
-        if work is None or work[0].shape != sources[0].shape:
-            work = workspaces.bands = tuple(torch.empty_like(source) for source in sources)
+        if work is None or any(own.shape != source.shape for own, source in zip(work, sources, strict=True)):
+            work = workspaces.bands = tuple(_working(source) for source in sources)
         low, lh, hl, hh = work
-        phases = _phases(x, start)
+        phases = _phases(x[..., 2 * part.first : 2 * part.last, :], start)
         vertical = _VerticalSteps(((low, lh), (hl, hh)), steps, start[0], inverse=True)
-        written = [0, 0]
+        written = [part.begin - part.first] * 2
         for begin, end in _strips(low, max(low.shape[-2], lh.shape[-2])):
-            rows = (..., slice(begin, end), slice(None))
             for source, copy in zip(sources, work, strict=True):
-                copy[rows].copy_(source[rows])
+                _rows(copy, begin, end).copy_(_rows(source, begin, end))
             finished = vertical.advance(min(end, low.shape[-2]), min(end, lh.shape[-2]))
             for parity, (left, right) in enumerate(((low, hl), (lh, hh))):
-                rows = (..., slice(written[parity], finished[parity]), slice(None))
-                lift(left[rows], right[rows], steps, -1, start[1], inverse=True, swap=False)
+                first, last = written[parity], min(finished[parity], part.end - part.first)
+                if first >= last:
+                    continue
+                left, right = _rows(left, first, last), _rows(right, first, last)
+                lift(left, right, steps, -1, start[1], inverse=True, swap=False)
                 # phases and gains are ordered low, lh, hl, hh: this parity's pair stands at parity and parity + 2
-                torch.mul(left[rows], gains[parity], out=phases[parity][rows])
-                torch.mul(right[rows], gains[parity + 2], out=phases[parity + 2][rows])
-            written = list(finished)
+                torch.mul(left, gains[parity], out=_rows(phases[parity], first, last))
+                torch.mul(right, gains[parity + 2], out=_rows(phases[parity + 2], first, last))
+                written[parity] = last
 
-    _for_planes(run, x, *bands)
+    _for_parts(run, len(steps), x, bands)
     return x
+
+
+def _working(like: Tensor) -> Tensor:
+    return empty_plane(like, (like.shape[-2], like.shape[-1]))
+
+
+def _rows(band: Tensor, begin: int, end: int) -> Tensor:
+    """Rows [begin, end), as many of them as there are."""
+    return band[..., begin:end, :]
 
 
 def _empty_bands(like: Tensor, sizes: BandSizes2d) -> Bands:

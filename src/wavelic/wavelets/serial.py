@@ -4,7 +4,7 @@ torch splits every operation of more than 32768 elements between its OpenMP thre
 of short operations on rows that sit in the cache, so that would mean thousands of barriers; as soon as another process
 holds one of the cores, each barrier waits for a time slice of the scheduler.  Measured on 2 cores with one of them
 busy: 15 s instead of 0.14 s for the benchmark of this package.  OpenMP's thread count is a property of the calling
-thread, so the work is handed to threads that have it set to 1: whole planes to each, which
+thread, so the work is handed to threads that have it set to 1: whole planes or large parts of planes to each, which
 need no barrier between them.
 """
 
@@ -17,11 +17,16 @@ from concurrent.futures import ThreadPoolExecutor
 
 import torch
 
-# Below this torch hardly splits anything, and handing over costs more than it saves.
-SERIAL_ELEMENTS = 1 << 18
+# Below this torch splits nothing, since an operation works on a quarter of the numbers.
+SERIAL_ELEMENTS = 1 << 17
 
 _lock = threading.Lock()
 _pool: tuple[int, int, ThreadPoolExecutor] | None = None
+
+
+def serial_threads(elements: int) -> int:
+    """On how many threads `run_serially` works for that many numbers."""
+    return 1 if elements < SERIAL_ELEMENTS else torch.get_num_threads()
 
 
 def run_serially(task: Callable[[int], None], arguments: Iterable[int], elements: int) -> None:
@@ -30,8 +35,8 @@ def run_serially(task: Callable[[int], None], arguments: Iterable[int], elements
     The calls work on ``elements`` numbers in all.  If that is much, they run beside each other, on as many threads as
     torch has; they must not depend on each other.
     """
-    threads = torch.get_num_threads()
-    if elements < SERIAL_ELEMENTS or threads == 1:
+    threads = serial_threads(elements)
+    if threads == 1:
         for argument in arguments:
             task(argument)
         return

@@ -1,0 +1,180 @@
+"""Time decoding of codec `lifting` beside OpenJPEG's own decode of a plain file of the same rate, in one run.
+
+    python benchmarks/bench_lifting.py --images DIR [--threads 2] [--repeats 7] [--json results/benchmarks/bench_lifting.json]
+
+The task: a 2048x2048 RGB picture put together from photographs, at 1 bit per pixel.  Measured: the full decode, a
+256x256 window at full resolution, ``reduce=3``, and the peak memory of a process that decodes all of it, beyond what it
+has after its imports and after OpenJPEG's decode alone.  The contestants take turns within every repeat and the best
+times are compared, wall clock and processor time: on a machine that does other work, the best of many is the time on
+free cores, and the ratio of processor times hardly depends on the load.
+
+--weights NAME: trained weights to use; without it the ones the codec uses, or random ones of Hybrid(9/7)-U16 if none
+are installed (the time does not depend on the values).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image as PillowImage
+
+import wavelic
+from wavelic.codecs.carrier_file import CarrierFile, open_carrier
+from wavelic.codecs.lifting_encode import Encoding, product_transform
+from wavelic.codecs.options import Options
+from wavelic.images import Image, list_images
+from wavelic.jpeg2000 import decode_codestream
+from wavelic.models.lifting import LiftingTransform, build_lifting
+from wavelic.models.lifting_weights import load_lifting, save_lifting
+
+SIDE, BPP = 2048, 1.0
+BARS = {"total_ratio": 6.0, "window_s": 0.15, "reduce_3_s": 0.15, "peak_mb": 700.0}
+STANDIN = "Hybrid(9/7)-U16"
+
+_CHILD = """
+import resource, sys, torch, wavelic
+torch.set_num_threads(int(sys.argv[3]))
+from wavelic.codecs.lifting import open_jpeg2000
+from wavelic.jpeg2000 import decode_codestream
+import wavelic.codecs.carrier_pixels, wavelic.models.lifting_weights
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+before = peak()
+file = open_jpeg2000(open(sys.argv[1], "rb").read())
+if sys.argv[2] == "stock":
+    decode_codestream(file.carrier.codestream)
+else:
+    file.read()
+print(peak() - before)
+"""
+
+
+def mosaic(folder: Path) -> np.ndarray:
+    """(SIDE, SIDE, 3) uint8: photographs of ``folder`` side by side, cropped and repeated as needed."""
+    canvas = np.zeros((SIDE, SIDE, 3), np.uint8)
+    names = list_images(folder)
+    y = number = 0
+    while y < SIDE:
+        x, step = 0, SIDE
+        while x < SIDE:
+            with PillowImage.open(names[number % len(names)]) as picture:
+                pixels = np.asarray(picture.convert("RGB"))[: SIDE - y, : SIDE - x]
+            number += 1
+            canvas[y : y + pixels.shape[0], x : x + pixels.shape[1]] = pixels
+            x, step = x + pixels.shape[1], min(step, pixels.shape[0])
+        y += step
+    return canvas
+
+
+def best_times(contestants: dict[str, Callable[[], object]], repeats: int) -> dict[str, dict[str, float]]:
+    """Name -> best wall clock and processor seconds; the contestants take turns."""
+    best = {name: {"wall_s": float("inf"), "cpu_s": float("inf")} for name in contestants}
+    for repeat in range(repeats + 1):
+        for name, call in contestants.items():
+            wall, cpu = time.perf_counter(), time.process_time()
+            call()
+            taken = {"wall_s": time.perf_counter() - wall, "cpu_s": time.process_time() - cpu}
+            if repeat:  # the first round warms caches
+                best[name] = {key: min(value, taken[key]) for key, value in best[name].items()}
+    return best
+
+
+def peak_mb(data: bytes, what: str, threads: int, weights: Path | None) -> float:
+    """Peak resident memory of a process that decodes ``data``, beyond its imports."""
+    environment = dict(os.environ)
+    if weights is not None:
+        environment["WAVELIC_WEIGHTS"] = str(weights)
+    with tempfile.NamedTemporaryFile(suffix=".jp2") as file:
+        file.write(data)
+        file.flush()
+        command = [sys.executable, "-c", _CHILD, file.name, what, str(threads)]
+        done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    return float(done.stdout)
+
+
+def measure(folder: Path, threads: int, repeats: int, weights: str | None, standin: Path) -> dict[str, object]:
+    """Everything the JSON file holds."""
+    torch.set_num_threads(threads)
+    transform, model, name = product_transform()
+    if weights is not None:
+        transform, name = load_lifting(weights), weights
+    elif name == "none":
+        transform, model, name = _standin(standin)
+    picture = Image(mosaic(folder))
+    data = Encoding(picture, transform, model, Options()).at_bytes(BPP * SIDE * SIDE / 8, exceed=True)
+    plain = Encoding(picture, build_lifting("CDF-9/7"), bytes(8), Options())
+    reference = open_carrier(plain.at_bytes(BPP * SIDE * SIDE / 8, exceed=True))
+    file: CarrierFile = open_carrier(data)
+    region = (896, 900, 256, 256)
+    times = best_times(
+        {
+            "openjpeg": lambda: decode_codestream(reference.codestream, threads=threads),
+            "full": lambda: file.read(transform, threads=threads),
+            "no learned steps": lambda: reference.read(threads=threads),
+            "window 256": lambda: file.read(transform, region=region, threads=threads),
+            "reduce 3": lambda: file.read(transform, reduce=3, threads=threads),
+        },
+        repeats,
+    )
+    memory = {what: round(peak_mb(data, what, threads, standin), 1) for what in ("stock", "learned")}
+    figures = {
+        "total_ratio": times["full"]["wall_s"] / times["openjpeg"]["wall_s"],
+        "total_ratio_cpu": times["full"]["cpu_s"] / times["openjpeg"]["cpu_s"],
+        "window_s": times["window 256"]["wall_s"],
+        "reduce_3_s": times["reduce 3"]["wall_s"],
+        "peak_mb": memory["learned"],
+    }
+    return {
+        "what": f"{SIDE}x{SIDE} RGB at {BPP:g} bpp",
+        "weights": name,
+        "luma_only": transform.luma_only,
+        "threads": threads,
+        "bytes": {"lifting": len(data), "plain": len(reference.codestream) + reference.overhead},
+        "seconds": {key: {k: round(v, 4) for k, v in value.items()} for key, value in times.items()},
+        "memory_mb": memory,
+        "figures": {key: round(value, 3) for key, value in figures.items()},
+        "bars": BARS,
+        "met": {key: bool(figures[key] <= bar) for key, bar in BARS.items()},
+        "machine": {"processor": platform.processor() or platform.machine(), "load": round(os.getloadavg()[0], 1)},
+        "versions": {"wavelic": wavelic.__version__, "torch": torch.__version__},
+        "peak_rss_of_this_process_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+    }
+
+
+def _standin(folder: Path) -> tuple[LiftingTransform, bytes, str]:
+    """Random weights, small enough for the picture to stay a picture, saved where the child process finds them."""
+    from wavelic.models.lifting_cards import PRODUCT, lifting_id
+
+    torch.manual_seed(0)
+    transform = build_lifting(STANDIN)
+    card = save_lifting(folder / PRODUCT, STANDIN, transform.state_dict(), {}, luma_only=True)
+    from wavelic.models.lifting_weights import load_lifting_card
+
+    return load_lifting_card(card), lifting_id(card), f"random {STANDIN}"
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--images", type=Path, required=True)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--weights")
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        result = measure(arguments.images, arguments.threads, arguments.repeats, arguments.weights, Path(scratch))
+    text = json.dumps(result, indent=1)
+    print(text)
+    if arguments.json:
+        arguments.json.write_text(text + "\n")

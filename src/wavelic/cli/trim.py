@@ -1,0 +1,75 @@
+"""``wavelic trim``: smaller files by dropping quality layers, without decoding or encoding."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from wavelic.cli.files import STREAM, Job, open_output, plan, read_stdin
+from wavelic.cli.jobs import Outcome, run_jobs
+from wavelic.cli.terminal import Step
+from wavelic.errors import UsageError
+
+_EXTENSIONS = (".jp2", ".j2k", ".j2c", ".jpc")
+
+
+@dataclass(frozen=True)
+class TrimWork:
+    """How far to trim one file: at most so many layers, at most so many bits per pixel."""
+
+    max_layers: int | None
+    bpp: float | None
+    force: bool
+
+    def __call__(self, job: Job, threads: int, step: Step | None) -> dict[str, Any]:
+        from wavelic.codecs.api import read_file
+        from wavelic.codecs.lifting import open_jpeg2000, trim_file
+
+        data = read_stdin() if job.source == STREAM else read_file(job.source)
+        with open_output(job, self.force) as stream:
+            trimmed = trim_file(data, max_layers=self.max_layers, bpp=self.bpp)
+            before = open_jpeg2000(data)
+            stream.write(trimmed)
+        height, width, _ = before.shape
+        return {
+            "layers": len(open_jpeg2000(trimmed).layers),
+            "of_layers": len(before.layers),
+            "bytes": len(trimmed),
+            "of_bytes": len(data),
+            "bpp": round(8 * len(trimmed) / (width * height), 5),
+        }
+
+
+def _describe(outcome: Outcome) -> str:
+    facts = outcome.facts
+    return (
+        f"{outcome.job}: {facts['layers']} of {facts['of_layers']} layers,"
+        f" {facts['bytes']:,} of {facts['of_bytes']:,} bytes, {facts['bpp']:.4f} bpp"
+    )
+
+
+def trim(
+    inputs: Annotated[list[str], typer.Argument(metavar="IN...", help="JPEG 2000 files; - is standard input.")],
+    output: Annotated[str, typer.Argument(metavar="OUT", help="A .jp2 file, a folder, or - for standard output.")],
+    max_layers: Annotated[
+        int | None, typer.Option("--max-layers", metavar="N", help="Keep the first N layers.", show_default=False)
+    ] = None,
+    bpp: Annotated[
+        float | None, typer.Option(help="Keep as many layers as this rate admits, in bits per pixel of the file.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", "-f", help="Replace existing files.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print what was done as JSON on standard output.")] = False,
+) -> None:
+    """Drop quality layers of JPEG 2000 files; the result is what encoding with fewer layers would have given."""
+    if max_layers is None and bpp is None:
+        raise UsageError("nothing to trim to; give --max-layers or --bpp")
+    jobs = plan(inputs, output, ".jp2")
+    for job in jobs:
+        if job.target != STREAM and Path(job.target).suffix.lower() not in _EXTENSIONS:
+            raise UsageError(f"output {job.target} does not end in .jp2 or .j2k; name such a file or a folder")
+        if job.target == STREAM and as_json:
+            raise UsageError("--json and - would both write to standard output; name an output file")
+    run_jobs(TrimWork(max_layers, bpp, force), jobs, 0, "trimming", _describe, as_json)

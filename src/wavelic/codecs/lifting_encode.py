@@ -1,0 +1,207 @@
+"""The `lifting` codec: an image to a JP2 file with quality layers, at a quality, a rate, a PSNR or a size.
+
+The image is analysed once.  The stock coder then cuts its embedded bit planes at the rates of the layers; a search
+only repeats that.  A quality q means 2^(0.07 q - 4) bits per pixel for the colour samples, 1/16 at 0, 0.71 at 50, 8 at
+100; opacity and metadata come on top.  A rate or a size is that of the whole file.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+
+from wavelic.codecs.carrier import PseudoImage, pseudo_image, to_components
+from wavelic.codecs.carrier_box import NO_MODEL
+from wavelic.codecs.carrier_file import open_carrier, trim_carrier
+from wavelic.codecs.carrier_pixels import PLAIN_TRANSFORMS
+from wavelic.codecs.options import Encoded, Options, check_device, psnr
+from wavelic.codecs.search import Found, Target
+from wavelic.errors import UsageError
+from wavelic.images import Image, Metadata, encode_alpha
+from wavelic.jpeg2000 import EncodeOptions
+from wavelic.models.lifting import LiftingTransform, build_lifting
+from wavelic.models.lifting_cards import PRODUCT, lifting_cards, lifting_id
+from wavelic.models.lifting_weights import load_lifting_card
+
+LEVELS = 5
+_PRECINCTS = (256, 256)
+_LOWEST, _OCTAVES = -4.0, 7.0  # log2 bits per pixel of quality 0, and from there to quality 100
+_DEFAULT_LAYERS = 11
+_LAYER_BYTES = 1500  # the smallest layer that is worth the headers of its packets
+_SPAN = 5.0  # octaves from the first layer to the last, unless there are few
+_TRIES = 4
+_CLOSE = 0.01  # how near to a size is near enough
+_HEADERS = 280  # bytes of boxes and main header, about
+_PSNR_BPP = tuple(2.0 ** (k / 2) for k in range(-9, 8))  # layers of the file a PSNR is first looked for in
+
+
+def quality_to_bpp(quality: float) -> float:
+    """Bits per pixel for a quality 0..100."""
+    return float(2.0 ** (_LOWEST + _OCTAVES * quality / 100))
+
+
+def bpp_to_quality(bpp: float) -> float:
+    """Inverse of `quality_to_bpp`, clipped to 0..100."""
+    return min(max(100 * (math.log2(bpp) - _LOWEST) / _OCTAVES, 0.0), 100.0)
+
+
+def product_transform(device: str = "cpu") -> tuple[LiftingTransform, bytes, str]:
+    """What the codec encodes with: transform, model id, name.  The plain 9/7 wavelet if no weights are installed."""
+    for card in lifting_cards():
+        if card.name == PRODUCT:
+            return load_lifting_card(card, device), lifting_id(card), card.name
+    return build_lifting(PLAIN_TRANSFORMS["9/7"]), NO_MODEL, "none"
+
+
+def encode_lifting(image: Image, target: Target, options: Options) -> Encoded:
+    """Compress ``image`` to a JP2 file.
+
+    Raises UsageError for layers or a device that cannot be, or if ``options.published`` is asked for.
+    """
+    if options.published:
+        raise UsageError("published given for codec lifting; it is a mode of wcae and nowcae")
+    check_device(options.device)
+    transform, model, name = product_transform(options.device)
+    encoding = Encoding(image, transform, model, options)
+    pixels = image.width * image.height
+    if target.kind == "quality":
+        data = encoding.file(encoding.layer_bytes(quality_to_bpp(target.value) * pixels / 8))
+        return Encoded(data, name, target.value, "")
+    if target.kind == "psnr":
+        data, reached = encoding.at_psnr(target.value)
+    elif target.kind == "size":
+        data = encoding.at_bytes(target.value, exceed=False)
+        reached = float(len(data))
+    else:
+        data = encoding.at_bytes(target.value * pixels / 8, exceed=True)
+        reached = len(data) * 8 / pixels
+    quality = bpp_to_quality(max(1, len(data) - encoding.beside) * 8 / pixels)
+    return Encoded(data, name, round(quality, 2), Found(0, reached, 0).note(target))
+
+
+@dataclass
+class Encoding:
+    """An image analysed by one transform, to be coded at as many rates as a search needs.
+
+    model: the id of the transform's weights.  options: `strip`, `layers` and `access` count here.
+    """
+
+    image: Image
+    transform: LiftingTransform
+    model: bytes
+    options: Options
+
+    @cached_property
+    def pseudo(self) -> PseudoImage:
+        device = next(self.transform.parameters(), torch.empty(0)).device
+        with torch.inference_mode():
+            x = to_components(self.image.colour(), self.transform.base).to(device)
+            return pseudo_image(self.transform.analysis(x, LEVELS).map(torch.Tensor.cpu), self.image.bit_depth)
+
+    @cached_property
+    def alpha(self) -> bytes | None:
+        plane = self.image.alpha()
+        return None if plane is None else encode_alpha(plane, self.image.bit_depth)
+
+    @cached_property
+    def metadata(self) -> Metadata:
+        return Metadata() if self.options.strip else self.image.metadata
+
+    @property
+    def beside(self) -> int:
+        """Bytes of the file that are not coefficients: boxes, opacity, metadata, and about those of the main header."""
+        parts = (self.alpha, self.metadata.icc, self.metadata.exif, self.metadata.xmp)
+        return _HEADERS + sum(len(part) for part in parts if part)
+
+    def file(self, layer_bytes: Sequence[int]) -> bytes:
+        """The whole file, with layers of these codestream sizes; fewer where they coincide."""
+        sizes = sorted({max(1, size) for size in layer_bytes})
+        random = self.options.access == "random"
+        how = EncodeOptions(
+            layer_bytes=sizes,
+            precincts=_PRECINCTS if random else None,
+            progression="RPCL" if random else "LRCP",
+            threads=torch.get_num_threads(),
+        )
+        return self.pseudo.file(how, model=self.model, alpha=self.alpha, metadata=self.metadata)
+
+    def at_bytes(self, wanted: float, *, exceed: bool) -> bytes:
+        """A file of ``wanted`` bytes or up to 1 % off; without ``exceed`` not larger, unless there is none."""
+        budget = max(1.0, wanted - self.beside)
+        tried = list[bytes]()
+        for _ in range(_TRIES):
+            tried.append(self.file(self.layer_bytes(budget)))
+            excess = len(tried[-1]) - wanted
+            if -_CLOSE * wanted <= excess <= _CLOSE * wanted * exceed or budget <= 1:
+                break
+            if len(tried) > 1 and len(tried[-1]) == len(tried[-2]):
+                break  # all there is
+            budget = max(1.0, budget - excess)
+        allowed = tried if exceed else [data for data in tried if len(data) <= wanted] or [min(tried, key=len)]
+        return min(allowed, key=lambda data: abs(len(data) - wanted))
+
+    def at_psnr(self, wanted: float) -> tuple[bytes, float]:
+        """The file whose colour samples decode nearest to ``wanted`` dB, and the dB it reaches.
+
+        The layers of one file of high quality show between which rates it lies; interpolation does the rest.
+        """
+        pixels = self.image.width * self.image.height
+        many = self.file([round(bpp * pixels / 8) for bpp in _PSNR_BPP])
+        file = open_carrier(many)
+        sizes = [float(size or 1) for size in file.layer_bytes]
+        seen: dict[int, float] = {}
+
+        def value(layer: int) -> float:
+            if layer not in seen:
+                seen[layer] = self._measure(file.read(self.transform, max_layers=layer + 1))
+            return seen[layer]
+
+        low, high = 0, len(sizes) - 1
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if value(middle) < wanted else (low, middle)
+        points = sorted({(math.log(sizes[k]), value(k)) for k in {low, high}})
+        best: tuple[float, bytes, float] | None = None
+        for _ in range(_TRIES):
+            data = self.at_bytes(math.exp(_interpolated(points, wanted)), exceed=True)
+            reached = self._measure(open_carrier(data).read(self.transform))
+            if best is None or abs(reached - wanted) < best[0]:
+                best = abs(reached - wanted), data, reached
+            if best[0] <= 0.05 or any(abs(math.log(len(data)) - x) < 1e-4 for x, _ in points):
+                break
+            points = sorted([*points, (math.log(len(data)), reached)], key=lambda point: abs(point[1] - wanted))[:2]
+            points.sort()
+        layer = min(seen, key=lambda k: abs(seen[k] - wanted))
+        if best is None or abs(seen[layer] - wanted) < best[0]:
+            return trim_carrier(many, max_layers=layer + 1), seen[layer]
+        return best[1], best[2]
+
+    def _measure(self, pixels: object) -> float:
+        colours = self.image.colour()
+        return psnr(colours, pixels[..., : colours.shape[2]])  # type: ignore[index]
+
+    def layer_bytes(self, top: float) -> list[int]:
+        """Sizes of the layers of a codestream of ``top`` bytes, by ``options.layers``."""
+        asked = self.options.layers
+        if isinstance(asked, tuple):
+            return [*(size for bpp in asked if (size := self._bytes(bpp)) < top), round(top)]
+        count = asked
+        if count is None:
+            count = max(1, min(_DEFAULT_LAYERS, 1 + int(2 * math.log2(max(1.0, top / _LAYER_BYTES)))))
+        span = min(_SPAN, (count - 1) / 2)
+        return [round(top * 2 ** (-span * (count - 1 - k) / max(1, count - 1))) for k in range(count)]
+
+    def _bytes(self, bpp: float) -> int:
+        return round(bpp * self.image.width * self.image.height / 8)
+
+
+def _interpolated(points: list[tuple[float, float]], wanted: float) -> float:
+    """Where the line through the first and last point (x, y) reaches ``wanted``, at most a little outside them."""
+    (x0, y0), (x1, y1) = points[0], points[-1]
+    if y1 <= y0 or not math.isfinite(y1):
+        return x0
+    return min(max(x0 + (wanted - y0) * (x1 - x0) / (y1 - y0), x0 - 1.0), x1 + 1.0)

@@ -1,0 +1,149 @@
+"""An opened compressed file, whatever its format: what every reader offers, and the rules they share.
+
+Sizes and regions at a reduced resolution follow one rule, rounding up: with ``reduce = r`` an image of ``width`` has
+ceil(width / 2^r) columns, and a region (x, y, width, height), always given in pixels of the full image, covers the
+columns ceil(x / 2^r) up to and without ceil((x + width) / 2^r), and rows likewise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wavelic.errors import UsageError
+from wavelic.images import Image
+
+Pixels = NDArray[np.uint8] | NDArray[np.uint16]
+#: x, y, width, height in pixels of the full image.
+Region = tuple[int, int, int, int]
+#: Called as progress(done, total).
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A quality layer: bytes and bits per pixel of the file up to and including it; None if the file does not say."""
+
+    bytes: int | None
+    bpp: float | None
+
+
+class OpenedFile(Protocol):
+    """A checked, not yet decoded file: `wavelic.open` returns one for `.wlic` and for JPEG 2000 alike."""
+
+    @property
+    def codec(self) -> str:
+        """ "wcae" or "lifting"; "jpeg2000" for JPEG 2000 files that wavelic did not write."""
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(height, width, channels) of the full image; channels 1 gray, 2 gray+alpha, 3 RGB, 4 RGBA."""
+
+    @property
+    def bit_depth(self) -> int:
+        """8 or 16: bits per sample of what `read` returns."""
+
+    @property
+    def info(self) -> dict[str, Any]:
+        """What ``wavelic info --json`` shows."""
+
+    @property
+    def levels(self) -> int:
+        """The largest ``reduce``: resolutions below the full one."""
+
+    @property
+    def level_dimensions(self) -> tuple[tuple[int, int], ...]:
+        """(width, height) for every ``reduce`` from 0 to `levels`."""
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """The quality layers, the coarsest first; at least one."""
+
+    @property
+    def complete(self) -> bool:
+        """False for a file that was cut short and opened with ``allow_partial``."""
+
+    def read(
+        self,
+        reduce: int = 0,
+        layers: int | None = None,
+        region: Region | None = None,
+        device: str = "cpu",
+    ) -> Pixels:
+        """Decode samples (H, W, C), uint8 or uint16.
+
+        Args:
+            reduce: 0..`levels`; halves both sides that often, rounding up.
+            layers: use only the first so many layers; None for all.
+            region: (x, y, width, height) in pixels of the full image; None for all of it.
+            device: torch device of the network.
+
+        Raises:
+            UsageError: an argument is out of range, or the region is empty at that resolution.
+            FormatError, ChecksumError, LimitError, ModelError: see each type.
+        """
+
+    def decode(
+        self,
+        reduce: int = 0,
+        layers: int | None = None,
+        region: Region | None = None,
+        device: str = "cpu",
+        progress: Progress | None = None,
+    ) -> Image:
+        """As `read`, with the file's metadata."""
+
+    def verify(self) -> None:
+        """Check everything that can be checked without synthesising pixels.
+
+        Raises FormatError or ChecksumError if the file is damaged, ModelError if its weights are not installed.
+        """
+
+
+def level_dimensions(width: int, height: int, levels: int) -> tuple[tuple[int, int], ...]:
+    """(width, height) at every resolution.
+
+    >>> level_dimensions(5, 8, 2)
+    ((5, 8), (3, 4), (2, 2))
+    """
+    return tuple((-(-width // 2**r), -(-height // 2**r)) for r in range(levels + 1))
+
+
+def reduced_region(region: Region | None, size: tuple[int, int], reduce: int) -> Region:
+    """The region in samples of the reduced image; all of it for None.  ``size``: (width, height) of the full image.
+
+    Raises UsageError if it is not inside the image or has no sample at that resolution.
+
+    >>> reduced_region((3, 0, 6, 5), (9, 9), 2)
+    (1, 0, 2, 2)
+    """
+    width, height = size
+    x, y, w, h = (0, 0, width, height) if region is None else region
+    if min(x, y) < 0 or min(w, h) < 1 or x + w > width or y + h > height:
+        raise UsageError(f"region {x},{y},{w},{h} is not inside the image of {width} x {height}; give x,y,width,height")
+    step = 2**reduce
+    left, top = -(-x // step), -(-y // step)
+    right, bottom = -(-(x + w) // step), -(-(y + h) // step)
+    if left == right or top == bottom:
+        raise UsageError(f"region {x},{y},{w},{h} has no sample at reduce={reduce}; widen it to {step} pixels")
+    return left, top, right - left, bottom - top
+
+
+def check_reduce(reduce: int, levels: int) -> int:
+    """``reduce`` if the file has that resolution, else UsageError."""
+    if not 0 <= reduce <= levels:
+        raise UsageError(f"reduce is {reduce}, the file has 0..{levels}; choose one of them")
+    return reduce
+
+
+def check_layers(layers: int | None, count: int) -> int:
+    """How many layers to decode; UsageError if the file does not have so many."""
+    if layers is None:
+        return count
+    if not 1 <= layers <= count:
+        raise UsageError(f"layers is {layers}, the file has {count}; choose 1..{count}")
+    return layers

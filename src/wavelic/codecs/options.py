@@ -1,0 +1,95 @@
+"""What an encoder is told and what it returns, for every codec."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wavelic.errors import UsageError
+
+Progress = Callable[[int, int], None]
+Access = Literal["whole", "random"]
+MAX_LAYERS = 64
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to encode.
+
+    Attributes:
+        strip: leave out ICC, Exif and XMP.
+        published: entropy-code and pad as the WCAE paper does (histogram in the stream, zeros at the edges).
+        device: where the network runs, a torch device.
+        progress: called as ``progress(done, total)`` with windows of the analysis.
+        layers: for codec lifting, how many quality layers, or the bits per pixel of each, ascending; None: as many as
+            the size is worth.
+        access: for codec lifting, "random" arranges the file in precincts so that a window needs few of its bytes.
+    """
+
+    strip: bool = False
+    published: bool = False
+    device: str = "cpu"
+    progress: Progress | None = None
+    layers: int | tuple[float, ...] | None = None
+    access: Access = "whole"
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A compressed file and how it came about.
+
+    Attributes:
+        data: the file.
+        model: name of the weights, "none" without learned steps.
+        quality: where on 0..100 it lies.
+        note: one line on how well a bpp, PSNR or size target was met; empty for a quality.
+    """
+
+    data: bytes
+    model: str
+    quality: float
+    note: str
+
+
+def check_access(name: str) -> Access:
+    """``name`` if it is an access, else UsageError."""
+    if name == "random":
+        return "random"
+    if name == "whole":
+        return "whole"
+    raise UsageError(f"access is {name!r}; choose whole or random")
+
+
+def check_layers_asked(layers: int | tuple[float, ...] | None) -> None:
+    """Raise UsageError unless `Options.layers` makes sense: 1..64 layers, or ascending positive bits per pixel."""
+    rates = layers if isinstance(layers, tuple) else (1.0,)
+    ascending = list(rates) == sorted(set(rates)) and all(0 < rate < math.inf for rate in rates)
+    if not rates or not ascending:
+        raise UsageError(f"layers {','.join(map(str, rates))} are not ascending bits per pixel; sort them")
+    count = len(layers) if isinstance(layers, tuple) else layers
+    if count is not None and not 1 <= count <= MAX_LAYERS:
+        raise UsageError(f"{count} layers, expected 1..{MAX_LAYERS}; choose another number")
+
+
+def check_device(name: str) -> str:
+    """``name`` if torch can use it, else UsageError."""
+    if name == "cpu":
+        return name
+    import torch
+
+    try:
+        torch.empty(1, device=name)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise UsageError(f"device {name!r} cannot be used here; choose cpu, or cuda where there is one") from error
+    return name
+
+
+def psnr(reference: NDArray[Any], test: NDArray[Any]) -> float:
+    """Peak signal-to-noise ratio in dB over all samples of two arrays of equal shape and integer type."""
+    error = np.mean(np.square(reference.astype(np.float64) - test))
+    return float(10 * np.log10(float(np.iinfo(reference.dtype).max) ** 2 / error)) if error else float("inf")

@@ -1,0 +1,133 @@
+"""DATA chunks of the `weconvene` codec: the subbands of one tile as bytes.
+
+    3 bytes     table of the lowest band's residuals, one for each colour, 0..63
+    stream      range-coded symbols: the lowest band, then the slices of `IntegerContextModel.code_subbands`
+    4 bytes     CRC-32C of the decoded coefficients, int32 in 1/16 step, little-endian, level 1 first
+
+Encoder and decoder run the same schedule with the same integers; a decoder that got other integers notices.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from wavelic.container import crc32c
+from wavelic.entropy import RangeDecoder, RangeEncoder
+from wavelic.errors import ChecksumError, FormatError
+from wavelic.models.small_deployed import DeployedSmall
+from wavelic.models.subband_context import SCALES
+from wavelic.models.subband_integer import VALUE, low_from_residuals, low_residuals
+from wavelic.models.subbands import COLOURS, LEVELS, SLICES, pack
+
+_CHECKSUM = 4
+#: Squared error, in steps squared, that a bit is worth: the slope the networks are trained with.
+RATE_WEIGHT = 0.2
+_MAX_LOW = 1 << 24
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """A tile, int32: ``low`` (3, h, w) in steps, ``details`` (9, h_d, w_d) in 1/16 step, level 1 first."""
+
+    low: NDArray[np.int32]
+    details: tuple[NDArray[np.int32], ...]
+
+    def checksum(self) -> int:
+        """CRC-32C over all coefficients."""
+        crc = crc32c(np.ascontiguousarray(self.low, "<i4").tobytes())
+        for detail in self.details:
+            crc = crc32c(np.ascontiguousarray(detail, "<i4").tobytes(), crc)
+        return crc
+
+
+def encode_tile(
+    model: DeployedSmall, low: Tensor, details: list[Tensor], step: int, rate_weight: float = RATE_WEIGHT
+) -> tuple[bytes, Decoded]:
+    """Quantise and code one tile: the DATA chunk, and what a decoder will get from it.
+
+    Args:
+        low: float32 (3, h, w) in steps.
+        details: float32 (9, h_d, w_d) in steps, level 1 (finest) first.
+        step: quantiser step in 1/32 octave of a grey level.
+        rate_weight: a residual moves towards zero where it saves bits worth more than the error; 0 rounds.
+    """
+    encoder = RangeEncoder()
+    whole = low.round().clamp(-_MAX_LOW, _MAX_LOW).to(torch.int32)
+    residuals = low_residuals(whole.cpu().numpy())
+    chosen = [_best_table(model, residual) for residual in residuals]
+    for residual, table in zip(residuals, chosen, strict=True):
+        encoder.encode(residual, np.full(residual.shape, table, np.int32), model.tables)
+    packed = [pack(d[None]) for d in details]
+    costs = torch.from_numpy(model.costs).to(low.device)
+
+    def coder(number: int, index: int, mean: Tensor, table: Tensor) -> Tensor:
+        target = packed[number - 1][:, list(SLICES[index].channels)]
+        residual = quantise(target - mean.to(torch.float32) / VALUE, table, costs, rate_weight)
+        encoder.encode(residual.cpu().numpy(), table.cpu().numpy(), model.tables)
+        return residual
+
+    values = model.entropy.code_subbands(whole[None], step, coder)
+    decoded = Decoded(whole.cpu().numpy(), tuple(v[0].cpu().numpy() for v in values))
+    return bytes(chosen) + encoder.finish() + decoded.checksum().to_bytes(_CHECKSUM, "big"), decoded
+
+
+def decode_tile(model: DeployedSmall, data: bytes, size: tuple[int, int], step: int) -> Decoded:
+    """Inverse of `encode_tile` for a tile whose lowest band has ``size`` (h, w).
+
+    Raises:
+        FormatError: the bytes cannot be such a chunk.
+        ChecksumError: the coefficients are not those that were coded.
+    """
+    if len(data) < COLOURS + _CHECKSUM or max(data[:COLOURS]) >= SCALES:
+        raise FormatError(f"a tile of {len(data)} bytes starts with {data[:3].hex()}; the file is damaged")
+    decoder = RangeDecoder(data[COLOURS:-_CHECKSUM])
+    residuals = [decoder.decode(np.full(size, table, np.int32), model.tables) for table in data[:COLOURS]]
+    low = low_from_residuals(np.stack(residuals))
+
+    def coder(number: int, index: int, mean: Tensor, table: Tensor) -> Tensor:
+        del number, index
+        symbols = decoder.decode(table.cpu().numpy(), model.tables)
+        return torch.from_numpy(symbols).to(mean.device).clamp_(-_MAX_LOW, _MAX_LOW)
+
+    values = model.entropy.code_subbands(torch.from_numpy(low)[None].to(model.device), step, coder)
+    decoded = Decoded(low, tuple(v[0].cpu().numpy() for v in values))
+    if decoded.checksum() != int.from_bytes(data[-_CHECKSUM:], "big"):
+        raise ChecksumError("the decoded coefficients do not match their checksum; the file is damaged, get it again")
+    return decoded
+
+
+def quantise(target: Tensor, table: Tensor, costs: Tensor, rate_weight: float) -> Tensor:
+    """int32 residuals for float targets in steps, of the same shape.
+
+    Of the nearest integer and the next one towards zero, the one with the smaller
+    squared error + rate_weight * bits by the symbol's table.
+    """
+    nearest = target.round().clamp_(-_MAX_LOW, _MAX_LOW)
+    if rate_weight > 0:
+        reach = costs.shape[1] // 2
+        lower = nearest - nearest.sign()
+        index = table.to(torch.int64) * costs.shape[1] + reach
+        flat = costs.flatten()
+        here = flat[index + nearest.clamp(-reach, reach).to(torch.int64)]
+        there = flat[index + lower.clamp(-reach, reach).to(torch.int64)]
+        saved = (target - lower).square() - (target - nearest).square() < rate_weight * (here - there)
+        nearest = torch.where(saved, lower, nearest)
+    return nearest.to(torch.int32)
+
+
+def tile_levels(height: int, width: int) -> list[tuple[int, int]]:
+    """Sizes (h, w) of the details of every level, level 1 first, of a tile of padded size."""
+    return [(height >> d, width >> d) for d in range(1, LEVELS + 1)]
+
+
+def _best_table(model: DeployedSmall, residual: NDArray[np.int32]) -> int:
+    reach = model.costs.shape[1] // 2
+    beyond = np.abs(residual) > reach
+    columns = np.clip(residual, -reach, reach) + reach
+    bits = model.costs[:, columns.ravel()].sum(1, dtype=np.float64) + 8.0 * beyond.sum()
+    return int(np.argmin(bits))

@@ -1,0 +1,45 @@
+"""Finding trained learned-lifting transforms by name or by the bytes a file names them by; loads no torch."""
+
+from __future__ import annotations
+
+from wavelic.errors import ModelError
+from wavelic.models.registry import ARCHITECTURES
+from wavelic.models.weights import Card, cards
+
+#: The family of shipped transforms, and the name of the one that encodes unless another is asked for.
+FAMILY = "lifting"
+PRODUCT = "lifting"
+#: How many bytes of the content hash a JP2 file holds.
+ID_BYTES = 8
+
+
+def lifting_cards() -> tuple[Card, ...]:
+    """The cards of all trained lifting transforms that are installed, of whatever family."""
+    return tuple(c for c in cards() if c.architecture in ARCHITECTURES and _system(c) == "lifting")
+
+
+def find_lifting(name_or_id: str | bytes) -> Card:
+    """The card of that name, or the one whose `lifting_id` these bytes are.
+
+    Raises ModelError, saying what to do, if it is not installed.
+    """
+    installed = lifting_cards()
+    for card in installed:
+        if name_or_id in (card.name, lifting_id(card)):
+            return card
+    if isinstance(name_or_id, bytes):
+        raise ModelError(
+            f"the file needs lifting weights with hash {name_or_id.hex()}, which are not installed;"
+            " install the wavelic that wrote it, or put them into a folder named in WAVELIC_WEIGHTS"
+        )
+    names = ", ".join(card.name for card in installed) or "none"
+    raise ModelError(f"no lifting weights {name_or_id!r}; there are {names}: train them or set WAVELIC_WEIGHTS")
+
+
+def lifting_id(card: Card) -> bytes:
+    """What a file names the weights by: the first `ID_BYTES` of the content hash."""
+    return bytes.fromhex(card.hash)[:ID_BYTES]
+
+
+def _system(card: Card) -> str:
+    return ARCHITECTURES[card.architecture].system

@@ -1,0 +1,73 @@
+"""Trained learned-lifting transforms as files: a safetensors file and a JSON card, as for every codec.
+
+The weights are stored in half precision, which rounds them once, before anything is coded with them: encoder and
+decoder load the same numbers.  Whether only the first component has learned steps is stored, and hashed, with them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from wavelic.errors import ModelError
+from wavelic.models.lifting import LiftingTransform, build_lifting
+from wavelic.models.lifting_cards import FAMILY, find_lifting
+from wavelic.models.weights import Card, load_weights, save_weights
+
+_NETWORK = "network."
+_LUMA_ONLY = "luma_only"
+
+
+def save_lifting(
+    path: Path,
+    transform_name: str,
+    state: Mapping[str, Tensor],
+    about: Mapping[str, Any],
+    *,
+    luma_only: bool = False,
+    family: str = FAMILY,
+) -> Card:
+    """Write ``<path>.safetensors`` and ``<path>.json``; a suffix of ``path`` is ignored.
+
+    transform_name: as in `build_lifting`.  state: the transform's ``state_dict()``.  about: what the card says of the
+    training.  luma_only: as in `LiftingTransform`.  Raises ModelError if state and transform do not fit.
+    """
+    _load_state(build_lifting(transform_name), state, str(path))
+    tensors: dict[str, Any] = {_NETWORK + key: value.detach().cpu().half().numpy() for key, value in state.items()}
+    tensors[_LUMA_ONLY] = np.array([luma_only], np.uint8)
+    name = path.name.removesuffix(".safetensors").removesuffix(".json")
+    return save_weights(path.parent, name, transform_name, family, 0, tensors, dict(about))
+
+
+def load_lifting(name_or_id: str | bytes) -> LiftingTransform:
+    """The trained transform of that name, or the one whose content hash begins with these bytes.
+
+    In evaluation mode, float32, without gradients; the four last used stay in memory.  Raises ModelError if there is
+    none, or if its file is damaged.
+    """
+    return load_lifting_card(find_lifting(name_or_id))
+
+
+@lru_cache(maxsize=4)
+def load_lifting_card(card: Card, device: str = "cpu") -> LiftingTransform:
+    """The trained transform of ``card``, as `load_lifting`, on a torch device."""
+    arrays = dict(load_weights(card))
+    luma_only = bool(arrays.pop(_LUMA_ONLY, np.zeros(1))[0])
+    transform = build_lifting(card.architecture, luma_only=luma_only)
+    state = {key.removeprefix(_NETWORK): torch.from_numpy(value).float() for key, value in arrays.items()}
+    _load_state(transform, state, card.path.name)
+    return transform.to(device).eval().requires_grad_(False)
+
+
+def _load_state(transform: LiftingTransform, state: Mapping[str, Tensor], name: str) -> None:
+    try:
+        transform.load_state_dict(dict(state))
+    except RuntimeError as error:
+        cause = " ".join(str(error).split())[:200]
+        raise ModelError(f"{name} does not fit its transform ({cause}); export it again") from error

@@ -1,0 +1,134 @@
+"""The coded representation of `weconvene-s`: wavelet subbands of a colour image, cut into slices from low to high.
+
+A three-dimensional wavelet transform (3DM-WeConvene, section III-B, applied to the picture itself): an orthonormal
+two-level Haar-like transform along the colour axis, Y = (R + G + B) / sqrt 3 being the lowest band, and LEVELS levels
+of 9/7 in the plane.  A level d = 1 (finest) .. LEVELS has nine bands, channel ``orientation * 3 + colour`` with the
+orientations LH, HL, HH and the colours Y, U, V.
+
+Its coefficients are coded in passes over a 2x2 lattice, luma before chroma, so that a coefficient is coded after
+neighbours of its own band on several sides.  Moving the lattice into channels ("packing") makes every pass a few
+channels of one tensor at half the resolution: packed channel ``band * 4 + row phase * 2 + column phase``.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pixel_shuffle, pixel_unshuffle
+
+from wavelic.wavelets import Bands2d, Coefficients2d, dwt2, idwt2
+
+LEVELS = 6
+COLOURS = 3
+BANDS = 3 * COLOURS
+PACKED = 4 * BANDS
+WAVELET = "9/7"
+#: Sides are extended to multiples of this, so that every level has whole 2x2 cells.
+MULTIPLE = 1 << (LEVELS + 1)
+
+# Rows: Y, U, V of R, G, B.  Haar of (R, B), then a Haar step with weights sqrt 2 : 1 between their sum and G.
+_A, _B, _C = 1 / math.sqrt(3), 1 / math.sqrt(2), 1 / math.sqrt(6)
+COLOUR = ((_A, _A, _A), (_B, 0.0, -_B), (_C, -2 * _C, _C))
+
+
+@dataclass(frozen=True)
+class Slice:
+    """Packed channels coded at once: ``channels`` of the 36 of a level; those of the slices before it are known."""
+
+    channels: tuple[int, ...]
+
+
+def _channels(colours: tuple[int, ...], phases: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(
+        (orientation * COLOURS + colour) * 4 + phase
+        for orientation in range(3)
+        for colour in colours
+        for phase in phases
+    )
+
+
+#: The passes of a level in coding order: the lowest colour band first.
+SLICES = (
+    Slice(_channels((0,), (0,))),
+    Slice(_channels((0,), (3,))),
+    Slice(_channels((0,), (1, 2))),
+    Slice(_channels((1, 2), (0, 3))),
+    Slice(_channels((1, 2), (1, 2))),
+)
+#: The same lattice without an order of colours: the twin with an entropy model in two dimensions.
+SLICES_2D = tuple(Slice(_channels((0, 1, 2), phases)) for phases in ((0,), (3,), (1, 2)))
+
+
+@dataclass(frozen=True)
+class Subbands:
+    """Coefficients of images: ``low`` (N, 3, h, w) and the details of level 1 (finest) first, (N, 9, h_d, w_d) each."""
+
+    low: Tensor
+    details: tuple[Tensor, ...]
+
+    FINE: ClassVar[int] = 2  # levels the networks work on: see `to_grid`
+
+
+def to_colours(rgb: Tensor) -> Tensor:
+    """(N, 3, H, W) RGB -> (N, 3, H, W) Y, U, V, orthonormal."""
+    return torch.einsum("ij,njhw->nihw", torch.tensor(COLOUR, dtype=rgb.dtype, device=rgb.device), rgb)
+
+
+def to_rgb(colours: Tensor) -> Tensor:
+    """Inverse of `to_colours`."""
+    return torch.einsum("ij,nihw->njhw", torch.tensor(COLOUR, dtype=colours.dtype, device=colours.device), colours)
+
+
+def decompose(x: Tensor, levels: int) -> tuple[Tensor, list[Tensor]]:
+    """``levels`` of 9/7 of (N, 3, H, W): the low band and the details, finest first, (N, 9, h, w) each."""
+    coefficients = dwt2(x, WAVELET, levels)
+    return coefficients.low, [torch.cat((b.lh, b.hl, b.hh), 1) for b in coefficients.levels]
+
+
+def compose(low: Tensor, details: list[Tensor] | tuple[Tensor, ...]) -> Tensor:
+    """Inverse of `decompose` for sides that are multiples of 2^levels."""
+    bands = tuple(Bands2d(*d.split(COLOURS, 1)) for d in details)
+    size = (low.shape[2] << len(bands), low.shape[3] << len(bands))
+    return idwt2(Coefficients2d(low, bands, size, WAVELET, "orthonormal"))
+
+
+def pack(details: Tensor) -> Tensor:
+    """(N, 9, h, w) -> (N, 36, h / 2, w / 2)."""
+    return pixel_unshuffle(details, 2)
+
+
+def unpack(packed: Tensor) -> Tensor:
+    """Inverse of `pack`."""
+    return pixel_shuffle(packed, 2)
+
+
+def to_grid(x: Tensor) -> Tensor:
+    """Two levels of 9/7 of (N, 3, H, W), all bands at a quarter of the resolution: (N, 48, H / 4, W / 4).
+
+    Channels: 3 of the low band, 9 of level 2, 36 of level 1 packed.
+    """
+    low, (fine, coarse) = decompose(x, Subbands.FINE)
+    return torch.cat((low, coarse, pack(fine)), 1)
+
+
+def from_grid(grid: Tensor) -> Tensor:
+    """Inverse of `to_grid`."""
+    low, coarse, fine = grid.split((COLOURS, BANDS, PACKED), 1)
+    return compose(low, [unpack(fine), coarse])
+
+
+def split_grid(grid: Tensor) -> Subbands:
+    """(N, 48, h, w) as of `to_grid` -> all subbands: its low band is transformed LEVELS - 2 times more."""
+    low, coarse, fine = grid.split((COLOURS, BANDS, PACKED), 1)
+    lowest, details = decompose(low, LEVELS - Subbands.FINE)
+    return Subbands(lowest, (unpack(fine), coarse, *details))
+
+
+def join_grid(subbands: Subbands) -> Tensor:
+    """Inverse of `split_grid`."""
+    fine, coarse, *details = subbands.details
+    return torch.cat((compose(subbands.low, details), coarse, pack(fine)), 1)

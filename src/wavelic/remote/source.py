@@ -1,0 +1,166 @@
+"""What a source of bytes offers, and the two that need no network: memory and local files."""
+
+from __future__ import annotations
+
+import os
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from itertools import pairwise
+from types import TracebackType
+from typing import Self
+
+from wavelic.errors import SourceError
+from wavelic.remote.policy import DEFAULT_POLICY, Policy
+
+Span = tuple[int, int]  # [start, stop)
+
+
+def merge_spans(spans: Sequence[Span], max_gap: int, max_spans: int) -> list[Span]:
+    """Fewer ranges that cover all of ``spans``, which are sorted: those up to ``max_gap`` bytes apart are joined, then
+    the ones closest to each other until no more than ``max_spans`` are left.
+
+    >>> merge_spans([(0, 4), (4, 8), (10, 12), (50, 60)], 2, 9)
+    [(0, 12), (50, 60)]
+    >>> merge_spans([(0, 1), (5, 6), (20, 21)], 0, 2)
+    [(0, 6), (20, 21)]
+    """
+    gaps = [after[0] - before[1] for before, after in pairwise(spans)]
+    if len(gaps) >= max_spans:  # the widest max_spans - 1 gaps stay
+        max_gap = max(max_gap, sorted(gaps, reverse=True)[max_spans - 1])
+    merged: list[Span] = []
+    for start, stop in spans:
+        if merged and start - merged[-1][1] <= max_gap:
+            merged[-1] = merged[-1][0], max(stop, merged[-1][1])
+        else:
+            merged.append((start, stop))
+    return merged
+
+
+class Source(ABC):
+    """A file that is read by ranges.  Safe to use from several threads.
+
+    Attributes:
+        name: for messages.
+        size: bytes of the whole file.
+        bytes_read: bytes received so far.
+        requests: reads from where the bytes are, so far.
+    """
+
+    name: str
+    size: int
+
+    def __init__(self, policy: Policy = DEFAULT_POLICY) -> None:
+        self.policy = policy
+        self.bytes_read = 0
+        self.requests = 0
+        self._lock = threading.Lock()
+
+    def read(self, start: int, stop: int) -> bytes:
+        """Bytes [start, stop), cut at the end of the file.  Raises SourceError if they cannot be had."""
+        start, stop = min(start, self.size), min(stop, self.size)
+        return self.read_spans([(start, stop)])[0]
+
+    def read_spans(self, spans: Sequence[Span]) -> list[bytes]:
+        """The bytes of every [start, stop); sorted spans inside the file.  Neighbours are fetched together.
+
+        Raises SourceError if they cannot be had, or if the file is not the one that was opened any more.
+        """
+        wanted = [span for span in spans if span[0] < span[1]]
+        if any(start < 0 or stop > self.size for start, stop in wanted):
+            raise SourceError(f"{self.name}: bytes {wanted[0][0]}..{wanted[-1][1]} asked for, the file has {self.size}")
+        merged = merge_spans(wanted, self.policy.max_gap, self.policy.max_requests)
+        blocks = self._fetch(merged)
+        for (start, stop), block in zip(merged, blocks, strict=True):
+            if len(block) != stop - start:
+                raise SourceError(f"{self.name}: {len(block)} bytes instead of {stop - start} at {start}; try again")
+        pieces, which = [], 0
+        for start, stop in spans:
+            while start < stop and stop > merged[which][1]:
+                which += 1
+            first = merged[which][0] if start < stop else start
+            pieces.append(blocks[which][start - first : stop - first] if start < stop else b"")
+        return pieces
+
+    def read_all(self) -> bytes:
+        """The whole file.  Raises SourceError, also if it is larger than the policy admits."""
+        if self.size > self.policy.max_bytes:
+            raise SourceError(f"{self.name} has {self.size} bytes, above max_bytes={self.policy.max_bytes}; raise it")
+        return self.read(0, self.size)
+
+    def close(self) -> None:  # noqa: B027 (most sources hold nothing open)
+        """Give back what is held open."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @abstractmethod
+    def _fetch(self, spans: list[Span]) -> list[bytes]:
+        """The bytes of every span; they are sorted, inside the file, not empty, and worth a request each."""
+
+    def _count(self, count: int, requests: int = 0) -> None:
+        with self._lock:
+            self.bytes_read += count
+            self.requests += requests
+
+
+class BytesSource(Source):
+    """Bytes in memory."""
+
+    def __init__(self, data: bytes, name: str = "the data", policy: Policy = DEFAULT_POLICY) -> None:
+        super().__init__(policy)
+        self.name, self.size, self._data = name, len(data), data
+
+    def _fetch(self, spans: list[Span]) -> list[bytes]:
+        blocks = [self._data[start:stop] for start, stop in spans]
+        self._count(sum(map(len, blocks)), len(blocks))
+        return blocks
+
+
+class FileSource(Source):
+    """A local file, held open; one that shrinks or is written to while it is read is an error."""
+
+    def __init__(self, path: str | os.PathLike[str], policy: Policy = DEFAULT_POLICY) -> None:
+        super().__init__(policy)
+        self.name = os.fspath(path)
+        try:
+            self._stream = open(self.name, "rb", buffering=0)  # noqa: SIM115 (closed in close)
+            self._state = self._stat()
+        except OSError as error:
+            reason = error.strerror
+            raise SourceError(f"{self.name} cannot be read ({reason}); check the name and permissions") from error
+        self.size = self._state[0]
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def _stat(self) -> tuple[int, int]:
+        status = os.fstat(self._stream.fileno())
+        return status.st_size, status.st_mtime_ns
+
+    def _fetch(self, spans: list[Span]) -> list[bytes]:
+        blocks = []
+        try:
+            with self._lock:
+                for start, stop in spans:
+                    self._stream.seek(start)
+                    blocks.append(self._read_fully(stop - start))
+            changed = self._stat() != self._state
+        except (OSError, ValueError) as error:
+            raise SourceError(f"{self.name} cannot be read ({error}); check the file and open it again") from error
+        if changed:
+            raise SourceError(f"{self.name} changed while it was read; open it again")
+        self._count(sum(map(len, blocks)), len(blocks))
+        return blocks
+
+    def _read_fully(self, count: int) -> bytes:
+        pieces = []
+        while count and (piece := self._stream.read(count)):
+            pieces.append(piece)
+            count -= len(piece)
+        return b"".join(pieces)

@@ -1,0 +1,133 @@
+"""From a resolved request to the bytes of an image: which level and window, decode, resample, turn, encode."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from wavelic.codecs.opened import level_dimensions
+from wavelic.serving.refusal import Refusal
+from wavelic.serving.request import Box, Resolved, Size
+from wavelic.serving.source import TILE, Facts, Samples
+
+#: Samples of the Lanczos filter to either side, at the scale of the result.
+_FILTER_REACH = 3
+_JPEG = {"format": "JPEG", "quality": 90, "subsampling": 0}
+_WEBP = {"format": "WEBP", "quality": 90, "method": 2}
+_PNG = {"format": "PNG", "compress_level": 2}
+_OPTIONS = {"jpg": _JPEG, "png": _PNG, "webp": _WEBP}
+_TURNS = {
+    90: Image.Transpose.ROTATE_270,
+    180: Image.Transpose.ROTATE_180,
+    270: Image.Transpose.ROTATE_90,
+}
+_BITONAL_THRESHOLD = 128
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Where the samples of an answer come from.
+
+    reduce: the level.  window: what to read of it.  part: what of the window is resampled to the size of the answer,
+    (left, top, right, bottom); None: the window is the answer as it is.
+    """
+
+    reduce: int
+    window: Box
+    part: tuple[float, float, float, float] | None
+
+
+def plan(region: Box, size: Size, facts: Facts, max_window: int) -> Plan:
+    """Choose the level for ``region`` at ``size``.
+
+    The region's own samples of a level, unchanged, where they have exactly that size and begin on a sample of the
+    level; else the smallest level that is not smaller than the answer, coarser only to keep the window within
+    ``max_window`` pixels.  Raises Refusal (501) if no level is small enough.
+    """
+    x, y, width, height = region
+    levels = facts.own_levels
+    for reduce in range(levels + 1):
+        step = 1 << reduce
+        here = -(-width // step), -(-height // step)
+        inside = (x + width) % step == 0 or x + width == facts.width
+        inside = inside and ((y + height) % step == 0 or y + height == facts.height)
+        if here == size and x % step == 0 and y % step == 0 and inside:
+            return Plan(reduce, (x >> reduce, y >> reduce, *here), None)
+    reduce = 0
+    while reduce < levels and width >> reduce + 1 >= size[0] and height >> reduce + 1 >= size[1]:
+        reduce += 1
+    while reduce < levels and (width >> reduce) * (height >> reduce) > max_window:
+        reduce += 1
+    if (width >> reduce) * (height >> reduce) > max_window:
+        raise Refusal(501, "the file has no resolution small enough for so large a region; ask for a smaller one")
+    return _resampled(region, size, reduce, level_dimensions(facts.width, facts.height, levels)[reduce])
+
+
+def _resampled(region: Box, size: Size, reduce: int, level: Size) -> Plan:
+    starts, stops, offsets = [], [], []
+    for axis in (0, 1):
+        first, length = (side / 2**reduce for side in (region[axis], region[axis + 2]))
+        reach = _FILTER_REACH * max(1.0, length / size[axis])
+        start = max(0, int(first - reach))
+        stop = min(level[axis], int(first + length + reach) + 1)
+        starts.append(start)
+        stops.append(stop)
+        offsets.append((first - start, min(first + length, stop) - start))
+    window = starts[0], starts[1], stops[0] - starts[0], stops[1] - starts[1]
+    return Plan(reduce, window, (offsets[0][0], offsets[1][0], offsets[0][1], offsets[1][1]))
+
+
+def blocks(window: Box, level: Size) -> list[list[Box]]:
+    """The tiles of a level, row by row, that ``window`` touches: the units that are decoded and kept."""
+    x, y, width, height = window
+    columns = range(x // TILE, (x + width - 1) // TILE + 1)
+    rows = range(y // TILE, (y + height - 1) // TILE + 1)
+    return [
+        [(c * TILE, r * TILE, min(TILE, level[0] - c * TILE), min(TILE, level[1] - r * TILE)) for c in columns]
+        for r in rows
+    ]
+
+
+def finish(samples: Samples, part: tuple[float, float, float, float] | None, wanted: Resolved, icc: bytes | None) -> bytes:
+    """The encoded answer of the planned window's samples (height, width, 1..4 channels)."""
+    image = Image.fromarray(samples[:, :, 0] if samples.shape[2] == 1 else samples)
+    if part is not None:
+        image = image.resize(wanted.size, Image.Resampling.LANCZOS, box=part)
+    if wanted.mirror:
+        image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    if wanted.rotation:
+        image = image.transpose(_TURNS[wanted.rotation])
+    image = _in_quality(image, wanted.quality, opaque=wanted.format == "jpg")
+    options = dict(_OPTIONS[wanted.format])
+    if icc is not None and wanted.quality != "bitonal" and icc[16:20] == _ICC_SPACES.get(image.mode):
+        options["icc_profile"] = icc
+    out = io.BytesIO()
+    image.save(out, **options)
+    return out.getvalue()
+
+
+_ICC_SPACES = {"L": b"GRAY", "LA": b"GRAY", "RGB": b"RGB ", "RGBA": b"RGB "}
+
+
+def _in_quality(image: Image.Image, quality: str, *, opaque: bool) -> Image.Image:
+    """Colour, gray by ITU-R BT.601 luma, or black and white at half of the range; opacity over white where needed."""
+    if image.mode in ("LA", "RGBA") and (opaque or quality == "bitonal"):
+        base = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", base.size, "white"), base).convert("RGB" if image.mode == "RGBA" else "L")
+    if quality == "color":
+        return image
+    gray = image.convert("LA" if image.mode in ("LA", "RGBA") else "L")
+    if quality == "gray":
+        return gray
+    return gray.point(_BLACK_AND_WHITE, "1")
+
+
+_BLACK_AND_WHITE = [0] * _BITONAL_THRESHOLD + [255] * (256 - _BITONAL_THRESHOLD)
+
+
+def empty(window: Box, channels: int) -> Samples:
+    """Samples for a window, to be filled."""
+    return np.empty((window[3], window[2], channels), np.uint8)

@@ -1,0 +1,185 @@
+"""The served folder: which files there are, which may be reached, and windows of them through the cache."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from wavelic.codecs.opened import level_dimensions
+from wavelic.errors import UsageError, WavelicError
+from wavelic.serving.cache import ByteCache
+from wavelic.serving.refusal import Refusal
+from wavelic.serving.render import blocks, finish, plan
+from wavelic.serving.request import Box, Resolved
+from wavelic.serving.source import SUFFIXES, TILE, Facts, Samples, Source, Variant, read_facts
+
+#: Longest identifier, in characters after decoding.
+MAX_IDENTIFIER = 1024
+#: Files listed, and directory entries looked at for the list.
+MAX_LISTED, MAX_VISITED = 10_000, 200_000
+#: Blocks of a row decoded together, at most.
+_RUN = 8
+_FACTS_WEIGHT = 1024
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A file of the folder: its identifier, real path, and what tells one state of it from another."""
+
+    identifier: str
+    path: Path
+    modified: int  # ns
+    bytes: int
+    inode: int
+
+    @property
+    def key(self) -> tuple[str, int, int, int]:
+        """Names this state of the file in the cache."""
+        return str(self.path), self.modified, self.bytes, self.inode
+
+
+class Site:
+    """Files under ``root``, by identifiers: their paths relative to it, with ``/`` between folders.
+
+    Nothing outside ``root`` is reachable, through links neither, and nothing whose path has a part that begins with a
+    dot.  cache_bytes bounds what is kept of decoded windows, opened files and facts together.  max_window: pixels of a
+    level decoded for one answer.
+    """
+
+    def __init__(self, root: Path, cache_bytes: int = 2**29, max_window: int = 2**26) -> None:
+        try:
+            self.root = root.resolve(strict=True)
+        except OSError as error:
+            raise UsageError(f"{root} cannot be served ({error.strerror}); give a folder of images") from error
+        if not self.root.is_dir():
+            raise UsageError(f"{root} is a file; give the folder it is in")
+        self.cache = ByteCache(cache_bytes)
+        self.max_window = max_window
+
+    def locate(self, identifier: str) -> Entry:
+        """The file of that name.  Raises Refusal (404) if there is none to be served."""
+        parts = identifier.split("/")
+        wrong = len(identifier) > MAX_IDENTIFIER or not identifier.isprintable() or "\\" in identifier
+        if wrong or any(not part or part.startswith(".") for part in parts):
+            raise Refusal(404, "no such image")
+        try:
+            path = Path(os.path.realpath(self.root.joinpath(*parts), strict=True))
+            status = path.stat()
+        except (OSError, ValueError) as error:
+            raise Refusal(404, "no such image") from error
+        served = path.suffix.lower() in SUFFIXES and stat.S_ISREG(status.st_mode)
+        if not served or not path.is_relative_to(self.root):
+            raise Refusal(404, "no such image")
+        return Entry(identifier, path, status.st_mtime_ns, status.st_size, status.st_ino)
+
+    def identifiers(self) -> tuple[list[str], bool]:
+        """Names of the files that are served, sorted, and whether that is all of them (see `MAX_LISTED`)."""
+        found: list[str] = []
+        complete = True
+        for visited, name in enumerate(self._walk()):
+            if visited == MAX_VISITED or len(found) == MAX_LISTED:
+                complete = False
+                break
+            if Path(name).suffix.lower() in SUFFIXES and name.isprintable() and "\\" not in name:
+                found.append(name)
+        return sorted(found), complete
+
+    def _walk(self) -> Iterator[str]:
+        for folder, subfolders, names in os.walk(self.root):
+            subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
+            above = Path(folder).relative_to(self.root).as_posix()
+            for name in sorted(names):
+                if not name.startswith("."):
+                    yield name if above == "." else f"{above}/{name}"
+
+    def facts(self, entry: Entry) -> Facts:
+        """What the file's header says.  Raises FormatError, LimitError, OSError as `read_facts`."""
+        facts: Facts = self.cache.keep(("facts", entry.key), lambda: read_facts(entry.path), lambda _: _FACTS_WEIGHT)
+        return facts
+
+    def render(self, entry: Entry, variant: Variant, wanted: Resolved) -> bytes:
+        """The encoded answer to an image request.
+
+        Raises Refusal for what cannot be made of this file, other wavelic errors if the file does not decode.
+        """
+        facts = self.facts(entry)
+        chosen = plan(wanted.region, wanted.size, facts, self.max_window)
+        samples = self.window(entry, variant.of(facts), chosen.reduce, chosen.window)
+        return finish(samples, chosen.part, wanted, self._source(entry).icc)
+
+    def window(self, entry: Entry, variant: Variant, reduce: int, window: Box) -> Samples:
+        """8-bit samples (height, width, channels) of a window of a level, from the cache as far as it has them."""
+        facts = self.facts(entry)
+        if facts.codec == "wlic":
+            x, y, width, height = window
+            return np.ascontiguousarray(self._pyramid(entry, facts)[reduce][y : y + height, x : x + width])
+        level = level_dimensions(facts.width, facts.height, reduce)[reduce]
+        rows = [self._row(entry, variant, reduce, row) for row in blocks(window, level)]
+        samples = rows[0] if len(rows) == 1 else np.concatenate(rows)
+        x, y = window[0] % TILE, window[1] % TILE
+        return np.ascontiguousarray(samples[y : y + window[3], x : x + window[2]])
+
+    def layer_bytes(self, entry: Entry) -> list[int | None]:
+        """Bytes of the file up to each quality layer, None where it does not say."""
+        sizes: list[int | None] = self.cache.keep(
+            ("layers", entry.key), lambda: self._source(entry).layer_bytes, lambda _: _FACTS_WEIGHT
+        )
+        return sizes
+
+    def _source(self, entry: Entry) -> Source:
+        def made() -> Source:
+            source = Source(entry.path, self.facts(entry))
+            if self.locate(entry.identifier).key != entry.key:
+                raise Refusal(503, "the file is being replaced; ask again", retry_after=1)
+            return source
+
+        source: Source = self.cache.keep(("file", entry.key), made, lambda _: entry.bytes)
+        return source
+
+    def _pyramid(self, entry: Entry, facts: Facts) -> list[Samples]:
+        if facts.width * facts.height * facts.channels * 4 // 3 > self.cache.capacity:
+            raise Refusal(501, "this .wlic image is larger than the server's cache; raise its --cache")
+        levels: list[Samples] = self.cache.keep(
+            ("levels", entry.key), lambda: self._source(entry).pyramid(), lambda made: sum(x.nbytes for x in made)
+        )
+        return levels
+
+    def _row(self, entry: Entry, variant: Variant, reduce: int, row: list[Box]) -> Samples:
+        """A row of blocks side by side; those not in the cache are decoded, neighbours together."""
+        done: list[Any] = [self.cache.get(("block", entry.key, variant, reduce, box)) for box in row]
+        first = 0
+        while first < len(row):
+            last = first
+            while last < len(row) and last - first < _RUN and done[last] is None:
+                last += 1
+            if last > first:
+                key = ("run", entry.key, variant, reduce, row[first], last - first)
+                done[first:last] = self.cache.once(
+                    key, lambda first=first, last=last: self._decode(entry, variant, reduce, row[first:last])
+                )
+            first = max(last, first + 1)
+        return done[0] if len(done) == 1 else np.concatenate(done, axis=1)
+
+    def _decode(self, entry: Entry, variant: Variant, reduce: int, run: list[Box]) -> list[Samples]:
+        (x, y, _, height), right = run[0], run[-1][0] + run[-1][2]
+        samples = self._source(entry).window(variant, reduce, (x, y, right - x, height))
+        made = []
+        for box in run:
+            block = np.ascontiguousarray(samples[:, box[0] - x : box[0] - x + box[2]])
+            self.cache.put(("block", entry.key, variant, reduce, box), block, block.nbytes)
+            made.append(block)
+        return made
+
+
+def public_message(error: Exception, entry: Entry | None) -> str:
+    """The message of an error for a client: file names only as identifiers."""
+    if isinstance(error, WavelicError):
+        text = str(error)
+        return text if entry is None else text.replace(str(entry.path), entry.identifier)
+    return "the file cannot be read"

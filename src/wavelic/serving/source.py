@@ -1,0 +1,208 @@
+"""A file as the server sees it: a few facts from its header, and windows of its levels as 8-bit samples.
+
+The only place that knows the codecs.  JPEG 2000 files have levels of their own, and a window of one is decoded alone.
+`.wlic` files have one resolution: the image is decoded whole and halved by averaging 2 x 2 samples, as often as tiles
+need; the levels are kept in the cache, so they count towards its bound.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wavelic.codecs.api import open_file
+from wavelic.codecs.carrier_box import BOX_ID, NO_MODEL, find_payload, unpack_box
+from wavelic.codecs.lifting import LiftingFile, is_jpeg2000
+from wavelic.codecs.opened import OpenedFile, level_dimensions
+from wavelic.container import MAGIC, read_header
+from wavelic.errors import FormatError
+from wavelic.images.image import convert_depth
+from wavelic.jpeg2000 import Uuid, decode_codestream, is_jp2, parse_main_header, read_jp2
+from wavelic.serving.request import Box, Size
+
+#: File name endings that are served.
+SUFFIXES = (".jp2", ".j2k", ".j2c", ".wlic")
+#: Width and height of tiles, and of the windows that are decoded and kept.
+TILE = 512
+#: Largest ICC profile sent along with an image, in bytes.
+MAX_ICC = 1 << 16
+_HEAD = 1 << 16
+
+Samples = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the header says.
+
+    codec: "lifting", "jpeg2000" or "wlic".  learned: the synthesis has trained weights, so that other JPEG 2000
+    software shows another picture (False for `.wlic`, which only wavelic reads).  levels: resolutions in the file below
+    the full one.  layers: quality layers.  bytes: of the file.
+    """
+
+    codec: str
+    width: int
+    height: int
+    channels: int
+    bit_depth: int
+    levels: int
+    layers: int
+    learned: bool
+    bytes: int
+
+    @property
+    def size(self) -> Size:
+        """(width, height)."""
+        return self.width, self.height
+
+    @property
+    def gray(self) -> bool:
+        """Whether there is no colour."""
+        return self.channels <= 2
+
+    @property
+    def own_levels(self) -> int:
+        """Levels a window can be taken from without resampling: of the file, or of the averaged `.wlic` image."""
+        return self.levels if self.codec != "wlic" else _halvings(self.size)
+
+    @property
+    def scale_levels(self) -> int:
+        """Levels that are advertised: those of the file, and more if its smallest is larger than four tiles."""
+        smallest = level_dimensions(self.width, self.height, self.own_levels)[-1]
+        return self.own_levels + (_halvings(smallest) if max(smallest) > 2 * TILE else 0)
+
+
+@dataclass(frozen=True)
+class Variant:
+    """Which picture of the file: at most ``layers`` quality layers, and ``stock``: as other JPEG 2000 software shows
+    it, without the learned synthesis."""
+
+    layers: int | None = None
+    stock: bool = False
+
+    def of(self, facts: Facts) -> Variant:
+        """The same picture, said in the one way that names no more than needed."""
+        layers = None if self.layers is None or self.layers >= facts.layers else self.layers
+        return Variant(layers, self.stock and facts.learned)
+
+
+def read_facts(path: Path) -> Facts:
+    """Facts from the first bytes of a file; the rest is not read, nor checked.
+
+    Raises FormatError, LimitError for a file that is none of ours or too large, OSError if it cannot be read.
+    """
+    total = path.stat().st_size
+    with path.open("rb") as stream:
+        head = stream.read(_HEAD)
+        if head.startswith(MAGIC):
+            header = read_header(head)
+            return Facts(
+                "wlic", header.width, header.height, header.channels, header.bit_depth, 0, 1, False, total
+            )
+        if not is_jpeg2000(head):
+            raise FormatError("neither JPEG 2000 nor .wlic; convert the file")
+        try:
+            return _jpeg2000_facts(head, total)
+        except FormatError:
+            if len(head) == total:
+                raise
+            return _jpeg2000_facts(head + stream.read(), total)  # an unusually long header
+
+
+def _jpeg2000_facts(data: bytes, total: int) -> Facts:
+    uuids: tuple[Uuid, ...] = ()
+    codestream = data
+    if is_jp2(data):
+        jp2 = read_jp2(data, partial=True)
+        uuids, codestream = jp2.uuids, jp2.codestream
+    header = parse_main_header(codestream)
+    channels, depth = len(header.components), 8 if header.components[0].bits <= 8 else 16
+    learned, codec = False, "jpeg2000"
+    payload = find_payload(uuids, BOX_ID)
+    if payload is not None:
+        box = unpack_box(Uuid(BOX_ID, payload), None)
+        learned, codec, depth = box.model != NO_MODEL, "lifting", box.depth
+        channels += box.alpha is not None
+    return Facts(codec, header.width, header.height, channels, depth, header.levels, header.layers, learned, total)
+
+
+class Source:
+    """An opened file: windows of its levels, and its ICC profile.  A decode uses one thread."""
+
+    def __init__(self, path: Path, facts: Facts) -> None:
+        self.facts = facts
+        self._file: OpenedFile = open_file(path)
+        jp2 = self._file.carrier.jp2 if isinstance(self._file, LiftingFile) else None
+        self.icc = jp2.icc if jp2 and jp2.icc and len(jp2.icc) <= MAX_ICC else None
+
+    @property
+    def layer_bytes(self) -> list[int | None]:
+        """Bytes of the file up to each quality layer, None where it does not say."""
+        return [layer.bytes for layer in self._file.layers]
+
+    def window(self, variant: Variant, reduce: int, box: Box) -> Samples:
+        """Samples (height, width, channels) of ``box`` in the level that is halved ``reduce`` times.
+
+        For JPEG 2000 only.  Raises FormatError, ModelError if the file does not decode.
+        """
+        x, y, width, height = (side << reduce for side in box)
+        region = x, y, min(width, self.facts.width - x), min(height, self.facts.height - y)
+        file = self._file
+        if isinstance(file, LiftingFile) and (variant.stock or not file.carrier.ours):
+            return _stock(file, reduce, variant.layers, region)
+        _one_thread()
+        return _eight_bits(file.read(reduce=reduce, layers=variant.layers, region=region))
+
+    def pyramid(self) -> list[Samples]:
+        """All levels of a `.wlic` image, the full one first.  Raises FormatError, ModelError if it does not decode."""
+        from PIL import Image
+
+        _one_thread()
+        image = self._file.decode()
+        if image.metadata.icc is not None and len(image.metadata.icc) <= MAX_ICC:
+            self.icc = image.metadata.icc
+        levels = [_eight_bits(image.pixels)]
+        for _ in range(self.facts.own_levels):
+            samples = levels[-1]
+            halved = np.asarray(Image.fromarray(samples[:, :, 0] if samples.shape[2] == 1 else samples).reduce(2))
+            levels.append(halved[:, :, np.newaxis] if halved.ndim == 2 else halved)
+        return levels
+
+
+def warm_up() -> None:
+    """Load what the first decode needs, so that nobody waits for it."""
+    _one_thread()
+
+
+def _one_thread() -> None:
+    """Requests share the processors already; torch must not divide each among them again."""
+    import torch
+
+    torch.set_num_threads(1)
+
+
+def _eight_bits(pixels: NDArray[np.unsignedinteger]) -> Samples:
+    return convert_depth(pixels, 8)
+
+
+def _stock(file: LiftingFile, reduce: int, layers: int | None, region: Box) -> Samples:
+    """What libopenjp2 alone makes of the codestream: samples over their whole range, scaled to 8 bits."""
+    carrier = file.carrier
+    decoded = decode_codestream(
+        carrier.codestream, reduce=reduce, max_layers=layers, area=region, limits=carrier.limits
+    )
+    peak = (1 << decoded.bits[0]) - 1
+    planes = np.stack(decoded.planes, -1)
+    return ((planes * 510 + peak) // (2 * peak)).astype(np.uint8)
+
+
+def _halvings(size: Size) -> int:
+    """How often ``size`` must be halved, rounding up, to fit into a tile."""
+    halvings = 0
+    while -(-max(size) // 2**halvings) > TILE:
+        halvings += 1
+    return halvings
+

@@ -1,0 +1,90 @@
+"""Training a lifting transform: what the loop needs to know about it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from wavelic.models.lifting import LiftingTransform, build_lifting
+from wavelic.training.data import PackedImages
+from wavelic.training.lifting_objective import GREYS, LEVELS, LiftingObjective, Plan, luma_planes
+from wavelic.training.lifting_operators import plain_state, use_trained_operators
+from wavelic.training.lifting_rates import smooth_bits
+from wavelic.training.lifting_score import Judge, luma
+from wavelic.training.lifting_surrogate import half_width
+from wavelic.training.recipe import Recipe
+from wavelic.training.stages import LiftingStage, Stage
+from wavelic.training.task import Task
+from wavelic.wavelets import dwt2
+
+_TRANSFORM = "transform."
+
+
+def transform_of(model: str, state: dict[str, Tensor]) -> LiftingTransform:
+    """The plain transform inside the saved state of a `LiftingObjective`."""
+    transform = build_lifting(model)
+    inside = {name.removeprefix(_TRANSFORM): value for name, value in state.items() if name.startswith(_TRANSFORM)}
+    transform.load_state_dict(plain_state(inside))
+    return transform.eval().requires_grad_(False)
+
+
+class LiftingTask(Task):
+    """One stage of a `LiftingStage` recipe."""
+
+    objective: LiftingObjective
+    stage: LiftingStage
+
+    def __init__(self, recipe: Recipe, stage: Stage) -> None:
+        super().__init__(recipe, stage)
+        plan = Plan(**{field.name: getattr(self.stage, field.name) for field in fields(Plan)})
+        transform = use_trained_operators(build_lifting(recipe.model), self.stage.bfloat16)
+        self.objective = LiftingObjective(transform, plan)
+        self._judge: Judge | None = None
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Proposals at the stage's step size; everything else at ``opacity_scale`` times it."""
+        taps = [value for name, value in self.objective.named_parameters() if name.endswith(".taps")]
+        others = [value for name, value in self.objective.named_parameters() if not name.endswith(".taps")]
+        groups = [{"params": taps, "scale": 1.0}, {"params": others, "scale": self.stage.opacity_scale}]
+        return [group for group in groups if group["params"]]
+
+    def losses(self, wrapped: nn.Module, crops: Tensor, fraction: float, noise: torch.Generator) -> dict[str, Tensor]:
+        """Terms of `LiftingObjective`."""
+        where = torch.rand(len(crops), generator=noise, device=crops.device)
+        low, high = math.log(self.stage.lowest), math.log(self.stage.highest)
+        x = luma_planes(crops)
+        step = self.objective.step_for(x, (low + (high - low) * where).exp())
+        terms: dict[str, Tensor] = wrapped(x, step, half_width(fraction, self.stage.last_half_width))
+        return terms
+
+    def start(self, previous: dict[str, Tensor] | None, data: PackedImages) -> None:
+        """The weights of an earlier stage, whatever its rate was; its counts if they are of the same kind."""
+        if previous is not None:
+            here = self.objective.state_dict()
+            same = {name: value for name, value in previous.items() if name in here and value.shape == here[name].shape}
+            self.objective.load_state_dict(here | same)
+
+    def validate(self, average: nn.Module, held_out: PackedImages) -> dict[str, Any]:
+        """BD-rate of the real coder's files against CDF 9/7, and what a stock viewer shows."""
+        if self._judge is None:
+            crops = [luma(_centre(held_out.image(index), self.stage.judged_side)) for index in range(len(held_out))]
+            crops.sort(key=self._activity, reverse=True)
+            self._judge = Judge(crops[: self.stage.judged])
+        result = self._judge(transform_of(self.recipe.model, average.state_dict()))
+        return {"loss": result["bd_rate"], **result}
+
+    def _activity(self, pixels: np.ndarray) -> float:
+        """Smooth bits per pixel of CDF 9/7 at a step of 16 grey levels."""
+        x = torch.from_numpy(pixels[..., 0] / np.float32(GREYS) - np.float32(0.5))[None, None]
+        u = self.objective.scaled(dwt2(x, "9/7", LEVELS, "jpeg2000"), torch.full((1, 1, 1, 1), 16.0))
+        return sum(float(smooth_bits(band).sum()) for band in self.objective.details(u)) / pixels.size
+
+
+def _centre(pixels: np.ndarray, side: int) -> np.ndarray:
+    top, left = (max(0, (extent - side) // 2) for extent in pixels.shape[:2])
+    return pixels[top : top + side, left : left + side]

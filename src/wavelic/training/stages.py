@@ -1,0 +1,88 @@
+"""What a stage of a recipe can set: what all families share, then each family's own keys.  No torch in here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass
+class Stage:
+    """One optimisation run; the defaults are overridden by the recipe's ``defaults``, then by its stage.
+
+    Attributes:
+        name: names the stage's folder and checkpoints.
+        init: name of an earlier stage whose weights this one starts from; empty for new weights.
+        steps: optimiser steps.
+        budget: if not 0, the stage also ends after so many processor seconds of training steps, and its schedules run
+            by whichever of the two is used up further; such a run does not end with the same weights every time.
+        batch: crops per step over all processes.
+        crop: side of the square crops in pixels.
+        learning_rate: peak of Adam's step size.
+        warmup: steps of linear warm-up.
+        schedule: "constant", or "cosine" down to 1 % of the peak.
+        ema: decay of the weights' moving average, which is what is validated and exported; 0 turns it off.
+        clip: largest gradient norm; 0 turns it off.
+        validate_every, checkpoint_every: in steps.
+        keep: "best" validation model or "last".
+    """
+
+    name: str = "main"
+    init: str = ""
+    steps: int = 1000
+    budget: float = 0.0
+    batch: int = 8
+    crop: int = 256
+    learning_rate: float = 1e-4
+    warmup: int = 0
+    schedule: str = "constant"
+    ema: float = 0.0
+    clip: float = 0.0
+    validate_every: int = 500
+    checkpoint_every: int = 500
+    keep: str = "best"
+
+
+@dataclass
+class WcaeStage(Stage):
+    """A stage of WCAE and NoWCAE.
+
+    Attributes:
+        klt: start from Karhunen-Loeve transforms of training crops instead of random weights (`wavelic.models.klt`).
+        form, lambda_, shared_prior: see `wavelic.training.objective.AutoencoderObjective`.
+        straight_through_from: fraction of the steps after which the distortion sees the rounded code.
+    """
+
+    klt: bool = False
+    form: str = "rd"
+    lambda_: float = 0.001
+    shared_prior: bool = False
+    straight_through_from: float = 1.0
+
+
+@dataclass
+class LiftingStage(Stage):
+    """A stage of a lifting transform.
+
+    Attributes:
+        rate, distortion, straight_through, penalty, trade: see `wavelic.training.lifting_objective.LiftingObjective`.
+        lowest, highest: every crop is quantised as the base wavelet would be at a rate drawn log-uniformly between
+            these, in bits per pixel.
+        last_half_width: what the surrogates' half-width is annealed to, from 1 (`lifting_surrogate.half_width`).
+        opacity_scale: step size of the opacity branches and of iWave's nets, as a multiple of the proposals'.
+        bfloat16: run opacity branches in bfloat16 while training.
+        judged: how many validation images are coded to judge the weights, those with most detail.
+        judged_side: largest side of the central crops judged.
+    """
+
+    rate: str = "smooth"
+    distortion: bool = False
+    straight_through: bool = False
+    penalty: float = 0.1
+    trade: float = 0.2
+    lowest: float = 0.1
+    highest: float = 1.0
+    last_half_width: float = 0.25
+    opacity_scale: float = 5.0
+    bfloat16: bool = True
+    judged: int = 12
+    judged_side: int = 576

@@ -1,0 +1,57 @@
+"""What a family of models brings to the training loop; `loop` brings everything else.
+
+The loop owns optimiser, moving average, checkpoints, resuming, logging, progress and signals.  A task owns the model,
+its loss and its validation.  Everything it must remember from step to step lives in parameters and buffers of
+`Task.objective`, which is what checkpoints hold.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from wavelic.training.data import PackedImages
+from wavelic.training.recipe import Recipe
+from wavelic.training.stages import Stage
+
+
+class Task(ABC):
+    """One stage of one recipe.
+
+    A subclass is built as ``Subclass(recipe, stage)``, on the CPU, after the random seed was set.
+
+    objective: the module that is optimised, averaged and saved; the loop moves it to the device.
+    """
+
+    objective: nn.Module
+
+    def __init__(self, recipe: Recipe, stage: Stage) -> None:
+        self.recipe, self.stage = recipe, stage
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Groups for Adam; a group's ``scale`` multiplies the stage's learning rate."""
+        return [{"params": list(self.objective.parameters()), "scale": 1.0}]
+
+    def start(self, previous: dict[str, Tensor] | None, data: PackedImages) -> None:
+        """Set the objective's first weights: from the state of an earlier stage's averaged objective, or new ones."""
+        if previous is not None:
+            self.objective.load_state_dict(previous)
+
+    @abstractmethod
+    def losses(self, wrapped: nn.Module, crops: Tensor, fraction: float, noise: torch.Generator) -> dict[str, Tensor]:
+        """One training step's terms, scalars; "loss" is what is minimised, all are logged as running means.
+
+        wrapped: the objective, perhaps inside a distributed wrapper; call it exactly once.  crops: uint8 (N, 3, H, W).
+        fraction: of the stage done, 0 up to 1.  noise: seeded by step and process.
+        """
+
+    @abstractmethod
+    def validate(self, average: nn.Module, held_out: PackedImages) -> dict[str, Any]:
+        """What the averaged objective is worth on held-out images; "loss" decides which weights are the best."""
+
+    def note(self, means: dict[str, float]) -> str:
+        """What the progress bar says, from the running means of `losses`."""
+        return " ".join(f"{name} {value:.4g}" for name, value in means.items() if name != "loss")

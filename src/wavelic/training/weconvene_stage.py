@@ -1,0 +1,31 @@
+"""What a stage of `weconvene-s` can set.  No torch in here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from wavelic.training.stages import Stage
+
+
+@dataclass
+class WeconveneStage(Stage):
+    """A stage of `weconvene-s`.
+
+    Attributes:
+        finest, coarsest: the quantiser step is drawn log-uniformly between these, in grey levels, for each crop.
+        rate_weight: squared error, in steps squared, that a bit is worth.
+        balance: a crop counts as step to this power, since the loss falls with the step: about equal relative shares.
+        low_weight, high_weight: w1 and w2 of the second training stage (3DM-WeConvene, equation 2): what the bits of
+            the three coarsest levels and those of the three finest count.
+        bfloat16: convolutions in bfloat16 under autocast.
+        validation_steps: steps in grey levels at which held-out crops are judged.
+    """
+
+    finest: float = 12.0
+    coarsest: float = 320.0
+    rate_weight: float = 0.2
+    balance: float = 1.2
+    low_weight: float = 1.0
+    high_weight: float = 1.0
+    bfloat16: bool = True
+    validation_steps: tuple[float, ...] = (16.0, 32.0, 64.0, 128.0, 224.0)
