@@ -52,7 +52,7 @@ $(BIN)/python:
 	  { $(PYTHON) -m venv --clear --without-pip $(VENV) && $(PYTHON) -m pip --python $(BIN)/python install --quiet pip setuptools; }
 
 $(VENV)/.eval: $(BIN)/python pyproject.toml $(CONSTRAINTS)
-	$(BIN)/python -m pip install --constraint $(CONSTRAINTS) -e '.[eval]'
+	$(BIN)/python -m pip install --constraint $(CONSTRAINTS) -e '.[eval,serve]'
 	@touch $@
 
 $(VENV)/.dev: $(BIN)/python pyproject.toml $(CONSTRAINTS)

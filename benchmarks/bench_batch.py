@@ -57,7 +57,7 @@ def measure(folder: Path, side: int, repeats: int) -> dict[str, object]:
     for _ in range(repeats):
         one.append(timed(lambda: [wavelic.decode(data) for data in files]))
         many.append(timed(lambda: decode_batch(files)))
-    (one_clock, one_used), (many_clock, many_used) = (np.min(times, axis=0) for times in (one, many))
+    (one_clock, one_used), (many_clock, many_used) = (np.min(times, axis=0).tolist() for times in (one, many))
     return {
         "side": side,
         "images": len(files),

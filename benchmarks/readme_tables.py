@@ -20,20 +20,22 @@ ROOT = Path(__file__).resolve().parents[1]
 BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
 RATE = 0.143  # bpp, the rate the WCAE paper reports
 OURS = ("wcae", "wcae-64", "nowcae", "wcae-published")
+PRODUCT = "weconvene"
+RATES = (0.25, 0.5, 1.0)  # bpp, at which the variable-rate codec is shown
 ANCHORS = ("jpeg-420", "jpeg-420-best", "jpeg2000", "webp-best", "avif", "avif-best", "jpegxl-best")
 
 
 def curve(name: str) -> Curve:
     """A committed Kodak curve of ours or of an anchor."""
-    folder = "codecs" if name in OURS else "anchors"
+    folder = "codecs" if name in (*OURS, PRODUCT) else "anchors"
     return read_curve(ROOT / "results" / folder / "kodak" / f"{name}.json")
 
 
-def at_rate(found: Curve, metric: str) -> float | None:
-    """The metric at `RATE`, interpolated over the logarithm of the rate; None outside the curve."""
-    if not found.bpp[0] <= RATE <= found.bpp[-1]:
+def at_rate(found: Curve, metric: str, rate: float = RATE) -> float | None:
+    """The metric at ``rate``, interpolated over the logarithm of the rate; None outside the curve."""
+    if not found.bpp[0] <= rate <= found.bpp[-1]:
         return None
-    return float(PchipInterpolator(np.log(found.bpp), found.quality(metric))(np.log(RATE)))
+    return float(PchipInterpolator(np.log(found.bpp), found.quality(metric))(np.log(rate)))
 
 
 def cell(value: float | None, digits: int) -> str:
@@ -57,6 +59,33 @@ def main_table() -> list[str]:
     return lines
 
 
+def product_table() -> list[str]:
+    """The variable-rate codec beside the anchors, and its BD-rates against them."""
+    product = curve(PRODUCT)
+    head = "".join(f" PSNR, MS-SSIM at {rate:g} bpp |" for rate in RATES)
+    lines = [f"| codec |{head} {product.label} against it, PSNR | MS-SSIM |", "|---|" + "---:|" * (len(RATES) + 2)]
+    for name in (PRODUCT, *ANCHORS):
+        found = curve(name)
+        cells = [
+            f"{cell(at_rate(found, 'psnr-rgb', rate), 2)}, {cell(at_rate(found, 'ms-ssim-rgb', rate), 4)}"
+            for rate in RATES
+        ]
+        cells += (
+            ["", ""] if name == PRODUCT else [bd_text(found, product, m, False) for m in ("psnr-rgb", "ms-ssim-rgb")]
+        )
+        lines.append(f"| {found.label} | " + " | ".join(cells) + " |")
+    return lines
+
+
+def bd_text(reference: Curve, test: Curve, metric: str, span: bool = True) -> str:
+    """The BD-rate of the curves of means, with the overlap it is over."""
+    (result,) = compare(reference, [test], metric)
+    if result.curve is None:
+        return "no overlap"
+    value = f"{result.curve.value:+.1f} %"
+    return f"{value} ({result.curve.low:.1f}..{result.curve.high:.1f} dB)" if span else value
+
+
 def twin_table() -> list[str]:
     """BD-rates of the pairs that differ in one thing."""
     pairs = (
@@ -68,14 +97,7 @@ def twin_table() -> list[str]:
     )
     lines = ["| what | BD-rate, PSNR | BD-rate, MS-SSIM |", "|---|---:|---:|"]
     for reference, test, text in pairs:
-        cells = []
-        for metric in ("psnr-rgb", "ms-ssim-rgb"):
-            (result,) = compare(curve(reference), [curve(test)], metric)
-            if result.curve is None:
-                cells.append("no overlap")
-            else:
-                low, high = result.curve.low, result.curve.high
-                cells.append(f"{result.curve.value:+.1f} % ({low:.1f}..{high:.1f} dB)")
+        cells = [bd_text(curve(reference), curve(test), metric) for metric in ("psnr-rgb", "ms-ssim-rgb")]
         lines.append(f"| {text} | {cells[0]} | {cells[1]} |")
     return lines
 
@@ -101,7 +123,7 @@ def figures() -> str:
     """The generated part of the README."""
     command = "wavelic eval CODEC --images KODAK --json FILE` and `wavelic anchors NAME --images KODAK --json FILE"
     intro = f"24 Kodak images, real file bytes, means over images; from `results/`, made by `{command}`."
-    return "\n".join([intro, "", *main_table(), "", *twin_table(), "", *speed_lines()])
+    return "\n".join([intro, "", *product_table(), "", *main_table(), "", *twin_table(), "", *speed_lines()])
 
 
 def main() -> int:

@@ -336,18 +336,18 @@ def test_learned_windows_equal_the_crop(luma_only: bool) -> None:
     """Up to what window and whole differ by in memory as well: rounding of convolutions of different size."""
     level = random_transform("Hybrid(9/7)-U16", 0.12, torch.float32).level
     transform = LiftingTransform(level, luma_only=luma_only)
-    pixels = np.stack([picture(430, 400, 8, seed) for seed in range(3)], -1).astype(np.uint8)
-    how = EncodeOptions(layer_bytes=(5_000, 30_000), precincts=(64, 64), progression="RPCL")
+    pixels = np.stack([picture(290, 260, 8, seed) for seed in range(3)], -1).astype(np.uint8)
+    how = EncodeOptions(layer_bytes=(3_000, 14_000), precincts=(32, 32), progression="RPCL")
     with torch.inference_mode():
         data = encode_carrier(transform.analysis(to_components(pixels), 5), 8, how, model=b"m" * 8).data
     source = open_source(data)
     file = open_ranged(source).carrier
     for reduce in (0, 2):
         whole = open_jpeg2000(data).carrier.read(transform, reduce=reduce)
-        for x, y in ((0, 0), (300, 340)):
+        for x, y in ((0, 0), (190, 230)):
             before = source.bytes_read
             window = file.read(transform, reduce=reduce, region=(x, y, 64, 48)).astype(int)
-            assert source.bytes_read - before < 0.85 * len(data)
+            assert source.bytes_read - before < 0.95 * len(data)
             shrink = 2**reduce
             crop = whole[-(-y // shrink) : -(-(y + 48) // shrink), -(-x // shrink) : -(-(x + 64) // shrink)]
             assert abs(window - crop).max() <= 1

@@ -1,4 +1,4 @@
-"""Writes golden files: `python tests/golden/make.py`.  Existing files are never touched: they are promises.
+"""Writes golden files: `python tests/golden/make.py [CODEC ...]`.  Existing files are never touched: they are promises.
 
 For each codec and kind of image a `.wlic` file and, as PNG, the pixels its decoder showed when it was made.
 """
@@ -35,8 +35,32 @@ def picture(channels: int, dtype: type) -> np.ndarray:
     return np.rint(unit * np.iinfo(dtype).max).astype(dtype)
 
 
+def weconvene() -> None:
+    """Each kind, and one in several tiles."""
+    from wavelic.codecs.weconvene import SmallEncoding, step_of_quality
+    from wavelic.models.small_deployed import load_small
+    from wavelic.models.weights import family
+
+    model = load_small(family("weconvene")[-1])
+    for kind, (channels, dtype) in {**KINDS, "rgb-tiles": (3, np.uint8)}.items():
+        path = HERE / f"v1-weconvene-{kind}.wlic"
+        if path.exists():
+            continue
+        pixels = picture(channels, dtype)
+        metadata = Metadata(exif=b"II*\0\x08\0\0\0\0\0") if kind == "rgb" else Metadata()
+        if kind == "rgb-tiles":
+            pixels = np.tile(pixels, (3, 3, 1))
+        encoding = SmallEncoding(from_array(pixels, metadata), model, tile=128 if kind == "rgb-tiles" else 1024)
+        path.write_bytes(encoding.file(step_of_quality(60)))
+        save_image(decode_image(path.read_bytes()), path.with_suffix(".png"))
+        sys.stdout.write(f"{path.name}: {path.stat().st_size} bytes\n")
+
+
 def main() -> None:
-    for codec in LADDERS:
+    asked = sys.argv[1:] or LADDERS
+    if "weconvene" in asked:
+        weconvene()
+    for codec in (codec for codec in LADDERS if codec in asked):
         for kind, (channels, dtype) in KINDS.items():
             for mode in ("", "-published") if kind == "rgb" else ("",):
                 path = HERE / f"v1-{codec}-{kind}{mode}.wlic"

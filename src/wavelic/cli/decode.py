@@ -31,7 +31,7 @@ class DecodeWork:
 
     def __call__(self, job: Job, threads: int, step: Step | None) -> dict[str, Any]:
         from wavelic.codecs.api import open_file
-        from wavelic.images import encode_image
+        from wavelic.images import encode_image, write_image
 
         source = read_stdin() if job.source == STREAM else job.source
         with open_output(job, self.force) as stream:
@@ -41,7 +41,10 @@ class DecodeWork:
             report = (lambda done, total: step(done, total, "windows")) if step else None
             image = file.decode(self.reduce, self.layers, self.region, self.device, report)
             seconds = time.perf_counter() - started
-            stream.write(encode_image(image, self.format))
+            if job.target == STREAM:  # perhaps appended to, where nothing can be written twice
+                stream.write(encode_image(image, self.format))
+            else:
+                write_image(image, stream, self.format)
         fetched = getattr(file, "source", None)  # of a file that is read in parts
         size = file.info["bytes"]
         read = fetched.bytes_read if fetched else size

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from importlib import resources
 from pathlib import Path
@@ -52,10 +53,17 @@ def demo(
     for text in remarks:
         remark(text)
     print(page)
+    remark(_viewer_hint(out / "files"))
     if _has_display() if open_page is None else open_page:
         import webbrowser
 
         webbrowser.open(page.resolve().as_uri())
+
+
+def _viewer_hint(files: Path) -> str:
+    """How to look at the files in the viewer, with the command as this process was started."""
+    command = [os.path.relpath(sys.argv[0]) if os.sep in sys.argv[0] else sys.argv[0], "serve", str(files)]
+    return f"to zoom into the wavelic and JPEG 2000 files: {shlex.join(command)}"
 
 
 def _photograph() -> Path:

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from wavelic import __version__
-from wavelic.cli import decode, demo, encode, evaluate, inspect, models, report, serve, train, trim
+from wavelic.cli import collections, decode, demo, encode, evaluate, inspect, models, report, serve, train, trim
 from wavelic.cli.boundary import CommandGroup
 
 app = typer.Typer(
@@ -48,6 +48,9 @@ def _options(
 
 app.command()(encode.encode)
 app.command()(decode.decode)
+app.command()(collections.encode_dir)
+app.command()(collections.verify_dir)
+app.command()(collections.eval_dir)
 app.command()(inspect.info)
 app.command()(inspect.verify)
 app.command()(trim.trim)

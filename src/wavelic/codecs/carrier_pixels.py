@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +15,7 @@ from wavelic.codecs.opened import Region, reduced_region
 from wavelic.errors import ModelError
 from wavelic.jpeg2000 import decode_codestream
 from wavelic.models.lifting import LiftingTransform, build_lifting
+from wavelic.models.lifting_structures import FixedLevel
 from wavelic.models.lifting_window import Axes, synthesize_window, window_axes
 from wavelic.nn.lifting_grid import Axis
 from wavelic.wavelets import dwt2
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from wavelic.codecs.carrier_file import CarrierFile
 
 PLAIN_TRANSFORMS = {"5/3": "LeGall-5/3", "9/7": "CDF-9/7"}
+_STRIP_SAMPLES = 1 << 16
 _BASE_REACH = 4  # half the longest filter, as `Level.reach`
 
 # Rows: Y, Cb, Cr of R, G, B.  ICT (T.800 annex G.3) goes with 9/7, the linear part of RCT (G.2) with 5/3.
@@ -69,28 +72,84 @@ def read_pixels(
     width, height = file.level_dimensions[reduce]
     wanted = reduced_region(region, file.level_dimensions[0], reduce)
     levels = file.levels - reduce
-    part: Axes = (Axis(0, height), Axis(0, width))
-    if plain:  # forward and inverse wavelet would cancel
-        part = Axis(wanted[1], wanted[3]), Axis(wanted[0], wanted[2])
-    elif region is not None:
-        part = pseudo_window(transform, (height, width), levels, wanted)
+    plain = isinstance(transform.level, FixedLevel)
+    part: Axes = (Axis(wanted[1], wanted[3]), Axis(wanted[0], wanted[2]))
+    if not plain:
+        whole = region is None
+        part = _all(width, height) if whole else pseudo_window(transform, (height, width), levels, wanted)
+    inside = wanted[0] - part[1].start, wanted[1] - part[0].start, wanted[2], wanted[3]
     with torch.inference_mode():
-        codes = _codes(file, part, reduce, max_layers, threads)
-        count = codes.shape[1] - (file.opacity is not None)
-        x = colour((codes[:, :count] - file.box.offset) / file.box.scale - 0.5, file.box.base, inverse=False)
-        left, top = wanted[0] - part[1].start, wanted[1] - part[0].start
-        components = x
-        if not plain:
-            coefficients = dwt2(x, file.box.base, levels, "jpeg2000", start=(part[0].start, part[1].start))
-            if region is None:
-                components = transform.synthesis(coefficients)
-            else:
-                components = synthesize_window(transform, coefficients, (left, top, wanted[2], wanted[3]))
-        pixels = to_pixels(components, file.box.depth, file.box.base)
+        planes = _codes(file, part, reduce, max_layers, threads)
+        colours = planes[: len(planes) - (file.opacity is not None)]
+        if plain:
+            pixels = _mapped(colours, file.box)
+        elif transform.luma_only or len(colours) == 1:
+            luma = _luma(colours, file.box)
+            synthesized = _synthesis(transform, luma, part, levels, inside)
+            pixels = _mapped(_cut(colours, inside), file.box, synthesized[0, 0] - _cut([luma], inside)[0])
+        else:
+            codes = torch.stack(colours).float().unsqueeze(0)
+            x = colour((codes - file.box.offset) / file.box.scale - 0.5, file.box.base, inverse=False)
+            pixels = to_pixels(_synthesis(transform, x, part, levels, inside), file.box.depth, file.box.base)
         if file.opacity is None:
             return pixels
-        plane = codes[:, count:, top : top + wanted[3], left : left + wanted[2]]
-        return np.concatenate([pixels, to_pixels(plane / file.box.scale - 0.5, file.box.depth)], 2)
+        return np.concatenate([pixels, _mapped(_cut(planes[-1:], inside), file.box)], 2)
+
+
+def _all(width: int, height: int) -> Axes:
+    return Axis(0, height), Axis(0, width)
+
+
+def _cut(planes: Sequence[Tensor], region: Region) -> list[Tensor]:
+    x, y, width, height = region
+    return [plane[y : y + height, x : x + width] for plane in planes]
+
+
+def _synthesis(transform: LiftingTransform, x: Tensor, part: Axes, levels: int, inside: Region) -> Tensor:
+    """The learned synthesis of components (1, C, h, w), or (h, w) of one, for the region ``inside`` them."""
+    x = x if x.dim() == 4 else x[None, None]
+    device = next(transform.parameters()).device
+    start = part[0].start, part[1].start
+    coefficients = dwt2(x.to(device), transform.base, levels, "jpeg2000", start=start)
+    if inside[2:] == (x.shape[3], x.shape[2]):
+        return transform.synthesis(coefficients).cpu()
+    return synthesize_window(transform, coefficients, inside).cpu()
+
+
+def _luma(planes: Sequence[Tensor], box: CarrierBox) -> Tensor:
+    """First component (h, w) of the colour transform, in the range of `to_components`, of planes of codes."""
+    weights = (1.0,) if len(planes) == 1 else (_RCT if box.base == "5/3" else _ICT)[0]
+    luma = torch.empty(planes[0].shape)
+    for rows in _strips(luma):
+        strip = luma[rows].fill_(-0.5 - box.offset / box.scale)
+        for plane, weight in zip(planes, weights, strict=True):
+            strip.add_(plane[rows], alpha=weight / box.scale)
+    return luma
+
+
+def _mapped(planes: Sequence[Tensor], box: CarrierBox, change: Tensor | None = None) -> NDArray[np.unsignedinteger]:
+    """Codes (h, w) of the components as samples (h, w, components), uint8 or uint16.
+
+    change: what the synthesis adds to the luma, in the range of `to_components`.  Luma is the sum of the components
+    with weights that add up to one, and chroma is differences, so the same change of all components is that of luma.
+    """
+    peak = (1 << box.depth) - 1
+    pixels = np.empty((*planes[0].shape, len(planes)), np.uint8 if box.depth == 8 else np.uint16)
+    factor = peak / box.scale
+    for rows in _strips(planes[0]):
+        for index, plane in enumerate(planes):
+            x = plane[rows] * factor - box.offset * factor
+            if change is not None:
+                x.add_(change[rows], alpha=peak)
+            pixels[rows, :, index] = x.round_().clamp_(0, peak).numpy()
+    return pixels
+
+
+def _strips(plane: Tensor) -> Iterator[slice]:
+    """Slices of rows that stay in the cache."""
+    rows = max(1, _STRIP_SAMPLES // max(1, plane.shape[1]))
+    for first in range(0, plane.shape[0], rows):
+        yield slice(first, first + rows)
 
 
 def _matching(transform: LiftingTransform | None, box: CarrierBox) -> LiftingTransform:
@@ -103,8 +162,8 @@ def _matching(transform: LiftingTransform | None, box: CarrierBox) -> LiftingTra
     return transform
 
 
-def _codes(file: CarrierFile, part: Axes, reduce: int, max_layers: int, threads: int) -> Tensor:
-    """Samples (1, components, h, w) of a window of the pseudo-image, by rows and columns at the reduced size."""
+def _codes(file: CarrierFile, part: Axes, reduce: int, max_layers: int, threads: int) -> list[Tensor]:
+    """Samples (h, w) of every component of a window of the pseudo-image, by rows and columns at the reduced size."""
     (rows, columns), shrink = part, 2**reduce
     left, top = columns.start * shrink, rows.start * shrink
     right = min((columns.start + columns.size) * shrink, file.header.width)
@@ -119,7 +178,7 @@ def _codes(file: CarrierFile, part: Axes, reduce: int, max_layers: int, threads:
         threads=threads,
         limits=file.limits,
     )
-    return torch.from_numpy(np.stack(decoded.planes)).float().unsqueeze(0)
+    return [torch.from_numpy(plane) for plane in decoded.planes]
 
 
 def pseudo_window(transform: LiftingTransform, size: tuple[int, int], levels: int, region: Region) -> Axes:

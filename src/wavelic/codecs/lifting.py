@@ -92,14 +92,7 @@ class LiftingFile(ArrayFace):
     def read(
         self, reduce: int = 0, layers: int | None = None, region: Region | None = None, device: str = "cpu"
     ) -> Pixels:
-        check_reduce(reduce, self.levels)
-        check_layers(layers, self.carrier.layers)
-        reduced_region(region, self.level_dimensions[0], reduce)
-        transform = self.transform(device)
-        import torch
-
-        threads = torch.get_num_threads()
-        return self.carrier.read(transform, reduce=reduce, max_layers=layers, region=region, threads=threads)
+        return self.decode(reduce, layers, region, device).pixels
 
     def decode(
         self,
@@ -109,7 +102,23 @@ class LiftingFile(ArrayFace):
         device: str = "cpu",
         progress: Progress | None = None,
     ) -> Image:
-        return Image(self.read(reduce, layers, region, device), self.carrier.metadata)
+        check_reduce(reduce, self.levels)
+        check_layers(layers, self.carrier.layers)
+        reduced_region(region, self.level_dimensions[0], reduce)
+        transform = self.transform(device)
+        import torch
+
+        from wavelic.codecs.large import read_large
+
+        carrier = self.fetched(transform, reduce, layers, region)
+        pixels = read_large(carrier, transform, reduce, layers, region, torch.get_num_threads(), progress)
+        return Image(pixels, self.carrier.metadata)
+
+    def fetched(
+        self, transform: LiftingTransform | None, reduce: int, layers: int | None, region: Region | None
+    ) -> CarrierFile:
+        """The carrier with the bytes that this request needs."""
+        return self.carrier
 
     def verify(self) -> None:
         """The stock decode of everything, and alpha; `wavelic.open` has compared the checksum already."""

@@ -106,6 +106,11 @@ class RangedFile(LiftingFile):
         """Where the bytes come from; its ``bytes_read`` and ``requests`` count."""
         return self.carrier.source
 
+    def fetched(
+        self, transform: LiftingTransform | None, reduce: int, layers: int | None, region: Region | None
+    ) -> CarrierFile:
+        return self.carrier.fetched(transform, reduce, check_layers(layers, self.carrier.layers), region)
+
     def verify(self) -> None:
         """Read the whole file, compare its checksum, and decode it."""
         open_jpeg2000(self.source.read_all(), self.carrier.limits).verify()

@@ -64,6 +64,7 @@ class Planes:
         """The coefficients of a tile (left, top, right, bottom), multiples of 128."""
         return _cut(self.low, box, LEVELS), [_cut(d, box, number) for number, d in enumerate(self.details, 1)]
 
+    @torch.inference_mode()
     def paste(self, box: Box, values: Decoded) -> None:
         """Fill in a decoded tile."""
         _cut(self.low, box, LEVELS).copy_(torch.from_numpy(values.low))
@@ -81,6 +82,12 @@ def margin(plan: SmallPlan, blocks: int) -> int:
     cells = blocks << (plan.levels + 1)  # a layer: a 3x3 convolution, and one on samples of 2^levels cells
     unit = CELL << max(plan.levels, 2)
     return -(-(cells * CELL + _REACH_97 * (CELL - 1)) // unit) * unit
+
+
+def window_count(region: Region) -> int:
+    """Windows that a region (left, top, width, height) is worked on in."""
+    left, top, right, bottom = _aligned(region)
+    return -(-(right - left) // WINDOW) * -(-(bottom - top) // WINDOW)
 
 
 def window_tiles(grid: TileGrid, region: Region, plan: SmallPlan) -> tuple[int, ...]:
@@ -138,8 +145,7 @@ def synthesise(
     left, top, width, height = region
     size = (low.shape[2] * CELL, low.shape[1] * CELL)
     pixels = np.empty((height, width, channels), dtype)
-    aligned = (left // 16 * 16, top // 16 * 16, -(-(left + width) // 16) * 16, -(-(top + height) // 16) * 16)
-    windows = list(_windows(aligned, size, margin(model.network.plan, model.network.plan.synthesis_blocks)))
+    windows = list(_windows(_aligned(region), size, margin(model.network.plan, model.network.plan.synthesis_blocks)))
     for done, (inner, outer) in enumerate(windows, 1):
         first, second = _cut(planes.details[0], outer, 1) / scales[0], _cut(planes.details[1], outer, 2) / scales[1]
         grid = torch.cat((_cut(low, outer, 2), second, pack(first[None])[0]))[None].to(model.device)
@@ -155,6 +161,12 @@ def synthesise(
 
 def _log2_step(model: DeployedSmall, step: int) -> Tensor:
     return torch.full((1,), step / STEP_UNIT, device=model.device)
+
+
+def _aligned(region: Region) -> Box:
+    """The region as a box of whole cells of every transform that runs in windows."""
+    left, top, width, height = region
+    return left // 16 * 16, top // 16 * 16, -(-(left + width) // 16) * 16, -(-(top + height) // 16) * 16
 
 
 def _windows(area: Box, size: tuple[int, int], margin: int) -> Iterator[tuple[Box, Box]]:

@@ -11,11 +11,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from wavelic.codecs.opened import Progress, Region, reduced_region
-from wavelic.codecs.subband_planes import Planes, analyse, synthesise, window_tiles
+from wavelic.codecs.subband_planes import Planes, analyse, padded, synthesise, window_count, window_tiles
 from wavelic.codecs.subband_tiles import RATE_WEIGHT, decode_tile, encode_tile
 from wavelic.container import (
     ALPH,
@@ -25,6 +24,7 @@ from wavelic.container import (
     XMPP,
     Chunk,
     CodecId,
+    ColourEncoding,
     Container,
     Header,
     PaddingRule,
@@ -32,16 +32,18 @@ from wavelic.container import (
     with_metadata,
     write_container,
 )
-from wavelic.errors import FormatError
+from wavelic.errors import FormatError, UsageError
 from wavelic.images import Image, Metadata, decode_alpha, encode_alpha
 from wavelic.models.small_deployed import DeployedSmall, load_small
 from wavelic.models.subband_context import HIGHEST_STEP, LOWEST_STEP
 from wavelic.models.subband_integer import STEP_UNIT, step_code
-from wavelic.models.subbands import MULTIPLE
+from wavelic.models.subbands import LEVELS, MULTIPLE
 from wavelic.models.weights import card_by_id
 
 #: Sides of a tile in pixels; larger pictures have several.
 TILE = 1024
+#: Largest side of a tile that a file may have: what bounds a decoder's memory.
+MAX_TILE = 2048
 #: Steps a file may have, in 1/32 octave of a grey level: what the networks were trained for.
 FINEST, COARSEST = step_code(LOWEST_STEP), step_code(HIGHEST_STEP)
 
@@ -57,6 +59,31 @@ def quality_of_step(step: int) -> float:
 
 
 @dataclass
+class Stages:
+    """One count for stages that each count their own parts.
+
+    Attributes:
+        progress: what is told of it all, if anything.
+        total: parts of all stages.
+    """
+
+    progress: Progress | None
+    total: int
+    _before: int = 0
+
+    def stage(self, parts: int) -> Progress:
+        """The progress of the next stage, of ``parts``."""
+        before = self._before
+        self._before += parts
+
+        def report(done: int, _: int) -> None:
+            if self.progress:
+                self.progress(before + done, self.total)
+
+        return report
+
+
+@dataclass
 class SmallEncoding:
     """An image and a model, to be coded at as many steps as a search needs.
 
@@ -64,9 +91,12 @@ class SmallEncoding:
         image: what is coded.
         model: with which weights.
         strip: leave out ICC, Exif and XMP.
-        tile: side of the tiles in pixels, a multiple of 128.
+        tile: side of the tiles in pixels, a multiple of 128 up to MAX_TILE.
         rate_weight: see `encode_tile`.
-        progress: called with windows and tiles done, and in all.
+        progress: called with windows and tiles done, and in all, for each step that is tried.
+
+    Raises:
+        UsageError: another size of tiles.
     """
 
     image: Image
@@ -75,44 +105,47 @@ class SmallEncoding:
     tile: int = TILE
     rate_weight: float = RATE_WEIGHT
     progress: Progress | None = None
-    _made: dict[int, tuple[bytes, Planes]] = field(default_factory=dict)
+    _files: dict[int, bytes] = field(default_factory=dict)
+    _coded: tuple[int, Planes] | None = None
+
+    def __post_init__(self) -> None:
+        if self.tile % MULTIPLE or not 0 < self.tile <= MAX_TILE:
+            raise UsageError(f"tiles of {self.tile} pixels; expected a multiple of {MULTIPLE} up to {MAX_TILE}")
 
     @cached_property
     def grid(self) -> TileGrid:
-        header = self._header(FINEST)
-        return TileGrid.of(header)
+        return TileGrid.of(self._header(FINEST))
 
     def file(self, step: int) -> bytes:
-        """The whole file at ``step``."""
-        return self._make(step)[0]
+        """The whole file at ``step``, 1/32 octave of a grey level."""
+        if step not in self._files:
+            self._code(step)
+        return self._files[step]
 
     def reconstruction(self, step: int) -> NDArray[np.uint8] | NDArray[np.uint16]:
         """The colour samples a decoder will show, up to the rounding of floats."""
+        if self._coded is None or self._coded[0] != step:
+            self._code(step)
+        assert self._coded is not None
         colour = self.image.colour()
         height, width, channels = colour.shape
-        planes = self._make(step)[1]
-        region = (0, 0, width, height)
-        return synthesise(self.model, planes, step, region, channels, colour.dtype)
+        return synthesise(self.model, self._coded[1], step, (0, 0, width, height), channels, colour.dtype)
 
-    def _make(self, step: int) -> tuple[bytes, Planes]:
-        if step not in self._made:
-            self._made.clear()
-            self._made[step] = self._code(step)
-        return self._made[step]
-
-    def _code(self, step: int) -> tuple[bytes, Planes]:
+    def _code(self, step: int) -> None:
+        self._coded = None  # before there are other coefficients
         colour = self.image.colour()
-        planes = analyse(self.model, colour, step, self.progress)
-        decoded = Planes.empty(*colour.shape[:2])
+        windows = window_count((0, 0, padded(colour.shape[1]), padded(colour.shape[0])))
+        report = Stages(self.progress, windows + self.grid.count)
+        planes = analyse(self.model, colour, step, report.stage(windows))
+        tiles = report.stage(self.grid.count)
         chunks = []
         for index in range(self.grid.count):
             box = padded_box(self.grid, index)
             low, details = planes.cut(box)
             data, values = encode_tile(self.model, low, details, step, self.rate_weight)
-            decoded.paste(box, values)
+            planes.paste(box, values)  # in place of what was coded
             chunks.append(Chunk(DATA, data))
-            if self.progress:
-                self.progress(index + 1, self.grid.count)
+            tiles(index + 1, self.grid.count)
         alpha = self.image.alpha()
         if alpha is not None:
             chunks.append(Chunk(ALPH, encode_alpha(alpha, self.image.bit_depth)))
@@ -120,7 +153,7 @@ class SmallEncoding:
         if not self.strip:
             metadata = self.image.metadata
             container = with_metadata(container, icc=metadata.icc, exif=metadata.exif, xmp=metadata.xmp)
-        return write_container(container), decoded
+        self._files[step], self._coded = write_container(container), (step, planes)
 
     def _header(self, step: int) -> Header:
         image = self.image
@@ -150,32 +183,49 @@ def check_header(header: Header) -> None:
     """Raise FormatError unless the header is one this codec writes."""
     if not FINEST <= header.gain <= COARSEST:
         raise FormatError(f"the file's step is {header.gain}, expected {FINEST}..{COARSEST}; the file is damaged")
+    if header.colour != ColourEncoding.NATIVE or header.padding != PaddingRule.REPLICATE:
+        raise FormatError(
+            f"colour encoding {header.colour}, padding {header.padding}; expected {ColourEncoding.NATIVE.value},"
+            f" {PaddingRule.REPLICATE.value}: the file was not written by wavelic"
+        )
+    grid = TileGrid.of(header)
     if header.tile_overlap or header.tile_width % MULTIPLE or header.tile_height % MULTIPLE:
         raise FormatError(
             f"tiles of {header.tile_width} x {header.tile_height}, overlap {header.tile_overlap}; expected multiples of"
             f" {MULTIPLE} without overlap: the file was not written by wavelic"
         )
+    if max(grid.tile_width, grid.tile_height) > MAX_TILE:
+        raise FormatError(
+            f"tiles of {grid.tile_width} x {grid.tile_height}; expected sides up to {MAX_TILE}:"
+            " the file was not written by wavelic"
+        )
 
 
 def decode_planes(
     container: Container, model: DeployedSmall, tiles: tuple[int, ...], progress: Progress | None = None
-) -> Planes:
-    """The coefficients of some tiles; those of the others are zero.
+) -> tuple[Planes, tuple[int, int]]:
+    """The coefficients of the smallest box around some tiles, and its (left, top) in pixels.
 
     Raises:
         FormatError, ChecksumError: a payload is damaged or was not decoded exactly.
     """
     header = container.header
-    check_header(header)
     grid = TileGrid.of(header)
-    planes = Planes.empty(header.height, header.width)
-    for done, index in enumerate(tiles):
-        box = padded_box(grid, index)
-        size = ((box[3] - box[1]) >> 6, (box[2] - box[0]) >> 6)
-        planes.paste(box, decode_tile(model, container.tiles[index], size, header.gain))
+    boxes = [padded_box(grid, index) for index in tiles]
+    left, top = min(box[0] for box in boxes), min(box[1] for box in boxes)
+    planes = Planes.empty(max(box[3] for box in boxes) - top, max(box[2] for box in boxes) - left)
+    payloads = container.tiles
+    for done, (index, box) in enumerate(zip(tiles, boxes, strict=True), 1):
+        values = decode_tile(model, payloads[index], low_size(box), header.gain)
+        planes.paste((box[0] - left, box[1] - top, box[2] - left, box[3] - top), values)
         if progress:
-            progress(done + 1, len(tiles))
-    return planes
+            progress(done, len(tiles))
+    return planes, (left, top)
+
+
+def low_size(box: tuple[int, int, int, int]) -> tuple[int, int]:
+    """Rows and columns of the lowest band of a tile."""
+    return (box[3] - box[1]) >> LEVELS, (box[2] - box[0]) >> LEVELS
 
 
 def decode(
@@ -197,11 +247,14 @@ def decode(
     alpha = None
     if header.has_alpha:  # before the synthesis: cheap, and it may be damaged
         alpha = decode_alpha(container.find(ALPH) or b"", header.width, header.height, header.bit_depth)
-    planes = decode_planes(container, model, window_tiles(TileGrid.of(header), area, model.network.plan), progress)
+    left, top, width, height = area
+    tiles = window_tiles(TileGrid.of(header), area, model.network.plan)
+    report = Stages(progress, len(tiles) + window_count(area))
+    planes, corner = decode_planes(container, model, tiles, report.stage(len(tiles)))
     colours = header.channels - header.has_alpha
-    pixels = synthesise(model, planes, header.gain, area, colours, dtype, progress)
+    inner = (left - corner[0], top - corner[1], width, height)
+    pixels = synthesise(model, planes, header.gain, inner, colours, dtype, report.stage(window_count(area)))
     if alpha is not None:
-        left, top, width, height = area
         pixels = np.concatenate([pixels, alpha[top : top + height, left : left + width, None]], axis=2)
     metadata = Metadata(container.find(ICCP), container.find(EXIF), container.find(XMPP))
     return Image(np.ascontiguousarray(pixels), metadata)
@@ -215,11 +268,8 @@ def verify(container: Container) -> None:
         decode_alpha(container.find(ALPH) or b"", header.width, header.height, header.bit_depth)
     model = load_small(card_by_id(header.model))
     grid = TileGrid.of(header)
-    for index in range(grid.count):
-        box = padded_box(grid, index)
-        size = ((box[3] - box[1]) >> 6, (box[2] - box[0]) >> 6)
-        with torch.inference_mode():
-            decode_tile(model, container.tiles[index], size, header.gain)
+    for index, payload in enumerate(container.tiles):
+        decode_tile(model, payload, low_size(padded_box(grid, index)), header.gain)
 
 
 __all__ = ["STEP_UNIT", "SmallEncoding", "decode", "quality_of_step", "step_of_quality", "verify"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from wavelic.container.header import Header
+from wavelic.container.header import CodecId, Header
 from wavelic.container.tiles import TileGrid
 from wavelic.errors import LimitError
 
@@ -36,13 +36,17 @@ DEFAULT_LIMITS = Limits()
 
 
 def memory_estimate(header: Header) -> int:
-    """Bytes a decoder of `header` needs: decoded samples, the latent of one tile, and the activations of one window."""
+    """Bytes a decoder of `header` needs: decoded samples, the latent of one tile, and the activations of one window.
+
+    The latent is that of the whole image with codec WECONVENE, whose transform knows no tiles.
+    """
     output = header.width * header.height * header.channels * (header.bit_depth // 8)
     grid = TileGrid.of(header)
     tile_width = min(header.width, grid.tile_width + 2 * grid.overlap)
     tile_height = min(header.height, grid.tile_height + 2 * grid.overlap)
     pixels = tile_width * tile_height
-    return output + pixels * LATENT_BYTES_PER_PIXEL + min(pixels, WINDOW_PIXELS) * WORKING_BYTES_PER_PIXEL
+    latent = header.width * header.height if header.codec == CodecId.WECONVENE else pixels
+    return output + latent * LATENT_BYTES_PER_PIXEL + min(pixels, WINDOW_PIXELS) * WORKING_BYTES_PER_PIXEL
 
 
 def check_limits(header: Header, limits: Limits) -> None:

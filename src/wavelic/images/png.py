@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import numpy as np
 
@@ -17,47 +18,64 @@ _BLOCK_BYTES = 1 << 20  # filter about this much of the image at a time
 
 def write_png(pixels: np.ndarray, metadata: Metadata | None = None, level: int = 6) -> bytes:
     """A PNG file of `pixels` (height, width, channels), uint8 or uint16; `level` is zlib's, 0..9."""
+    return b"".join(png_pieces(pixels.shape, pixels.dtype, [pixels], metadata, level))
+
+
+def png_pieces(
+    shape: tuple[int, ...],
+    dtype: np.dtype[Any],
+    bands: Iterable[np.ndarray],
+    metadata: Metadata | None = None,
+    level: int = 6,
+) -> Iterator[bytes]:
+    """A PNG file in pieces: an image of `shape` (height, width, channels) that comes in `bands` of whole rows."""
     metadata = metadata or Metadata()
-    height, width, channels = pixels.shape
-    header = struct.pack(">IIBBBBB", width, height, 8 * pixels.itemsize, _COLOUR_TYPES[channels], 0, 0, 0)
-    pieces = [SIGNATURE, _chunk(b"IHDR", header)]
+    height, width, channels = shape
+    header = struct.pack(">IIBBBBB", width, height, 8 * dtype.itemsize, _COLOUR_TYPES[channels], 0, 0, 0)
+    yield SIGNATURE + _chunk(b"IHDR", header)
     if metadata.icc:
-        pieces.append(_chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(metadata.icc)))
+        yield _chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(metadata.icc))
     if metadata.exif:
-        pieces.append(_chunk(b"eXIf", metadata.exif))
+        yield _chunk(b"eXIf", metadata.exif)
     if metadata.xmp:
-        pieces.append(_chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + metadata.xmp))
+        yield _chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + metadata.xmp)
     deflate = zlib.compressobj(level)
-    compressed = (deflate.compress(block) for block in _filtered(pixels))
-    pieces += [_chunk(b"IDAT", data) for data in compressed if data]
-    pieces += [_chunk(b"IDAT", deflate.flush()), _chunk(b"IEND", b"")]
-    return b"".join(pieces)
+    compressed = (deflate.compress(block) for block in _filtered(bands))
+    yield from (_chunk(b"IDAT", data) for data in compressed if data)
+    yield _chunk(b"IDAT", deflate.flush()) + _chunk(b"IEND", b"")
 
 
 def _chunk(kind: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
-def _filtered(pixels: np.ndarray) -> Iterator[bytes]:
+def _filtered(bands: Iterable[np.ndarray]) -> Iterator[bytes]:
     """Rows after PNG's filters, each with the filter of least absolute sum (the heuristic of the specification)."""
-    height, _, channels = pixels.shape
-    step = channels * pixels.itemsize
-    rows = np.ascontiguousarray(pixels, ">u2" if pixels.itemsize == 2 else "u1").view(np.uint8).reshape(height, -1)
-    block = max(1, _BLOCK_BYTES // rows.shape[1])
-    for start in range(0, height, block):
-        current = rows[start : start + block]
+    last: np.ndarray | None = None
+    for current, step in _rows(bands):
         above = np.zeros_like(current)
         above[1:] = current[:-1]
-        if start:
-            above[0] = rows[start - 1]
+        if last is not None:
+            above[0] = last
+        last = current[-1].copy()
         candidates = _candidates(current, above, step)
         costs = [np.minimum(rows, 0 - rows).sum(axis=1, dtype=np.int64) for rows in candidates]  # as signed bytes
         best = np.argmin(costs, axis=0)
-        out = np.empty((len(current), 1 + rows.shape[1]), np.uint8)
+        out = np.empty((len(current), 1 + current.shape[1]), np.uint8)
         out[:, 0] = best
         for kind, filtered in enumerate(candidates):
             out[best == kind, 1:] = filtered[best == kind]
         yield out.tobytes()
+
+
+def _rows(bands: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, int]]:
+    """Blocks of rows as big-endian bytes (rows, bytes of a row), and the bytes of a pixel."""
+    for band in bands:
+        block = max(1, _BLOCK_BYTES // band[0].nbytes) if len(band) else 1
+        for start in range(0, len(band), block):
+            part = band[start : start + block]
+            samples = np.ascontiguousarray(part, ">u2" if band.itemsize == 2 else "u1")
+            yield samples.view(np.uint8).reshape(len(part), -1), band.shape[2] * band.itemsize
 
 
 def _candidates(current: np.ndarray, above: np.ndarray, step: int) -> list[np.ndarray]:

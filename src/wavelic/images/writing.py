@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 import PIL.Image
 
 from wavelic.errors import OutputError, UsageError, WavelicError
+from wavelic.images.bands import BAND_FORMATS, split_bands, write_bands
 from wavelic.images.image import CHANNEL_NAMES, Image, Metadata
 from wavelic.images.output import atomic_output
 from wavelic.images.png import write_png
@@ -86,24 +88,53 @@ def save_image(
     `force`) or cannot be written.
     """
     if not isinstance(target, str | os.PathLike):
-        target.write(encode_image(image, (format or "png").lower()))
+        write_image(image, target, (format or "png").lower())
         return
     name = (format or _format_of(os.fspath(target))).lower()
     with atomic_output(target, force=force) as stream:  # first, to refuse an existing file before the work
-        stream.write(encode_image(image, name))
+        write_image(image, stream, name)
+
+
+def write_image(image: Image, stream: BinaryIO, format: str) -> None:
+    """Write `image` to an open binary stream as a file of that format, a key of `OUTPUT_FORMATS`.
+
+    PNG, TIFF and PPM are written in bands, without a second copy of the samples; TIFF seeks in the stream where that
+    is possible.  Raises like `save_image`.
+    """
+    kind = _admitted(image, format)
+    if format not in BAND_FORMATS:
+        stream.write(_written(kind, image, format))
+        return
+    with _refusals(format):
+        write_bands(stream, format, image.pixels.shape, image.pixels.dtype, split_bands(image.pixels), image.metadata)
 
 
 def encode_image(image: Image, format: str) -> bytes:
     """The bytes of `image` as a file of that format, a key of `OUTPUT_FORMATS`.  Raises like `save_image`."""
+    return _written(_admitted(image, format), image, format)
+
+
+def _admitted(image: Image, format: str) -> OutputFormat:
+    """The format, if it is one and can hold the image."""
     kind = OUTPUT_FORMATS.get(format)
     if kind is None:
         raise UsageError(f"image format {format!r}, expected one of {', '.join(OUTPUT_FORMATS)}; choose one of them")
     if image.channels not in kind.channels or image.bit_depth not in kind.depths or _is_deep_gray_alpha(image, format):
         what = f"{image.bit_depth}-bit {CHANNEL_NAMES[image.channels]}"
         raise UsageError(f"{format} cannot hold {what}; write png, or convert depth or drop alpha first")
-    try:
+    return kind
+
+
+def _written(kind: OutputFormat, image: Image, format: str) -> bytes:
+    with _refusals(format):
         return kind.write(image)
-    except WavelicError:
+
+
+@contextmanager
+def _refusals(format: str) -> Iterator[None]:
+    try:
+        yield
+    except (WavelicError, OSError):  # what is wrong with the stream is told by whoever opened it
         raise
     except Exception as error:  # Pillow, on metadata too long for the format or not parseable
         reason = " ".join(str(error).split())[:120]

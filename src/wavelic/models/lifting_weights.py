@@ -19,6 +19,8 @@ from wavelic.errors import ModelError
 from wavelic.models.lifting import LiftingTransform, build_lifting
 from wavelic.models.lifting_cards import FAMILY, find_lifting
 from wavelic.models.weights import Card, load_weights, save_weights
+from wavelic.nn.proposal_opacity import ProposalOpacity
+from wavelic.nn.proposal_opacity_half import half_is_fast
 
 _NETWORK = "network."
 _LUMA_ONLY = "luma_only"
@@ -62,6 +64,10 @@ def load_lifting_card(card: Card, device: str = "cpu") -> LiftingTransform:
     transform = build_lifting(card.architecture, luma_only=luma_only)
     state = {key.removeprefix(_NETWORK): torch.from_numpy(value).float() for key, value in arrays.items()}
     _load_state(transform, state, card.path.name)
+    if device == "cpu" and half_is_fast():
+        for module in transform.modules():
+            if isinstance(module, ProposalOpacity):
+                module.half = True
     return transform.to(device).eval().requires_grad_(False)
 
 

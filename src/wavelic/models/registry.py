@@ -52,6 +52,13 @@ def _weconvene(name: str) -> nn.Module:
     return weconvene(name)
 
 
+def _small(name: str) -> nn.Module:
+    from wavelic.models.small_plans import SMALL_PLANS
+    from wavelic.models.weconvene_s import WeConveneSmall
+
+    return WeConveneSmall(SMALL_PLANS[name])
+
+
 _AUTOENCODERS = {
     "wcae": (256_606, "three branches on a 3-scale Haar decomposition, 96 latents at 1/32"),
     "wcae-64": (278_174, "wcae with 64 latents at the coarsest scale (figure 4c)"),
@@ -90,11 +97,20 @@ _WECONVENE = {
 }
 
 
+_SMALL = {
+    "weconvene-s": (1_147_228, "the product model: learned corrections of 9/7 subbands, 3-D subband contexts"),
+    "weconvene-s-conv": (970_588, "its twin with plain convolutions in the corrections"),
+    "weconvene-s-2d": (1_047_164, "its twin that codes luma and chroma together"),
+    "weconvene-m": (5_029_692, "the same, larger: for training on a GPU"),
+}
+
+
 def _entries() -> dict[str, Architecture]:
     systems: tuple[tuple[str, dict[str, tuple[int, str]], Callable[[str], nn.Module]], ...] = (
         ("wcae", _AUTOENCODERS, _autoencoder),
         ("lifting", _LIFTING, _lifting),
         ("weconvene", _WECONVENE, _weconvene),
+        ("weconvene", _SMALL, _small),
     )
     return {
         name: Architecture(name, system, parameters, summary, lambda make=make, name=name: make(name))  # type: ignore[misc]

@@ -32,8 +32,9 @@ from wavelic.models.subband_context import (
     SliceNet,
     level_numbers,
 )
-from wavelic.models.subbands import BANDS, LEVELS, PACKED, SLICES, pack, unpack
+from wavelic.models.subbands import BANDS, PACKED, unpack
 from wavelic.nn.integer import IntegerConv2d, LookupTable, fixed_point
+from wavelic.nn.integer_rows import RowConv, clear_frame, framed, inside
 
 ACTIVATION = 1 << 8  # units of an activation
 VALUE = 1 << 4  # units of a coefficient in steps
@@ -43,7 +44,8 @@ CENTRE_STEP = CENTRE * STEP_UNIT  # the step networks see as 0
 LIMIT = (1 << 15) - 1  # of activations
 WEIGHT_BITS = 12
 VALUE_LIMIT = 1 << 14  # of what networks see of a coefficient, in units of 1/16 step
-_TENSORS = ("weight", "bias", "multiplier", "shift")
+#: Least units of a weight: in themselves, and relative to the bias; larger sums and shifts would not be exact.
+_LEAST_STEP, _BIAS_STEP = 2.0**-27, 2.0**-32
 
 #: (means (n, C, h, w) in 1/16 step, table of every symbol) of one slice -> residuals, int32, in steps.
 Coder = Callable[[int, int, Tensor, Tensor], Tensor]
@@ -53,7 +55,8 @@ def integer_convolution(conv: nn.Conv2d, output_units: list[float]) -> IntegerCo
     """``conv`` on activations in 1/256; ``output_units``: units per 1.0 of every output channel."""
     assert conv.bias is not None
     weight, bias = conv.weight.detach().double(), conv.bias.detach().double()
-    step = weight.abs().amax((1, 2, 3)).clamp_min(1e-9) / ((1 << (WEIGHT_BITS - 1)) - 1)
+    step = weight.abs().amax((1, 2, 3)) / ((1 << (WEIGHT_BITS - 1)) - 1)
+    step = torch.maximum(step, bias.abs() * _BIAS_STEP).clamp_min(_LEAST_STEP)  # of channels that (almost) died
     ratios = [fixed_point(s / ACTIVATION * unit) for s, unit in zip(step.tolist(), output_units, strict=True)]
     return IntegerConv2d(
         (weight / step[:, None, None, None]).round().to(torch.int32),
@@ -71,48 +74,84 @@ def _hidden(conv: nn.Conv2d) -> IntegerConv2d:
 
 
 class IntegerSlice(nn.Module):
-    """`SliceNet` in integers."""
+    """`SliceNet` in integers, on framed maps.
 
-    def __init__(self, net: SliceNet) -> None:
+    Args:
+        net: the trained one.
+        order: where its ``known`` features lie in the map of features it gets.
+    """
+
+    def __init__(self, net: SliceNet, order: list[int]) -> None:
         super().__init__()
         self.from_context = _hidden(net.from_context)
         self.from_known = _hidden(net.from_known) if net.from_known is not None else None
         self.mix = _hidden(net.mix)
         units = [float(SCALE_UNIT) * HEAD_SCALE] * net.channels + [float(VALUE)] * net.channels
         self.head = integer_convolution(net.head, units)
+        self.rows = _rows(self, {"from_known": order})
 
-    def forward(self, context: Tensor, known: Tensor | None) -> tuple[Tensor, Tensor]:
-        """int32 -> log2 scales in 1/64 octave without their base, means in 1/16 step; int32 (N, channels, h, w)."""
-        x = self.from_context(context)
-        if self.from_known is not None and known is not None:
-            x = x + self.from_known(known)
-        scale, mean = self.head(self.mix(x.clamp(0, LIMIT)).clamp_min_(0)).chunk(2, 1)
-        return scale, mean
+    def forward(self, context: Tensor, known: Tensor) -> Tensor:
+        """Framed maps -> (N, h, w, 2 channels): log2 scales in 1/64 octave without their base, means in 1/16 step."""
+        x = self.rows["from_context"](context)
+        if self.from_known is not None:
+            x += self.rows["from_known"](known)
+        return inside(self.rows["head"](self.rows["mix"](x.clamp_(0, LIMIT), 0)))
 
 
 class IntegerLevel(nn.Module):
-    """`LevelContext` in integers."""
+    """`LevelContext` in integers, on framed maps."""
 
     def __init__(self, level: LevelContext) -> None:
         super().__init__()
         self.width = level.width
         self.first, self.second = _hidden(level.first), _hidden(level.second)
-        self.slices = nn.ModuleList(IntegerSlice(net) for net in level.slices if isinstance(net, SliceNet))
+        self.slices = nn.ModuleList(
+            IntegerSlice(net, _feature_order(level, index))
+            for index, net in enumerate(level.slices)
+            if isinstance(net, SliceNet)
+        )
+        self.rows = _rows(self)
 
     def context(self, parent: Tensor, hidden: Tensor | None, step: int) -> Tensor:
-        """As `LevelContext.context`; ``parent``: features int32 (N, 18, h, w)."""
-        batch, _, height, width = parent.shape
-        if hidden is None:
-            hidden = parent.new_zeros(batch, self.width, height, width)
-        else:
-            hidden = hidden.repeat_interleave(2, 2).repeat_interleave(2, 3)
-        octaves = parent.new_full((batch, 1, height, width), (step - CENTRE_STEP) * (ACTIVATION // STEP_UNIT))
-        x = torch.cat((parent, hidden, octaves), 1).contiguous(memory_format=torch.channels_last)
-        return self.second(self.first(x).clamp_min_(0)).clamp_min_(0)
+        """As `LevelContext.context`; ``parent``: features (N, h, w, 18), ``hidden`` framed, of half the size."""
+        batch, height, width, features = parent.shape
+        x = framed(parent, batch, height, width, features + self.width + 1)
+        inner = inside(x)
+        inner[..., :features] = parent
+        if hidden is not None:
+            half = inside(hidden)[:, :, None, :, None]
+            doubled = half.expand(-1, -1, 2, -1, 2, -1).reshape(batch, height, width, self.width)
+            inner[..., features:-1] = doubled
+        inner[..., -1] = (step - CENTRE_STEP) * (ACTIVATION // STEP_UNIT)
+        return self.rows["second"](clear_frame(self.rows["first"](x, 0)), 0)
+
+
+def _rows(owner: nn.Module, orders: dict[str, list[int]] | None = None) -> nn.ModuleDict:
+    """A `RowConv` for every `IntegerConv2d` directly in ``owner``, by name."""
+    layers = {name: layer for name, layer in owner.named_children() if isinstance(layer, IntegerConv2d)}
+    return nn.ModuleDict({name: RowConv(layer, (orders or {}).get(name)) for name, layer in layers.items()})
+
+
+def _fold(model: nn.Module) -> None:
+    for module in model.modules():
+        if isinstance(module, RowConv):
+            module.fold()
+
+
+def _feature_order(level: LevelContext, index: int) -> list[int]:
+    """Where slice ``index`` finds its inputs: features are kept slice by slice, magnitudes and then values of each."""
+    magnitudes: list[int] = []
+    values: list[int] = []
+    for net in level.slices[:index]:
+        assert isinstance(net, SliceNet)
+        begin = len(magnitudes) + len(values)
+        magnitudes += range(begin, begin + net.channels)
+        values += range(begin + net.channels, begin + 2 * net.channels)
+    return magnitudes + values
 
 
 class IntegerContextModel(nn.Module):
-    """The entropy model as integers.  Made from a trained one, or empty (`like`) to be filled with stored integers.
+    """The entropy model as integers, made from a trained one; `load_arrays` replaces all of them by stored ones.
 
     Raises:
         UsageError: weights so large that sums could not be exact.
@@ -122,24 +161,29 @@ class IntegerContextModel(nn.Module):
 
     def __init__(self, model: ContextModel) -> None:
         super().__init__()
+        self.passes = model.passes
         self.levels = nn.ModuleList(IntegerLevel(level) for level in model.levels if isinstance(level, LevelContext))
         self.adapt = nn.ModuleList(_hidden(conv) for conv in model.adapt if isinstance(conv, nn.Conv2d))
+        self.adapt_rows = _rows(self.adapt)
         self.register_buffer("base", (model.base.detach().double() * SCALE_UNIT).round().to(torch.int32))
         log_table = [
             round(ACTIVATION * 0.5 * math.log2(1 + abs(k) / VALUE)) for k in range(-VALUE_LIMIT, VALUE_LIMIT + 1)
         ]
         self.magnitude = LookupTable(torch.tensor(log_table, dtype=torch.int32))
+        self.register_load_state_dict_post_hook(lambda module, _: _fold(module))
 
     def features(self, values: Tensor) -> Tensor:
-        """int32 coefficients in 1/16 step (N, C, h, w) -> int32 (N, 2 C, h, w)."""
+        """int32 coefficients in 1/16 step (N, C, h, w) -> int32 (N, 2 C, h, w): log magnitudes, then clamped values."""
         bound = int(SIGNED * VALUE)
         return torch.cat((self.magnitude(values), values.clamp(-bound, bound) * (ACTIVATION // VALUE)), 1)
 
     def tables(self, number: int, channels: tuple[int, ...], scale: Tensor, step: int) -> Tensor:
-        """Number of the table, 0..63, of every symbol: int32 (N, C, h, w)."""
+        """Number of the table, 0..63, of every symbol: uint8 (N, C, h, w), from log2 scales int32 of that shape."""
         base = self.base[number - 1, list(channels)][:, None, None]
-        octaves = scale + base - (step - CENTRE_STEP) * (SCALE_UNIT // STEP_UNIT) - int(LOG2_LOWEST * SCALE_UNIT)
-        return ((octaves * PER_OCTAVE + SCALE_UNIT // 2) >> int(math.log2(SCALE_UNIT))).clamp(0, SCALES - 1)
+        start = base - (step - CENTRE_STEP) * (SCALE_UNIT // STEP_UNIT) - int(LOG2_LOWEST * SCALE_UNIT)
+        octaves = (scale + start).mul_(PER_OCTAVE).add_(SCALE_UNIT // 2)
+        octaves.bitwise_right_shift_(SCALE_UNIT.bit_length() - 1)
+        return octaves.clamp_(0, SCALES - 1).to(torch.uint8)
 
     @torch.inference_mode()
     def code_subbands(self, low: Tensor, step: int, coder: Coder) -> list[Tensor]:
@@ -161,19 +205,22 @@ class IntegerContextModel(nn.Module):
             level = self.levels[min(number, 3) - 1]
             assert isinstance(level, IntegerLevel)
             if hidden is not None and number < 3:
-                hidden = self.adapt[number - 1](hidden)
-            hidden = level.context(self.features(parent), hidden, step)
-            packed = hidden.new_zeros(batch, PACKED, *hidden.shape[2:])
-            done: list[Tensor] = []
-            for index, (part, net) in enumerate(zip(SLICES, level.slices, strict=True)):
-                known = self.features(torch.cat(done, 1)) if done else None
-                if known is not None:
-                    known = known.contiguous(memory_format=torch.channels_last)
-                scale, mean = net(hidden, known)
-                table = self.tables(number, part.channels, scale, step)
-                values = mean + coder(number, index, mean, table) * VALUE
-                done.append(values)
+                hidden = self.adapt_rows[str(number - 1)](hidden)
+            hidden = level.context(self.features(parent).permute(0, 2, 3, 1), hidden, step)
+            height, width = parent.shape[2:]
+            packed = low.new_empty(batch, PACKED, height, width)
+            known = framed(low, batch, height, width, 2 * (PACKED - len(self.passes[-1].channels)))
+            written = 0
+            for index, (part, net) in enumerate(zip(self.passes, level.slices, strict=True)):
+                count = len(part.channels)
+                scale, mean = net(hidden, known).permute(0, 3, 1, 2).to(torch.int32).chunk(2, 1)
+                mean = mean.contiguous()
+                table = self.tables(number, part.channels, scale.contiguous(), step)
+                values = coder(number, index, mean, table).mul(VALUE).add_(mean)
                 packed[:, list(part.channels)] = values
+                if index + 1 < len(self.passes):
+                    inside(known)[..., written : written + 2 * count] = self.features(values).permute(0, 2, 3, 1)
+                    written += 2 * count
             parent = unpack(packed)
             results.append(parent)
         return results[::-1]
@@ -228,6 +275,3 @@ def low_from_residuals(residual: NDArray[np.int32]) -> NDArray[np.int32]:
 def step_code(step: float) -> int:
     """A step in grey levels in 1/32 octave, nearest."""
     return round(STEP_UNIT * math.log2(step))
-
-
-__all__ = ["LEVELS", "IntegerContextModel", "low_from_residuals", "low_residuals", "pack", "step_code"]

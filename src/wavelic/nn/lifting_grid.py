@@ -79,7 +79,6 @@ def merge(even: Tensor, odd: Tensor, dim: int, start: int) -> Tensor:
     shape = list(even.shape)
     shape[dim] += odd.shape[dim]
     x = even.new_empty(shape)
-    evens, odds = split(x, dim, start)
-    evens.copy_(even)
-    odds.copy_(odd)
+    split(x, dim, start)[0].copy_(even)
+    split(x, dim, start)[1].copy_(odd)  # a view taken before the first copy would not know of its gradient
     return x

@@ -7,13 +7,15 @@ those nearer than r to an edge that is not the image's own.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from wavelic.nn.lifting_grid import Axis, Kind
+from wavelic.nn.proposal_opacity import ProposalOpacity
+from wavelic.nn.proposal_opacity_half import half_operator
 
 Kinds = tuple[Kind, Kind]  # of rows, of columns
 
@@ -47,12 +49,15 @@ def apply(
     height = rows[1] - rows[0]
     batch = bands[0][0].shape[0]
     strip = max(1, STRIP_SAMPLES // max(1, batch * width))
+    run: Callable[[Tensor], Tensor] = operator
+    if not torch.is_grad_enabled() and isinstance(operator, ProposalOpacity) and operator.half:
+        run = half_operator(operator)
     if torch.is_grad_enabled() or height <= strip:
-        return operator(_extended(bands, axes, rows, columns, operator.radius))
+        return run(_extended(bands, axes, rows, columns, operator.radius))
     pieces = []
     for first in range(rows[0], rows[1], strip):
         piece = (first, min(first + strip, rows[1]))
-        pieces.append(operator(_extended(bands, axes, piece, columns, operator.radius)))
+        pieces.append(run(_extended(bands, axes, piece, columns, operator.radius)))
     return torch.cat(pieces, -2)
 
 

@@ -89,9 +89,12 @@ class ProposalOpacity(nn.Module):
         shape: layer sizes and constraints.
         base_taps: (inputs, K, K) or smaller odd filters, centred, added to every proposal and not trained: the fixed
             lifting step that this operator starts from.  None: nothing, as for T_H2L and T_L2H of the hybrid.
+
+    half: whether `lifting_operators.apply` may run it in bfloat16 (`proposal_opacity_half`) without gradients.
     """
 
     base_taps: Tensor
+    half: bool = False
 
     def __init__(self, shape: OperatorShape, base_taps: Tensor | None = None) -> None:
         super().__init__()
@@ -125,7 +128,7 @@ class ProposalOpacity(nn.Module):
         kernel: Tensor = self.first.weight
         if self.shape.zero_sum_input:
             kernel = kernel - kernel.mean((-3, -2, -1), keepdim=True)
-        x = functional.conv2d(x, kernel).relu_()
+        x = functional.conv2d(x, kernel).contiguous(memory_format=torch.channels_last).relu_()
         for block in self.blocks:
             x = block(x)
         return self.last(x).relu_().unflatten(1, (self.outputs, self.shape.channels)) + OFFSET

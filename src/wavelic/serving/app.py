@@ -1,13 +1,11 @@
 """The ASGI application: routes by the path as it was sent, because identifiers contain escaped slashes.
 
-    /                                     the viewer
-    /viewer/NAME                          its scripts and styles
-    /iiif/3/ID/info.json                  IIIF Image API 3.0, level 2
-    /iiif/3/ID/REGION/SIZE/ROTATION/QUALITY.FORMAT
-    /iiif/3;layers=N;decode=stock/ID/...  the same with fewer quality layers, or without the learned synthesis
-    /iiif/manifest.json                   IIIF Presentation 3.0 manifest of the folder
-    /api/images, /api/images/ID           what the viewer lists
-    /healthz                              state of the server
+- ``/`` the viewer, ``/viewer/NAME`` its scripts and styles
+- ``/iiif/3/ID/info.json`` and ``/iiif/3/ID/REGION/SIZE/ROTATION/QUALITY.FORMAT``: IIIF Image API 3.0, level 2
+- ``/iiif/3;layers=N;decode=stock/ID/...`` the same with fewer quality layers, or without the learned synthesis
+- ``/iiif/manifest.json`` IIIF Presentation 3.0 manifest of the folder
+- ``/api/images``, ``/api/images/ID`` what the viewer lists
+- ``/healthz`` state of the server
 """
 
 from __future__ import annotations
@@ -18,7 +16,7 @@ import logging
 import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, unquote
 
@@ -53,6 +51,12 @@ _SERVICE = re.compile(r"3((?:;[a-z]+=[a-z0-9]{1,9}){0,2})", re.ASCII)
 _HOST = re.compile(r"[A-Za-z0-9._\-]{1,253}(:\d{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](:\d{1,5})?", re.ASCII)
 _ALWAYS = {"Access-Control-Allow-Origin": "*", "X-Content-Type-Options": "nosniff"}
 _EXPOSED = {"Access-Control-Expose-Headers": "Link, ETag"}
+_PREFLIGHT = {
+    "Allow": _METHODS,
+    "Access-Control-Allow-Methods": _METHODS,
+    "Access-Control-Allow-Headers": "*",
+    "Access-Control-Max-Age": "86400",
+}
 _CLIENT_GONE = 499  # in the log only
 
 
@@ -64,7 +68,7 @@ class Settings:
     max_age: seconds an answer may be reused without asking again.  workers, queue: decoding threads and waiting jobs.
     """
 
-    limits: SizeLimits = SizeLimits()
+    limits: SizeLimits = field(default_factory=SizeLimits)
     base_url: str | None = None
     max_age: int = 3600
     workers: int = 2
@@ -129,8 +133,7 @@ class Application:
     async def _answer(self, request: Request, receive: Receive) -> Response:
         try:
             if request.method == "OPTIONS":
-                return Response(None, 204, {"Access-Control-Allow-Methods": _METHODS, "Allow": _METHODS,
-                                            "Access-Control-Allow-Headers": "*", "Access-Control-Max-Age": "86400"})
+                return Response(None, 204, _PREFLIGHT)
             if request.method not in ("GET", "HEAD"):
                 return _plain(405, f"use {_METHODS}", {"Allow": _METHODS})
             return await self._route(request, receive)
@@ -174,9 +177,8 @@ class Application:
                 entry, facts = await self._open(identifier)
                 image = wanted.resolve(facts.size, self.settings.limits, gray=facts.gray)
                 path = f"{service_path(entry.identifier, variant.of(facts))}/{image.canonical}"
-                headers = self._headers(entry, path) | {
-                    "Link": f'<{self._base(request)}{path}>;rel="canonical", <{PROFILE}>;rel="profile"'
-                } | _EXPOSED
+                headers = self._headers(entry, path) | _EXPOSED
+                headers["Link"] = f'<{self._base(request)}{path}>;rel="canonical", <{PROFILE}>;rel="profile"'
                 if _matches(request, headers["ETag"]):
                     return Response(None, 304, headers)
                 type_ = FORMATS[image.format]

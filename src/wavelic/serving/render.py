@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 from dataclasses import dataclass
 
-import numpy as np
 from PIL import Image
 
 from wavelic.codecs.opened import level_dimensions
@@ -27,6 +26,9 @@ _TURNS = {
 _BITONAL_THRESHOLD = 128
 
 
+Part = tuple[float, float, float, float]  # left, top, right, bottom
+
+
 @dataclass(frozen=True)
 class Plan:
     """Where the samples of an answer come from.
@@ -37,7 +39,7 @@ class Plan:
 
     reduce: int
     window: Box
-    part: tuple[float, float, float, float] | None
+    part: Part | None
 
 
 def plan(region: Box, size: Size, facts: Facts, max_window: int) -> Plan:
@@ -91,7 +93,7 @@ def blocks(window: Box, level: Size) -> list[list[Box]]:
     ]
 
 
-def finish(samples: Samples, part: tuple[float, float, float, float] | None, wanted: Resolved, icc: bytes | None) -> bytes:
+def finish(samples: Samples, part: Part | None, wanted: Resolved, icc: bytes | None) -> bytes:
     """The encoded answer of the planned window's samples (height, width, 1..4 channels)."""
     image = Image.fromarray(samples[:, :, 0] if samples.shape[2] == 1 else samples)
     if part is not None:
@@ -116,7 +118,8 @@ def _in_quality(image: Image.Image, quality: str, *, opaque: bool) -> Image.Imag
     """Colour, gray by ITU-R BT.601 luma, or black and white at half of the range; opacity over white where needed."""
     if image.mode in ("LA", "RGBA") and (opaque or quality == "bitonal"):
         base = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", base.size, "white"), base).convert("RGB" if image.mode == "RGBA" else "L")
+        over_white = Image.alpha_composite(Image.new("RGBA", base.size, "white"), base)
+        image = over_white.convert("RGB" if image.mode == "RGBA" else "L")
     if quality == "color":
         return image
     gray = image.convert("LA" if image.mode in ("LA", "RGBA") else "L")
@@ -126,8 +129,3 @@ def _in_quality(image: Image.Image, quality: str, *, opaque: bool) -> Image.Imag
 
 
 _BLACK_AND_WHITE = [0] * _BITONAL_THRESHOLD + [255] * (256 - _BITONAL_THRESHOLD)
-
-
-def empty(window: Box, channels: int) -> Samples:
-    """Samples for a window, to be filled."""
-    return np.empty((window[3], window[2], channels), np.uint8)

@@ -117,7 +117,7 @@ def parse_request(region: str, size: str, rotation: str, last: str) -> ImageRequ
         raise Refusal(400, "the region is not full, square, x,y,w,h or pct:x,y,w,h")
     match = _SIZE.fullmatch(size)
     confined = match is not None and match[4] == "!"
-    if match is None or size.endswith(",") and match[5] == "" or (confined and not (match[5] and match[6])):
+    if match is None or (size.endswith(",") and match[5] == "") or (confined and not (match[5] and match[6])):
         raise Refusal(400, "the size is not max, w,  ,h  w,h  !w,h or pct:n, with ^ in front for enlarging")
     turn = _ROTATION.fullmatch(rotation)
     if turn is None or float(turn[2]) > 360:

@@ -53,7 +53,7 @@ class PatientProtocol(H11Protocol):
         unsent = self.transport.get_write_buffer_size()
         if unsent == 0 or unsent <= self._unsent - SEND_BYTES or unsent > self._unsent:
             self._stalled_since, self._unsent = now, unsent
-        if self.cycle is not None and not self.cycle.response_complete or unsent:
+        if unsent or (self.cycle is not None and not self.cycle.response_complete):
             self._idle_since = now
         if now - self._idle_since > self.request_seconds or now - self._stalled_since > self.send_seconds:
             self.transport.abort()

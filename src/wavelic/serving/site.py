@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,7 @@ MAX_LISTED, MAX_VISITED = 10_000, 200_000
 #: Blocks of a row decoded together, at most.
 _RUN = 8
 _FACTS_WEIGHT = 1024
+_LIST_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,7 @@ class Site:
             raise UsageError(f"{root} is a file; give the folder it is in")
         self.cache = ByteCache(cache_bytes)
         self.max_window = max_window
+        self._listed: tuple[float, tuple[list[str], bool]] = (float("-inf"), ([], True))
 
     def locate(self, identifier: str) -> Entry:
         """The file of that name.  Raises Refusal (404) if there is none to be served."""
@@ -79,7 +82,17 @@ class Site:
         return Entry(identifier, path, status.st_mtime_ns, status.st_size, status.st_ino)
 
     def identifiers(self) -> tuple[list[str], bool]:
-        """Names of the files that are served, sorted, and whether that is all of them (see `MAX_LISTED`)."""
+        """Names of the files that are served, sorted, and whether that is all of them (see `MAX_LISTED`).
+
+        The folder is looked through at most once a second, however many ask.
+        """
+        made, listed = self._listed
+        if time.monotonic() - made > _LIST_SECONDS:
+            listed = self.cache.once("list", self._identifiers)
+            self._listed = time.monotonic(), listed
+        return listed
+
+    def _identifiers(self) -> tuple[list[str], bool]:
         found: list[str] = []
         complete = True
         for visited, name in enumerate(self._walk()):

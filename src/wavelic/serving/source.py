@@ -99,9 +99,7 @@ def read_facts(path: Path) -> Facts:
         head = stream.read(_HEAD)
         if head.startswith(MAGIC):
             header = read_header(head)
-            return Facts(
-                "wlic", header.width, header.height, header.channels, header.bit_depth, 0, 1, False, total
-            )
+            return Facts("wlic", header.width, header.height, header.channels, header.bit_depth, 0, 1, False, total)
         if not is_jpeg2000(head):
             raise FormatError("neither JPEG 2000 nor .wlic; convert the file")
         try:
@@ -205,4 +203,3 @@ def _halvings(size: Size) -> int:
     while -(-max(size) // 2**halvings) > TILE:
         halvings += 1
     return halvings
-

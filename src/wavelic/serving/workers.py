@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from threading import Lock
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from wavelic.serving.refusal import Refusal
 
@@ -41,7 +41,8 @@ class Workers:
         answer = asyncio.wrap_future(work)
         leaving = asyncio.ensure_future(gone())
         try:
-            await asyncio.wait({answer, leaving}, return_when=asyncio.FIRST_COMPLETED)
+            either: set[asyncio.Future[Any]] = {answer, leaving}
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
             if answer.done():
                 return answer.result()
             answer.cancel()
@@ -60,4 +61,3 @@ class Workers:
     def close(self) -> None:
         """Wait for what runs; drop what waits."""
         self._pool.shutdown(wait=True, cancel_futures=True)
-

@@ -26,6 +26,7 @@ from wavelic.models.small_plans import SMALL_PLANS
 from wavelic.models.wcae import WaveletAutoencoder
 from wavelic.models.weights import Card, save_weights
 from wavelic.training.calibrate import build_ladder, code_length, deployed_tables, fit_schedule, latents_of
+from wavelic.training.lifting_export import FAMILY, about_run, export_lifting
 from wavelic.training.loop import FINAL
 from wavelic.training.weconvene_export import export_small
 
@@ -73,6 +74,8 @@ def export(
 ) -> list[Card]:
     """Calibrate every finished stage of ``run`` but its trunk and write weights, cards and ladder into ``folder``.
 
+    A lifting run has nothing to calibrate: its last finished stage is written.
+
     Of a run of `weconvene-s`, whose weights serve all rates, it is the stage finished last, and there is no ladder.
 
     Args:
@@ -87,6 +90,9 @@ def export(
         raise UsageError(f"no finished stage in {run}; train it first")
     if _architecture(finals[-1]) in SMALL_PLANS:
         return [export_small(max(finals, key=lambda path: path.stat().st_mtime), folder, images, every, progress)]
+    if about_run(finals[-1]).get("family") == FAMILY:
+        latest = max(finals, key=lambda path: path.stat().st_mtime)
+        return [export_lifting(latest, folder, FAMILY, luma_only=True)]
     training, held_out = read_rgb(images, every), read_rgb(validation)
     pixels = sum(image.shape[0] * image.shape[1] for image in held_out)
     tables = deployed_tables()

@@ -10,10 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from wavelic.errors import UsageError
 from wavelic.models.lifting import LiftingTransform, build_lifting
 from wavelic.training.data import PackedImages
 from wavelic.training.lifting_objective import GREYS, LEVELS, LiftingObjective, Plan, luma_planes
-from wavelic.training.lifting_operators import plain_state, use_trained_operators
+from wavelic.training.lifting_operators import freeze_first_proposals, plain_state, use_trained_operators
 from wavelic.training.lifting_rates import smooth_bits
 from wavelic.training.lifting_score import Judge, luma
 from wavelic.training.lifting_surrogate import half_width
@@ -44,12 +45,17 @@ class LiftingTask(Task):
         plan = Plan(**{field.name: getattr(self.stage, field.name) for field in fields(Plan)})
         transform = use_trained_operators(build_lifting(recipe.model), self.stage.bfloat16)
         self.objective = LiftingObjective(transform, plan)
+        if self.stage.train not in ("all", "proposals", "opacities"):
+            raise UsageError(f"train is {self.stage.train!r}; choose all, proposals or opacities")
+        for name, value in self.objective.named_parameters():
+            value.requires_grad_(self.stage.train in ("all", "proposals" if name.endswith(".taps") else "opacities"))
         self._judge: Judge | None = None
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Proposals at the stage's step size; everything else at ``opacity_scale`` times it."""
-        taps = [value for name, value in self.objective.named_parameters() if name.endswith(".taps")]
-        others = [value for name, value in self.objective.named_parameters() if not name.endswith(".taps")]
+        named = [(name, value) for name, value in self.objective.named_parameters() if value.requires_grad]
+        taps = [value for name, value in named if name.endswith(".taps")]
+        others = [value for name, value in named if not name.endswith(".taps")]
         groups = [{"params": taps, "scale": 1.0}, {"params": others, "scale": self.stage.opacity_scale}]
         return [group for group in groups if group["params"]]
 
@@ -67,16 +73,24 @@ class LiftingTask(Task):
         if previous is not None:
             here = self.objective.state_dict()
             same = {name: value for name, value in previous.items() if name in here and value.shape == here[name].shape}
+            if self.stage.train == "opacities":
+                same = {name: value for name, value in same.items() if name.endswith(".taps")}
             self.objective.load_state_dict(here | same)
+        if self.stage.train == "proposals":
+            freeze_first_proposals(self.objective.transform)
 
     def validate(self, average: nn.Module, held_out: PackedImages) -> dict[str, Any]:
         """BD-rate of the real coder's files against CDF 9/7, and what a stock viewer shows."""
         if self._judge is None:
-            crops = [luma(_centre(held_out.image(index), self.stage.judged_side)) for index in range(len(held_out))]
-            crops.sort(key=self._activity, reverse=True)
-            self._judge = Judge(crops[: self.stage.judged])
+            self._judge = self.judge(held_out)
         result = self._judge(transform_of(self.recipe.model, average.state_dict()))
         return {"loss": result["bd_rate"], **result}
+
+    def judge(self, held_out: PackedImages) -> Judge:
+        """A judge on the central crops with most detail."""
+        crops = [luma(_centre(held_out.image(index), self.stage.judged_side)) for index in range(len(held_out))]
+        crops.sort(key=self._activity, reverse=True)
+        return Judge(crops[: self.stage.judged])
 
     def _activity(self, pixels: np.ndarray) -> float:
         """Smooth bits per pixel of CDF 9/7 at a step of 16 grey levels."""

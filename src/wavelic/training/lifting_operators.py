@@ -20,6 +20,7 @@ from torch.nn import functional
 
 from wavelic.models.lifting import LiftingTransform
 from wavelic.nn.proposal_opacity import OFFSET, ProposalOpacity, ResidualBlock
+from wavelic.training.lifting_oracle import Oracle
 
 _WRAPPED = ".operator."
 
@@ -129,6 +130,8 @@ class TrainedOperator(nn.Module):
         self.operator = operator
         self.radius, self.outputs = operator.radius, operator.outputs
         self.dtype = torch.bfloat16 if bfloat16 else None
+        self.kinds: tuple[tuple[str, str], ...] = ()  # rows and columns of each output, for the oracle
+        self.oracle: Oracle | None = None
 
     def forward(self, x: Tensor) -> Tensor:
         """As `ProposalOpacity.forward`."""
@@ -137,7 +140,12 @@ class TrainedOperator(nn.Module):
         groups = (operator.outputs, operator.shape.channels)
         taps = operator.proposals().contiguous(memory_format=torch.channels_last)
         proposals = _WideConvolution.apply(x, taps, self.dtype or x.dtype)
-        blended: Tensor = _Blend.apply(self.raw(x).unflatten(1, groups), proposals.unflatten(1, groups))
+        proposals = proposals.unflatten(1, groups)
+        if self.oracle is not None:
+            maps = [self.oracle.at((proposals.shape[-2], proposals.shape[-1]), kinds) for kinds in self.kinds]
+            evidence = torch.stack(maps, 1) + OFFSET
+            return (evidence * proposals).sum(2) / evidence.sum(2)
+        blended: Tensor = _Blend.apply(self.raw(x).unflatten(1, groups), proposals)
         return blended
 
     def raw(self, x: Tensor) -> Tensor:
@@ -158,13 +166,42 @@ def _cast(weight: Tensor, dtype: torch.dtype) -> Tensor:
     return weight.to(dtype).contiguous(memory_format=torch.channels_last)
 
 
+# What an operator's outputs are, by its name in its level; the numbers are those of three operators side by side.
+_DETAILS = ("low", "high"), ("high", "low"), ("high", "high")
+_KINDS: dict[str, tuple[tuple[str, str], ...]] = {
+    "high_to_low": (("low", "low"),),
+    "low_to_high": _DETAILS,
+    **{str(number): (kinds,) for number, kinds in enumerate(_DETAILS)},
+    "predict_vertical": (("high", "full"),),
+    "update_vertical": (("low", "full"),),
+}
+
+
 def use_trained_operators(transform: LiftingTransform, bfloat16: bool) -> LiftingTransform:
     """Replace every proposal-opacity operator of ``transform`` by its `TrainedOperator`; the others stay."""
     for module in list(transform.modules()):
         for name, child in list(module.named_children()):
             if isinstance(child, ProposalOpacity) and not isinstance(module, TrainedOperator):
-                setattr(module, name, TrainedOperator(child, bfloat16))
+                operator = TrainedOperator(child, bfloat16)
+                operator.kinds = _KINDS.get(name, ())
+                setattr(module, name, operator)
     return transform
+
+
+def trained_operators(transform: LiftingTransform) -> list[TrainedOperator]:
+    """The `TrainedOperator` modules inside ``transform``."""
+    return [module for module in transform.modules() if isinstance(module, TrainedOperator)]
+
+
+def freeze_first_proposals(transform: LiftingTransform) -> None:
+    """Make the first proposal of every output the operator's base filter, and keep it there."""
+    for operator in trained_operators(transform):
+        taps = operator.operator.taps
+        channels = operator.operator.shape.channels
+        mask = (torch.arange(len(taps)) % channels != 0).to(taps.dtype).view(-1, 1, 1, 1)
+        with torch.no_grad():
+            taps.mul_(mask)
+        taps.register_hook(lambda gradient, mask=mask: gradient * mask.to(gradient.device))
 
 
 def plain_state(state: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -133,7 +133,8 @@ class StageRunner:
     def export(self, name: str, metrics: dict[str, Any]) -> None:
         """Write the averaged weights with what they are: architecture, stage, step and metrics."""
         if self.accelerator.is_main_process:
-            about = {"model": self.recipe.model, "recipe": self.recipe.name, "seed": self.recipe.seed}
+            about: dict[str, Any] = {"model": self.recipe.model, "family": self.recipe.family}
+            about |= {"recipe": self.recipe.name, "seed": self.recipe.seed}
             about |= {"stage": asdict(self.stage), "step": self.step, "seconds": self.seconds, "metrics": metrics}
             state = {"objective": self.average.state_dict(), "about": json.dumps(about)}
             _atomic_save(state, self.folder / name)

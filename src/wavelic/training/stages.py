@@ -65,6 +65,9 @@ class LiftingStage(Stage):
 
     Attributes:
         rate, distortion, straight_through, penalty, trade: see `wavelic.training.lifting_objective.LiftingObjective`.
+        oracle, progressive: pre-training, see there too.
+        train: "all" weights; "proposals", the first of each output held at the base filter; or "opacities", from new
+            weights while the proposals stay those of the earlier stage.
         lowest, highest: every crop is quantised as the base wavelet would be at a rate drawn log-uniformly between
             these, in bits per pixel.
         last_half_width: what the surrogates' half-width is annealed to, from 1 (`lifting_surrogate.half_width`).
@@ -79,6 +82,9 @@ class LiftingStage(Stage):
     straight_through: bool = False
     penalty: float = 0.1
     trade: float = 0.2
+    oracle: bool = False
+    progressive: bool = False
+    train: str = "all"
     lowest: float = 0.1
     highest: float = 1.0
     last_half_width: float = 0.25

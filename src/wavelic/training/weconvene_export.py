@@ -21,7 +21,7 @@ from wavelic.models.small_deployed import DeployedSmall, deploy
 from wavelic.models.small_plans import SMALL_PLANS
 from wavelic.models.subband_context import LOG2_LOWEST, PER_OCTAVE, SCALES
 from wavelic.models.subband_integer import VALUE, IntegerContextModel
-from wavelic.models.subbands import MULTIPLE, SLICES, pack
+from wavelic.models.subbands import MULTIPLE, pack
 from wavelic.models.weconvene_s import WeConveneSmall
 from wavelic.models.weights import Card, save_weights
 from wavelic.training.data import PackedImages
@@ -74,9 +74,16 @@ def fitted(
 
 
 def export_small(
-    final: Path, folder: Path, images: Path, every: int = 4, progress: Callable[[int, int, str], None] | None = None
+    final: Path,
+    folder: Path,
+    images: Path,
+    every: int = 4,
+    progress: Callable[[int, int, str], None] | None = None,
+    name: str = "",
 ) -> Card:
     """Write weights and card of a finished stage; every ``every``-th of the training images fits the tables.
+
+    The product is called as its architecture and is the family `weconvene`; with a ``name`` it is of a study.
 
     The averaged weights of the transform are rounded to float16 first, as they will ship.
     """
@@ -93,7 +100,8 @@ def export_small(
     about["calibration"]["rate_weight"] = RATE_WEIGHT
     if progress:
         progress(1, 1, "done")
-    return save_weights(folder, about["model"], about["model"], "weconvene", 0, model.tensors(), about)
+    family = "weconvene-study" if name else "weconvene"
+    return save_weights(folder, name or about["model"], about["model"], family, 0, model.tensors(), about)
 
 
 def _count(
@@ -106,7 +114,7 @@ def _count(
     costs = torch.from_numpy(model.costs)
 
     def coder(level: int, index: int, mean: Tensor, table: Tensor) -> Tensor:
-        target = packed[level - 1][:, list(SLICES[index].channels)]
+        target = packed[level - 1][:, list(model.entropy.passes[index].channels)]
         residual = quantise(target - mean.to(torch.float32) / VALUE, table, costs, weight)
         column = residual.clamp(-_REACH, _REACH).numpy().ravel() + _REACH
         np.add.at(counts, (table.numpy().ravel(), column), 1.0)

@@ -1,0 +1,256 @@
+"""Tiles per second and latency of the IIIF server, beside the same tiles straight from OpenJPEG.
+
+    python benchmarks/bench_serving.py [--json results/benchmarks/bench_serving.json] [--leak 10000]
+
+The image is the packaged photograph, repeated to 3072 x 2048, as plain JPEG 2000 and as a file of codec lifting.  Every
+tile of the three finest levels is asked for as JPEG by 1, 8 and 32 clients with connections that stay open; the server
+has two decoding threads.
+
+- plain, lifting: `wavelic serve` with a cache that holds the two files and no window, so that every tile is decoded.
+- plain cached, lifting cached: the same once more, when all windows are in the cache.
+- openjpeg: a thread per connection that decodes the tile of the plain file with libopenjp2 and writes the JPEG: no
+  IIIF, no cache.
+
+`cpu_ms` is processor time of the server per tile, which other work on the machine disturbs least.  --leak sends so many
+requests of all kinds and records the server's resident memory every tenth of them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import io
+import json
+import multiprocessing
+import os
+import random
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+WIDTH, HEIGHT, TILE, LEVELS = 3072, 2048, 512, 3
+CLIENTS = (1, 8, 32)
+BPP = 1.5
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def make_files(folder: Path) -> str:
+    """Write plain.jp2 and lifting.jp2; returns the name of the weights of the second."""
+    import wavelic
+    from wavelic.jpeg2000 import EncodeOptions, encode_codestream, write_jp2
+
+    photograph = Path(str(resources.files("wavelic.evaluation"))) / "assets" / "demo.webp"
+    pixels = wavelic.load_image(photograph).colour()
+    pixels = np.tile(pixels, (HEIGHT // pixels.shape[0] + 1, WIDTH // pixels.shape[1] + 1, 1))[:HEIGHT, :WIDTH]
+    budget = BPP * WIDTH * HEIGHT / 8
+    options = EncodeOptions(colour_transform=True, layer_bytes=(budget / 8, budget / 4, budget / 2, budget))
+    planes = list(pixels.transpose(2, 0, 1).astype(np.int32))
+    (folder / "plain.jp2").write_bytes(write_jp2(encode_codestream(planes, 8, options)))
+    (folder / "lifting.jp2").write_bytes(wavelic.encode(pixels, "lifting", bpp=BPP, layers=4))
+    return str(wavelic.open(folder / "lifting.jp2").info["model"])
+
+
+def tiles(name: str, count: int | None = None) -> list[str]:
+    """Requests for all tiles of the finest levels, mixed; at most ``count``."""
+    paths = []
+    for level in range(LEVELS):
+        step = TILE << level
+        for y in range(0, HEIGHT, step):
+            for x in range(0, WIDTH, step):
+                w, h = min(step, WIDTH - x), min(step, HEIGHT - y)
+                paths.append(f"/iiif/3/{name}/{x},{y},{w},{h}/{-(-w >> level)},{-(-h >> level)}/0/default.jpg")
+    random.Random(1).shuffle(paths)
+    return paths[:count]
+
+
+class OpenJpegHandler(BaseHTTPRequestHandler):
+    """The tile of ``codestream`` at the path, decoded by libopenjp2 alone."""
+
+    codestream = b""
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        from PIL import Image
+
+        from wavelic.jpeg2000 import decode_codestream
+
+        x, y, w, h, width, _ = (int(n) for n in re.findall(r"\d+", self.path.split("jp2/")[1])[:6])
+        level = max(0, (w // width).bit_length() - 1)
+        planes = decode_codestream(self.codestream, reduce=level, area=(x, y, w, h)).planes
+        out = io.BytesIO()
+        Image.fromarray(np.stack(planes, -1).astype(np.uint8)).save(out, "JPEG", quality=90, subsampling=0)
+        self.send_response(200)
+        self.send_header("Content-Length", str(out.tell()))
+        self.end_headers()
+        self.wfile.write(out.getvalue())
+
+    def log_message(self, *_: Any) -> None:
+        """Nothing: the other server keeps no log here either."""
+
+
+def serve_openjpeg(path: Path, ports: Any) -> None:
+    """Process of the plain path; puts its port into ``ports``."""
+    from wavelic.jpeg2000 import read_jp2
+
+    OpenJpegHandler.codestream = read_jp2(path.read_bytes()).codestream
+    server = ThreadingHTTPServer(("127.0.0.1", 0), OpenJpegHandler)
+    ports.put(server.server_address[1])
+    server.serve_forever()
+
+
+@contextmanager
+def openjpeg_server(path: Path) -> Iterator[tuple[int, int]]:
+    """Port and process id of the plain path."""
+    context = multiprocessing.get_context("spawn")
+    ports = context.Queue()
+    process = context.Process(target=serve_openjpeg, args=(path, ports), daemon=True)
+    process.start()
+    try:
+        yield ports.get(timeout=120), process.pid or 0
+    finally:
+        process.terminate()
+        process.join()
+
+
+@contextmanager
+def wavelic_server(folder: Path, cache_mb: int) -> Iterator[tuple[int, int]]:
+    """Port and process id of `wavelic serve`."""
+    code = "import sys; from wavelic.cli.main import run; sys.argv[0] = 'wavelic'; run()"
+    options = ["--port", "0", "--workers", "2", "--cache", str(cache_mb), "--no-access-log"]
+    command = [sys.executable, "-c", code, "serve", str(folder), *options]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    try:
+        assert process.stdout is not None
+        yield int(process.stdout.readline().strip().rsplit(":", 1)[1].strip("/")), process.pid
+    finally:
+        process.terminate()
+        process.wait(300)
+
+
+def cpu_seconds(pid: int) -> float:
+    """Processor time of a process so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS
+
+
+def resident_mb(pid: int) -> float:
+    """Resident memory of a process."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def ask(port: int, paths: list[str], clients: int, statuses: tuple[int, ...] = (200,)) -> list[float]:
+    """Seconds each request took; ``clients`` at a time, each on a connection that stays open."""
+    local = threading.local()
+
+    def one(path: str) -> float:
+        if not hasattr(local, "connection"):
+            local.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=300)
+        began = time.perf_counter()
+        local.connection.request("GET", path)
+        response = local.connection.getresponse()
+        response.read()
+        if response.status not in statuses:
+            raise RuntimeError(f"{path} gave {response.status}")
+        return time.perf_counter() - began
+
+    with ThreadPoolExecutor(clients) as pool:
+        return list(pool.map(one, paths))
+
+
+def measure(label: str, port: int, pid: int, paths: list[str], clients: int) -> dict[str, object]:
+    """One row of the table."""
+    cpu, began = cpu_seconds(pid), time.perf_counter()
+    seconds = ask(port, paths, clients)
+    wall = time.perf_counter() - began
+    row: dict[str, object] = {
+        "path": label,
+        "clients": clients,
+        "tiles": len(paths),
+        "tiles_per_s": round(len(paths) / wall, 1),
+        "p50_ms": round(1000 * statistics.median(seconds), 1),
+        "p95_ms": round(1000 * statistics.quantiles(seconds, n=20)[-1], 1),
+        "cpu_ms": round(1000 * (cpu_seconds(pid) - cpu) / len(paths), 1),
+    }
+    print(row, flush=True)
+    return row
+
+
+def leak(folder: Path, requests: int) -> dict[str, object]:
+    """Resident memory while tiles, whole images, errors, documents and other layers are asked for."""
+    draw = random.Random(2)
+    kinds = [
+        *tiles("plain.jp2"),
+        "/iiif/3/plain.jp2/full/!300,300/0/default.png",
+        "/iiif/3;layers=2/plain.jp2/full/200,/90/gray.webp",
+        "/iiif/3/plain.jp2/info.json",
+        "/iiif/3/none.jp2/info.json",
+        "/iiif/3/plain.jp2/full/9999999999,/0/default.jpg",
+        "/iiif/manifest.json",
+        "/api/images",
+        "/healthz",
+        "/",
+    ]
+    series = []
+    with wavelic_server(folder, cache_mb=16) as (port, pid):
+        for step in range(10):
+            ask(port, [draw.choice(kinds) for _ in range(requests // 10)], 8, (200, 400, 404))
+            series.append({"requests": (step + 1) * (requests // 10), "resident_mb": round(resident_mb(pid), 1)})
+            print(series[-1], flush=True)
+    return {"requests": requests, "cache_mb": 16, "series": series}
+
+
+def main() -> None:
+    """Run everything and write the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", type=Path, default=Path("results/benchmarks/bench_serving.json"))
+    parser.add_argument("--leak", type=int, default=0, metavar="REQUESTS", help="check for leaks with so many requests")
+    parser.add_argument("--tiles", type=int, metavar="N", help="only so many tiles of each file")
+    arguments = parser.parse_args()
+    count = arguments.tiles
+    document: dict[str, Any] = {
+        "image": [WIDTH, HEIGHT],
+        "bpp": BPP,
+        "processors": os.cpu_count(),
+        "load_at_start": round(os.getloadavg()[0], 1),
+        "rows": [],
+    }
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        document["model"] = make_files(folder)
+        rows = document["rows"]
+        with (
+            openjpeg_server(folder / "plain.jp2") as openjpeg,
+            wavelic_server(folder, 3) as uncached,
+            wavelic_server(folder, 512) as cached,
+        ):
+            for port, _ in (uncached, cached):  # the libraries are loaded when these are answered
+                ask(port, [f"/iiif/3/{n}.jp2/0,0,64,64/max/0/default.jpg" for n in ("plain", "lifting")], 1)
+            ask(cached[0], tiles("plain.jp2", count) + tiles("lifting.jp2", count), 2)
+            for clients in CLIENTS:
+                rows.append(measure("openjpeg", *openjpeg, tiles("plain.jp2", count), clients))
+                for kind in ("plain", "lifting"):
+                    rows.append(measure(kind, *uncached, tiles(f"{kind}.jp2", count), clients))
+                    rows.append(measure(f"{kind} cached", *cached, tiles(f"{kind}.jp2", count), clients))
+        if arguments.leak:
+            document["leak"] = leak(folder, arguments.leak)
+    arguments.json.parent.mkdir(parents=True, exist_ok=True)
+    arguments.json.write_text(json.dumps(document, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,121 @@
+"""weconvene-s and its twins on a folder of images: real files, bits per subband, where the gain comes from.
+
+    python benchmarks/weconvene_study.py files NAME... --weights DIR --images DIR --out results/weconvene/kodak
+    python benchmarks/weconvene_study.py bands NAME --images DIR --json results/weconvene/bands.json [--weights DIR]
+
+``files`` measures every named card of family weconvene-study (made with `wavelic.training.weconvene_export`) as
+`wavelic eval` measures a codec, one results file each.  ``bands`` counts the bits of every level and colour.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import torch
+
+QUALITIES = (5.0, 20.0, 35.0, 50.0, 65.0, 80.0, 95.0)
+BAND_QUALITIES = (20.0, 50.0, 80.0)
+
+
+def measure_files(names: list[str], images: Path, out: Path) -> None:
+    """A results file for each card."""
+    from wavelic.codecs.api import decode_image
+    from wavelic.codecs.weconvene import SmallEncoding, step_of_quality
+    from wavelic.evaluation.own import OwnCodec
+    from wavelic.evaluation.runner import evaluate
+    from wavelic.images import from_array, list_images
+    from wavelic.models.small_deployed import load_small
+    from wavelic.models.weights import cards
+
+    for name in names:
+        card = next(card for card in cards() if card.name == name)
+        model = load_small(card)
+        codec = OwnCodec(
+            name=name,
+            label=name,
+            description=f"weconvene files with weights {card.hash[:12]}, {card.training.get('step')} steps",
+            encode=lambda pixels, quality, model=model: SmallEncoding(from_array(pixels), model, strip=True).file(
+                step_of_quality(quality)
+            ),
+            decode=lambda data: decode_image(data).pixels,
+        )
+        curve = evaluate(codec, list_images(images), QUALITIES, out / f"{name}.json", dataset=images.name)
+        print(name, [round(float(x), 4) for x in curve.bpp], [round(float(x), 3) for x in curve.quality("psnr-rgb")])
+
+
+def count_bands(name: str, images: Path, out: Path) -> None:
+    """Bits of every level and colour per pixel, means over the images: table V of the paper for our subbands."""
+    from wavelic.codecs.subband_planes import analyse
+    from wavelic.codecs.subband_tiles import RATE_WEIGHT, quantise
+    from wavelic.codecs.weconvene import step_of_quality
+    from wavelic.images import list_images, load_image
+    from wavelic.models.small_deployed import load_small
+    from wavelic.models.subband_integer import VALUE
+    from wavelic.models.subbands import COLOURS, LEVELS, pack
+    from wavelic.models.weights import cards
+
+    card = next(card for card in cards() if card.name == name)
+    model = load_small(card)
+    costs = torch.from_numpy(model.costs)
+    passes = model.network.entropy.passes
+    paths = list_images(images)
+    table = {}
+    for quality in BAND_QUALITIES:
+        total = np.zeros((LEVELS, COLOURS))
+        for path in paths:
+            pixels = load_image(path).colour()
+            step = step_of_quality(quality)
+            planes = analyse(model, pixels, step)
+            packed = [pack(d[None]) for d in planes.details]
+            area = pixels.shape[0] * pixels.shape[1]
+
+            def coder(
+                level: int,
+                index: int,
+                mean: torch.Tensor,
+                chosen: torch.Tensor,
+                packed: list[torch.Tensor] = packed,
+                area: int = area,
+                total: np.ndarray = total,
+            ) -> torch.Tensor:
+                channels = list(passes[index].channels)
+                target = packed[level - 1][:, channels] - mean.float() / VALUE
+                residual = quantise(target, chosen, costs, RATE_WEIGHT)
+                reach = costs.shape[1] // 2
+                bits = costs[chosen.long(), residual.clamp(-reach, reach).long() + reach].sum((0, 2, 3))
+                for channel, spent in zip(channels, bits.tolist(), strict=True):
+                    total[level - 1, channel // 4 % COLOURS] += spent / area / len(paths)
+                return residual
+
+            model.entropy.code_subbands(planes.low.round().int()[None], step, coder)
+        rows = {f"level {d + 1}": dict(zip("YUV", total[d].round(5).tolist(), strict=True)) for d in range(LEVELS)}
+        table[f"quality {quality:g}"] = {"bpp": round(float(total.sum()), 5), **rows}
+        print(quality, round(float(total.sum()), 4), total.sum(1).round(4), total.sum(0).round(4))
+    out.parent.mkdir(parents=True, exist_ok=True)
+    result = {"weights": card.hash[:12], "images": len(paths), "bits per pixel": table}
+    out.write_text(json.dumps(result, indent=1) + "\n")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("files", "bands"))
+    parser.add_argument("names", nargs="*", default=["weconvene-s"])
+    parser.add_argument("--weights", type=Path)
+    parser.add_argument("--images", type=Path, required=True)
+    parser.add_argument("--out", type=Path, help="folder for results")
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    if arguments.weights:
+        os.environ["WAVELIC_WEIGHTS"] = str(arguments.weights)
+    if arguments.what == "files":
+        measure_files(arguments.names, arguments.images, arguments.out)
+    else:
+        count_bands(arguments.names[0], arguments.images, arguments.json)
+
+
+if __name__ == "__main__":
+    main()
