@@ -1,6 +1,6 @@
 """Time decoding of codec `lifting` beside OpenJPEG's own decode of a plain file of the same rate, in one run.
 
-    python benchmarks/bench_lifting.py --images DIR [--threads 2] [--repeats 7] [--json results/benchmarks/bench_lifting.json]
+    python benchmarks/bench_lifting.py --images DIR [--threads 2] [--repeats 7] [--json FILE]
 
 The task: a 2048x2048 RGB picture put together from photographs, at 1 bit per pixel.  Measured: the full decode, a
 256x256 window at full resolution, ``reduce=3``, and the peak memory of a process that decodes all of it, beyond what it

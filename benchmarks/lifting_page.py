@@ -111,7 +111,8 @@ def colour_section() -> list[str]:
             values.append(bd_rate(*curves).value)
         outcome = "learned lifting wins" if values[0] < 0 else f"{reference.label} wins"
         lines.append(f"| {reference.label} | " + " | ".join(f"{value:+.1f} %" for value in values) + f" | {outcome} |")
-    return [*lines, "", new.description.split("; ")[-1].capitalize() + "."]
+    stock = new.description.split("; ")[-1]
+    return [*lines, "", f"{stock[0].upper()}{stock[1:]}."]
 
 
 def curve_section() -> list[str]:

@@ -299,7 +299,7 @@ def test_wrong_coefficients_are_noticed(picture, model: DeployedSmall) -> None:
         ({"gain": COARSEST + 1}, "step"),
         ({"padding": 1}, "padding"),
         ({"colour": 1}, "colour"),
-        ({"tile_width": 64, "tile_height": 128}, "tiles of 64"),
+        ({"tile_width": 192, "tile_height": 320}, "tiles of 192"),
         ({"tile_width": 4096, "tile_height": 4096}, "tiles of 4096"),
         ({"tile_width": 256, "tile_height": 256, "tile_overlap": 4}, "overlap 4"),
     ],

@@ -29,7 +29,7 @@ GOLDEN = sorted((Path(__file__).parent / "golden").glob("*.wlic"))
 def test_every_codec_and_kind_has_a_golden_file() -> None:
     names = {path.stem for path in GOLDEN}
     small = {name.removeprefix("v1-weconvene-") for name in names if name.startswith("v1-weconvene-")}
-    assert small in (set(), {"gray", "gray-alpha", "rgb", "rgba", "rgb16", "rgb-tiles"})
+    assert small == {"gray", "gray-alpha", "rgb", "rgba", "rgb16", "rgb-tiles"}
     for codec in LADDERS:
         for kind in ("gray", "gray-alpha", "rgb", "rgba", "rgb16", "rgb-published"):
             assert f"v1-{codec}-{kind}" in names
@@ -124,7 +124,7 @@ def test_mutations_give_our_error_or_the_right_picture() -> None:
     slowest = 0.0
     survivors = 0
     for path, mutated in _mutations(2000):
-        started = time.perf_counter()
+        started = time.process_time()
         try:
             pixels = wavelic.decode(mutated)
         except WavelicError as error:
@@ -135,9 +135,9 @@ def test_mutations_give_our_error_or_the_right_picture() -> None:
             original = read_container(path.read_bytes())
             assert pixels.shape == (header.height, header.width, header.channels)
             np.testing.assert_array_equal(_symbols(read_container(mutated)), _symbols(original))
-        slowest = max(slowest, time.perf_counter() - started)
+        slowest = max(slowest, time.process_time() - started)
     assert survivors < 100
-    assert slowest < 2
+    assert slowest < 2  # seconds of processor time, over all threads
 
 
 def test_a_header_that_asks_for_too_much_is_refused_at_once() -> None:

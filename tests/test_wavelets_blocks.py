@@ -55,8 +55,8 @@ def test_strips_and_threads_do_not_change_a_bit(monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.parametrize(("wavelet", "normalization"), FLOAT_KINDS)
-@pytest.mark.parametrize("size", [(61, 9), (64, 10), (33, 7)])
-@pytest.mark.parametrize("start", [(0, 0), (1, 0), (2, 1), (3, 3)])
+@pytest.mark.parametrize("size", [(61, 9), (34, 10)])
+@pytest.mark.parametrize("start", [(0, 0), (3, 1)])
 @pytest.mark.parametrize("threads", [2, 3])
 def test_parts_of_planes_do_not_change_a_bit(
     wavelet: str,

@@ -217,9 +217,7 @@ def trim_file(
     one that is damaged, or one without packet lengths (PLT).
     """
     if not is_jpeg2000(data):
-        raise FormatError(
-            "not a JPEG 2000 file, and only these have layers to drop; give a .jp2 file"
-        )
+        raise FormatError("not a JPEG 2000 file, and only these have layers to drop; give a .jp2 file")
     if bpp is None:
         return trim_carrier(data, max_layers=max_layers, limits=limits)
     header = open_carrier(data, limits=limits).header

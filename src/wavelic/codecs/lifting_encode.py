@@ -33,7 +33,7 @@ _LOWEST, _OCTAVES = -4.0, 7.0  # log2 bits per pixel of quality 0, and from ther
 _DEFAULT_LAYERS = 11
 _LAYER_BYTES = 1500  # the smallest layer that is worth the headers of its packets
 _SPAN = 5.0  # octaves from the first layer to the last, unless there are few
-_TRIES = 4
+_TRIES = 6
 _CLOSE = 0.01  # how near to a size is near enough
 _HEADERS = 280  # bytes of boxes and main header, about
 _PSNR_BPP = tuple(2.0 ** (k / 2) for k in range(-9, 8))  # layers of the file a PSNR is first looked for in
@@ -133,14 +133,19 @@ class Encoding:
         """A file of ``wanted`` bytes or up to 1 % off; without ``exceed`` not larger, unless there is none."""
         budget = max(1.0, wanted - self.beside)
         tried = list[bytes]()
+        below = above = (0.0, 0)  # budget and size of the nearest file on either side
         for _ in range(_TRIES):
             tried.append(self.file(self.layer_bytes(budget)))
-            excess = len(tried[-1]) - wanted
-            if -_CLOSE * wanted <= excess <= _CLOSE * wanted * exceed or budget <= 1:
+            size = len(tried[-1])
+            if -_CLOSE * wanted <= size - wanted <= _CLOSE * wanted * exceed or budget <= 1:
                 break
-            if len(tried) > 1 and len(tried[-1]) == len(tried[-2]):
+            if size == below[1] and budget > 1.1 * below[0]:
                 break  # all there is
-            budget = max(1.0, budget - excess)
+            below, above = (below, (budget, size)) if size > wanted else ((budget, size), above)
+            step = wanted * (1 - _CLOSE / 2) - size
+            if below[1] and above[1]:  # the stock coder's steps are uneven: stay between
+                step *= (above[0] - below[0]) / (above[1] - below[1])
+            budget = max(1.0, budget + step)
         allowed = tried if exceed else [data for data in tried if len(data) <= wanted] or [min(tried, key=len)]
         return min(allowed, key=lambda data: abs(len(data) - wanted))
 

@@ -57,7 +57,7 @@ class LiftingImageFile(PIL.ImageFile.ImageFile):
         self._reduce = 0
         self.layers = 0
 
-    @property  # type: ignore[override]
+    @property
     def reduce(self) -> Any:
         """The number set, or Pillow's method while it is 0, as in Pillow's plugin."""
         return self._reduce or super().reduce

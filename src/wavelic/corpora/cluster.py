@@ -67,8 +67,10 @@ class RayEngine:
             try:
                 finished.append(self._ray.get(reference))
                 self._idle.append(actor)
-            except self._ray.exceptions.RayActorError:
-                finished.append(Finished(number))
+            except self._ray.exceptions.RayActorError as error:
+                text = " ".join(str(error).split())
+                started = "creation task" not in text  # else it could not be set up, and never will be
+                finished.append(Finished(number, error=None if started else WavelicError(f"no actor on Ray: {text}")))
             except self._ray.exceptions.RayTaskError as error:
                 text = f"shard {number} failed unexpectedly ({error.cause}); report this as a bug"
                 finished.append(Finished(number, error=WavelicError(" ".join(text.split()))))

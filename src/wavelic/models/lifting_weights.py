@@ -67,7 +67,7 @@ def load_lifting_card(card: Card, device: str = "cpu") -> LiftingTransform:
     if device == "cpu" and half_is_fast():
         for module in transform.modules():
             if isinstance(module, ProposalOpacity):
-                module.half = True
+                module.in_half = True
     return transform.to(device).eval().requires_grad_(False)
 
 

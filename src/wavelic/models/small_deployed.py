@@ -60,9 +60,13 @@ def deploy(card: Card, network: WeConveneSmall, entropy: IntegerContextModel, ta
     return DeployedSmall(card, network, entropy.eval(), tables, residual_costs(tables))
 
 
-@lru_cache(maxsize=4)
 def load_small(card: Card, device: str = "cpu") -> DeployedSmall:
-    """Load and verify the weights of ``card``.  Raises ModelError if they are damaged or do not fit."""
+    """Load and verify the weights of ``card``, once.  Raises ModelError if they are damaged or do not fit."""
+    return _load_small(card, device)
+
+
+@lru_cache(maxsize=4)
+def _load_small(card: Card, device: str) -> DeployedSmall:
     arrays = dict(load_weights(card))
     if card.architecture not in SMALL_PLANS:
         raise ModelError(

@@ -50,7 +50,7 @@ def apply(
     batch = bands[0][0].shape[0]
     strip = max(1, STRIP_SAMPLES // max(1, batch * width))
     run: Callable[[Tensor], Tensor] = operator
-    if not torch.is_grad_enabled() and isinstance(operator, ProposalOpacity) and operator.half:
+    if not torch.is_grad_enabled() and isinstance(operator, ProposalOpacity) and operator.in_half:
         run = half_operator(operator)
     if torch.is_grad_enabled() or height <= strip:
         return run(_extended(bands, axes, rows, columns, operator.radius))

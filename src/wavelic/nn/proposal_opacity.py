@@ -90,11 +90,11 @@ class ProposalOpacity(nn.Module):
         base_taps: (inputs, K, K) or smaller odd filters, centred, added to every proposal and not trained: the fixed
             lifting step that this operator starts from.  None: nothing, as for T_H2L and T_L2H of the hybrid.
 
-    half: whether `lifting_operators.apply` may run it in bfloat16 (`proposal_opacity_half`) without gradients.
+    in_half: whether `lifting_operators.apply` may run it in bfloat16 (`proposal_opacity_half`) without gradients.
     """
 
     base_taps: Tensor
-    half: bool = False
+    in_half: bool = False
 
     def __init__(self, shape: OperatorShape, base_taps: Tensor | None = None) -> None:
         super().__init__()

@@ -14,12 +14,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from wavelic.nn.proposal_opacity import OFFSET, ProposalOpacity
+from wavelic.nn.proposal_opacity import OFFSET, ProposalOpacity, ResidualBlock
 
 
 def half_is_fast() -> bool:
     """Whether this processor has instructions for products of bfloat16."""
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+    capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
     return any(capabilities.get(name) is True for name in ("avx512_bf16", "amx_bf16"))
 
 
@@ -30,7 +30,8 @@ def half_operator(operator: ProposalOpacity) -> Callable[[Tensor], Tensor]:
     if shape.zero_sum_input:
         kernel = kernel - kernel.mean((-3, -2, -1), keepdim=True)
     first, last = _by_rows(kernel), _half(operator.last.weight)
-    blocks = [(_half(block.first.weight), _half(block.second.weight)) for block in operator.blocks]  # type: ignore[union-attr]
+    residual = [block for block in operator.blocks if isinstance(block, ResidualBlock)]
+    blocks = [(_half(block.first.weight), _half(block.second.weight)) for block in residual]
     taps = operator.proposals()
     taps = _by_rows(taps) if shape.inputs == 1 else _half(taps)
     # sums over the channels of an output, as a convolution with ones
