@@ -157,7 +157,9 @@ def ablation_section() -> list[str]:
     lines = [
         f"{found['seconds']:g} seconds of processor time for each variant, {found['crop']}x{found['crop']} luma crops,"
         f" one a step; luma BD-rate against 9/7 on {found['images']} validation crops of up to {found['side']} pixels a"
-        " side (not Kodak). So small a budget shows how fast a variant learns, not where it ends.",
+        " side (not Kodak). On a crowded machine that is 45 to 563 steps, far too few to rank structures: it shows"
+        " which start at their base wavelet and which must first find one (iWave's networks most of all, that start"
+        " at random). What the paper's comparison needs, the same hours for each, has not been done.",
         "",
         "| transform | weights | training | steps | BD-rate [%] | stock viewer [dB] |",
         "|---|---:|---|---|---:|---:|",

@@ -3,8 +3,11 @@
     python benchmarks/weconvene_study.py files NAME... --weights DIR --images DIR --out results/weconvene/kodak
     python benchmarks/weconvene_study.py bands NAME --images DIR --json results/weconvene/bands.json [--weights DIR]
 
+    python benchmarks/weconvene_study.py exactness --checkpoint final.pt --images DIR --json FILE
+
 ``files`` measures every named card of family weconvene-study (made with `wavelic.training.weconvene_export`) as
 `wavelic eval` measures a codec, one results file each.  ``bands`` counts the bits of every level and colour.
+``exactness`` compares the integer entropy model with the float one of the training run.
 """
 
 from __future__ import annotations
@@ -100,19 +103,94 @@ def count_bands(name: str, images: Path, out: Path) -> None:
     out.write_text(json.dumps(result, indent=1) + "\n")
 
 
+def cost_of_exactness(checkpoint: Path, images: Path, out: Path) -> None:
+    """Bits and error of the integer entropy model against the float one it was made from, same tables and rounding."""
+    from wavelic.codecs.subband_planes import analyse
+    from wavelic.codecs.subband_tiles import RATE_WEIGHT, quantise
+    from wavelic.codecs.weconvene import step_of_quality
+    from wavelic.images import list_images, load_image
+    from wavelic.models.small_deployed import load_small
+    from wavelic.models.subband_context import LOG2_LOWEST, PER_OCTAVE, SCALES, features, level_numbers
+    from wavelic.models.subband_integer import STEP_UNIT, VALUE
+    from wavelic.models.subbands import pack, unpack
+    from wavelic.models.weights import family
+
+    model = load_small(family("weconvene")[-1])
+    state = torch.load(checkpoint, map_location="cpu", weights_only=True)["objective"]
+    network = model.network
+    network.load_state_dict({k.removeprefix("model."): v for k, v in state.items() if ".entropy." in k}, strict=False)
+    costs = torch.from_numpy(model.costs)
+    passes, reach = network.entropy.passes, costs.shape[1] // 2
+
+    def spent(residual: torch.Tensor, table: torch.Tensor) -> float:
+        return float(costs[table.long(), residual.clamp(-reach, reach).long() + reach].sum(dtype=torch.float64))
+
+    rows = []
+    for quality in BAND_QUALITIES:
+        sums = {"integer": [0.0, 0.0], "float": [0.0, 0.0]}
+        for path in list_images(images):
+            step = step_of_quality(quality)
+            planes = analyse(model, load_image(path).colour(), step)
+            packed = [pack(d[None]) for d in planes.details]
+
+            def coder(
+                level: int,
+                index: int,
+                mean: torch.Tensor,
+                table: torch.Tensor,
+                packed: list[torch.Tensor] = packed,
+                total: list[float] = sums["integer"],
+            ) -> torch.Tensor:
+                offset = packed[level - 1][:, list(passes[index].channels)] - mean.float() / VALUE
+                residual = quantise(offset, table, costs, RATE_WEIGHT)
+                total[0] += spent(residual, table)
+                total[1] += float((offset - residual).square().sum(dtype=torch.float64))
+                return residual
+
+            model.entropy.code_subbands(planes.low.round().int()[None], step, coder)
+            with torch.inference_mode():
+                log2_step = torch.full((1,), step / STEP_UNIT)
+                parent, hidden = network.entropy.start(planes.low[None]), None
+                for number in level_numbers():
+                    hidden = network.entropy.context(number, parent, hidden, log2_step)
+                    values, known = torch.zeros_like(packed[number - 1]), None
+                    done: list[torch.Tensor] = []
+                    for part, net in zip(passes, network.entropy.level(number).slices, strict=True):
+                        channels = list(part.channels)
+                        scale, mean = net(hidden, known)
+                        scale = scale + network.entropy.base_scale(number, part.channels, log2_step)
+                        table = ((scale - LOG2_LOWEST) * PER_OCTAVE).round().clamp(0, SCALES - 1)
+                        offset = packed[number - 1][:, channels] - mean
+                        residual = quantise(offset, table, costs, RATE_WEIGHT)
+                        sums["float"][0] += spent(residual, table)
+                        sums["float"][1] += float((offset - residual).square().sum(dtype=torch.float64))
+                        done.append(residual + mean)
+                        values[:, channels] = done[-1]
+                        known = features(torch.cat(done, 1))
+                    parent = unpack(values)
+        bits, error = (100 * (a / b - 1) for a, b in zip(sums["integer"], sums["float"], strict=True))
+        rows.append({"quality": quality, "bits_percent": round(bits, 4), "squared_error_percent": round(error, 4)})
+        print(rows[-1])
+    result = {"what": "integer entropy model against float, same tables and rounding", "rows": rows}
+    out.write_text(json.dumps(result, indent=1) + "\n")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("files", "bands"))
+    parser.add_argument("what", choices=("files", "bands", "exactness"))
     parser.add_argument("names", nargs="*", default=["weconvene-s"])
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--images", type=Path, required=True)
     parser.add_argument("--out", type=Path, help="folder for results")
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--checkpoint", type=Path, help="final.pt of the training run, for exactness")
     arguments = parser.parse_args()
     if arguments.weights:
         os.environ["WAVELIC_WEIGHTS"] = str(arguments.weights)
     if arguments.what == "files":
         measure_files(arguments.names, arguments.images, arguments.out)
+    elif arguments.what == "exactness":
+        cost_of_exactness(arguments.checkpoint, arguments.images, arguments.json)
     else:
         count_bands(arguments.names[0], arguments.images, arguments.json)
 

@@ -327,9 +327,10 @@ def test_workers_that_cannot_start_end_the_run(source: Path, tmp_path: Path) -> 
 
 
 @pytest.fixture
-def cluster() -> Iterator[None]:
+def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A Ray cluster of two processors; its start has a time limit of Ray's own, which a busy machine may exceed."""
     pytest.importorskip("ray")
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))  # where actors find corpora_work
     for attempt in range(3):
         try:
             ray, _ = connect(2)

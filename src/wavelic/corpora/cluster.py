@@ -6,6 +6,7 @@ reachable under the same paths on every node.
 
 from __future__ import annotations
 
+import logging
 import os
 from typing import Any
 
@@ -70,7 +71,9 @@ class RayEngine:
             except self._ray.exceptions.RayActorError as error:
                 text = " ".join(str(error).split())
                 started = "creation task" not in text  # else it could not be set up, and never will be
-                finished.append(Finished(number, error=None if started else WavelicError(f"no actor on Ray: {text}")))
+                finished.append(
+                    Finished(number, error=None if started else WavelicError(f"no actor: ...{text[-200:]}"))
+                )
             except self._ray.exceptions.RayTaskError as error:
                 text = f"shard {number} failed unexpectedly ({error.cause}); report this as a bug"
                 finished.append(Finished(number, error=WavelicError(" ".join(text.split()))))
@@ -98,9 +101,9 @@ def connect(processors: int) -> tuple[Any, bool]:
         raise MissingDependencyError("engine ray needs Ray; run: pip install 'wavelic[ray]'") from error
     if ray.is_initialized():
         return ray, False
-    local = {} if os.environ.get("RAY_ADDRESS") else {"num_cpus": processors or os.cpu_count() or 1}
+    local: dict[str, Any] = {} if os.environ.get("RAY_ADDRESS") else {"num_cpus": processors or os.cpu_count() or 1}
     try:
-        ray.init(log_to_driver=False, include_dashboard=False, logging_level="error", **local)
+        ray.init(log_to_driver=False, include_dashboard=False, logging_level=logging.ERROR, **local)
     except Exception as error:
         ray.shutdown()
         reason = " ".join(str(error).split())[:200]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
+from typing import Any
 
 from PIL import Image
 
@@ -103,7 +104,7 @@ def finish(samples: Samples, part: Part | None, wanted: Resolved, icc: bytes | N
     if wanted.rotation:
         image = image.transpose(_TURNS[wanted.rotation])
     image = _in_quality(image, wanted.quality, opaque=wanted.format == "jpg")
-    options = dict(_OPTIONS[wanted.format])
+    options: dict[str, Any] = dict(_OPTIONS[wanted.format])
     if icc is not None and wanted.quality != "bitonal" and icc[16:20] == _ICC_SPACES.get(image.mode):
         options["icc_profile"] = icc
     out = io.BytesIO()

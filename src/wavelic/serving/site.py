@@ -7,6 +7,7 @@ import stat
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -173,9 +174,7 @@ class Site:
                 last += 1
             if last > first:
                 key = ("run", entry.key, variant, reduce, row[first], last - first)
-                done[first:last] = self.cache.once(
-                    key, lambda first=first, last=last: self._decode(entry, variant, reduce, row[first:last])
-                )
+                done[first:last] = self.cache.once(key, partial(self._decode, entry, variant, reduce, row[first:last]))
             first = max(last, first + 1)
         return done[0] if len(done) == 1 else np.concatenate(done, axis=1)
 

@@ -155,7 +155,7 @@ class _VerticalSteps:
             for low, high in self.pairs:
                 target, source = (low, high) if step.target == "low" else (high, low)
                 count = last - first
-                _rows(target, first, last).add_(_rows(source, source_first, source_first + count), alpha=self.sign * weight)
+                target.narrow(-2, first, count).add_(source.narrow(-2, source_first, count), alpha=self.sign * weight)
 
 
 def _analysis(x: Tensor, scheme: Scheme, normalization: Normalization, start: tuple[int, int]) -> Bands:
