@@ -138,7 +138,7 @@ def page() -> str:
             "",
             "## Bits per subband (table V of the paper, for our subbands)",
             "",
-            "`python benchmarks/weconvene_study.py bands --images KODAK --json results/weconvene/bands.json`; level 1 is"
+            "`python benchmarks/weconvene_study.py bands --images KODAK --json FILE`; level 1 is"
             " the finest; Y, U, V are the lowest and the two higher bands of the colour axis.",
             "",
             *bands(),
