@@ -10,16 +10,18 @@ import torch
 
 from wavelic.codecs.weconvene import SmallEncoding, decode
 from wavelic.container import read_container
+from wavelic.errors import ModelError
 from wavelic.images import from_array
 from wavelic.models.small_deployed import load_small
 from wavelic.models.small_plans import SMALL_PLANS
 from wavelic.models.subband_context import SCALES
+from wavelic.models.subband_integer import IntegerContextModel
 from wavelic.models.weconvene_s import SmallPlan, WeConveneSmall, logistic_bits
 from wavelic.models.weights import cards
 from wavelic.training.export import export
 from wavelic.training.loop import FINAL, train
 from wavelic.training.recipe import load_recipe
-from wavelic.training.weconvene import SmallObjective
+from wavelic.training.weconvene import SmallObjective, shipped_state
 from wavelic.training.weconvene_export import logistic_tables
 from wavelic.training.weconvene_stage import WeconveneStage
 
@@ -68,6 +70,32 @@ def test_export_codes_pictures(run: Path, pictures: Path, tmp_path: Path, monkey
     assert np.abs(result.pixels.astype(int) - encoding.reconstruction(150)).max() <= 1
     error = np.mean((result.pixels.astype(float) - pixels) ** 2)
     assert error < 200  # four steps of training: about what a plain wavelet codec with this step leaves
+
+
+def test_training_can_go_on_from_the_integers() -> None:
+    torch.manual_seed(3)
+    network = WeConveneSmall(TINY)
+    for value in network.entropy.parameters():
+        torch.nn.init.normal_(value, 0, 0.3)
+    again = IntegerContextModel(network.entropy).float_state()
+    wanted = network.entropy.state_dict()
+    assert set(again) == set(wanted)
+    for name, value in wanted.items():
+        scale = value.flatten(1).abs().amax(1) if value.dim() == 4 else value.abs().max()
+        error = (again[name] - value).abs()
+        assert (error <= (scale[:, None, None, None] if value.dim() == 4 else scale) / 500 + 1 / 64).all(), name
+
+
+def test_shipped_weights_come_back_as_floats() -> None:
+    state = shipped_state("weconvene-s")
+    network = WeConveneSmall(SMALL_PLANS["weconvene-s"])
+    network.load_state_dict(state)
+    card = next(card for card in cards() if card.name == "weconvene-s")
+    integers, shipped = IntegerContextModel(network.entropy), load_small(card).entropy
+    for (name, mine), (_, theirs) in zip(integers.convolutions(), shipped.convolutions(), strict=True):
+        assert (mine.weight - theirs.weight).abs().max() <= 1, name
+    with pytest.raises(ModelError, match="no weights"):
+        shipped_state("weconvene-m")
 
 
 def test_plans_differ_only_in_what_they_say() -> None:

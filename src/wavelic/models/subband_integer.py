@@ -247,6 +247,20 @@ class IntegerContextModel(nn.Module):
         except (RuntimeError, ValueError) as error:
             raise ModelError(f"the entropy model in the weights has another shape ({error}); reinstall") from error
 
+    def float_state(self) -> dict[str, Tensor]:
+        """State of the float `ContextModel` these integers stand for, to the precision of the weights: to train on."""
+        state = {"base": self.base.to(torch.float32) / SCALE_UNIT}
+        for name, layer in self.convolutions():
+            unit = torch.full((layer.weight.shape[0], 1), float(ACTIVATION), dtype=torch.float64)
+            if name.endswith(".head"):
+                half = len(unit) // 2
+                unit[:half], unit[half:] = SCALE_UNIT * HEAD_SCALE, VALUE
+            ratio = layer.multiplier.double() / torch.exp2(layer.shift.double())
+            step = ratio * ACTIVATION / unit[:, 0]
+            state[f"{name}.weight"] = (layer.weight.double() * step[:, None, None, None]).float()
+            state[f"{name}.bias"] = (layer.bias.double() * step / ACTIVATION).float()
+        return state
+
     def convolutions(self) -> list[tuple[str, IntegerConv2d]]:
         """All integer convolutions by name."""
         return [(name, layer) for name, layer in self.named_modules() if isinstance(layer, IntegerConv2d)]
