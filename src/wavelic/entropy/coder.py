@@ -11,7 +11,6 @@ The decoder knows the table of every symbol, so it knows this order.  ``docs/ent
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -25,9 +24,7 @@ from wavelic.errors import FormatError, UsageError
 
 # Symbols grouped at a time: their order (8 bytes each) and values stay in a 4 MiB cache.  Part of the format.
 BLOCK = 1 << 18
-
-# From here on torch, if it is loaded anyway, sorts bytes nearly twice as fast as numpy; below it is slower.
-_TORCH_SORT = 1 << 15
+_GLANCE = 64  # symbols looked at first to see whether a block needs no grouping
 
 _WHOLE = 1 << 64
 
@@ -216,14 +213,9 @@ def _add(prefix: bytes, carry: int) -> bytes:
 
 def _group_order(index: Integers) -> npt.NDArray[np.intp] | None:
     """The stable order by table number, or None if ``index`` is in order already."""
-    if bool((index[1:] >= index[:-1]).all()):
+    if all(bool((part[1:] >= part[:-1]).all()) for part in (index[:_GLANCE], index)):  # most often the first says no
         return None
-    torch = sys.modules.get("torch")
-    if torch is None or index.dtype != np.uint8 or len(index) < _TORCH_SORT:
-        return index.argsort(kind="stable")  # a radix sort for the one- and two-byte numbers of _table_numbers
-    writable = index if index.flags.writeable else index.copy()  # torch warns of others
-    order: npt.NDArray[np.intp] = torch.from_numpy(writable).sort(stable=True).indices.numpy()
-    return order
+    return index.argsort(kind="stable")  # a radix sort for the one- and two-byte numbers of _table_numbers
 
 
 def _groups(index: Integers, order: npt.NDArray[np.intp] | None, tables: int) -> list[tuple[int, int, int]]:
