@@ -40,6 +40,7 @@ IMAGES ?= data/kodak
 results: $(VENV)/.eval
 	for codec in wcae wcae-64 nowcae; do $(BIN)/wavelic eval $$codec --images $(IMAGES) --json results/codecs/kodak/$$codec.json || exit 1; done
 	$(BIN)/wavelic eval wcae --published --images $(IMAGES) --json results/codecs/kodak/wcae-published.json
+	$(BIN)/wavelic eval weconvene --images $(IMAGES) --json results/codecs/kodak/weconvene.json --qualities 5,15,28,40,52,64,76,88,100
 
 clean:
 	rm -rf $(VENV) demo build .pytest_cache .mypy_cache .ruff_cache .hypothesis

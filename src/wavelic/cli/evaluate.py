@@ -23,7 +23,7 @@ Dataset = Annotated[str, typer.Option(help="Name written into the results; else 
 
 
 def evaluate(
-    codec: Annotated[str, typer.Argument(metavar="CODEC", help="wcae or nowcae.")],
+    codec: Annotated[str, typer.Argument(metavar="CODEC", help="wcae, wcae-64, nowcae, weconvene or lifting.")],
     images: Annotated[Path, typer.Option(help="Folder of 8-bit RGB or gray images.")],
     results: Annotated[Path, typer.Option("--json", help="Results file to write.")],
     qualities: Annotated[str, typer.Option(help="Comma-separated, each 0..100.")] = QUALITIES,
@@ -34,7 +34,7 @@ def evaluate(
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     resume: Resume = True,
 ) -> None:
-    """Measure wcae or nowcae on a folder of images.
+    """Measure a codec of wavelic on a folder of images.
 
     Every image is compressed to a real file at every quality and decoded from its bytes alone.
     """
