@@ -172,7 +172,7 @@ def main(arguments: list[str]) -> None:
             label = LABELS.get(name, "Learned lifting")
             description = f"{label}; model {identity}; stock viewer at 1 bpp {np.mean(stock):.3f} dB RGB"
             curve = curve_from_rows(
-                f"lifting-{name.replace('/', '')}",
+                f"jpeg2000-{name.replace('/', '')}" if name in ("9/7", "5/3") else f"lifting-{name}",
                 label,
                 description,
                 collected,

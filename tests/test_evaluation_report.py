@@ -17,6 +17,7 @@ from PIL import Image
 from wavelic.errors import UsageError
 from wavelic.evaluation.anchors import get_anchor
 from wavelic.evaluation.pictures import PictureEntry, PictureSet, anchor_pictures, match_anchor, match_size
+from wavelic.evaluation.plots import _is_anchor
 from wavelic.evaluation.published import published_curves
 from wavelic.evaluation.report import build_report
 from wavelic.evaluation.results import Row, curve_from_rows
@@ -162,3 +163,17 @@ def test_anchors_meet_a_size_and_are_left_out_where_they_cannot() -> None:
     assert [entry.label for entry in made.entries] == ["WebP"]
     assert made.entries[0].bytes <= 500
     assert made.entries[0].psnr_rgb > 25
+
+
+@pytest.mark.parametrize(
+    ("name", "anchor"),
+    [
+        ("jpeg-420", True),
+        ("jpeg-420-low", True),
+        ("jpeg2000-97", True),
+        ("weconvene", False),
+        ("lifting-lifting", False),
+    ],
+)
+def test_variants_of_anchors_are_drawn_as_anchors(name: str, anchor: bool) -> None:
+    assert _is_anchor(name) == anchor

@@ -71,7 +71,7 @@ def rate_distortion_svg(
         measured = [curve for curve in drawn if curve.rows] or drawn
         colours = _colours([curve for curve in drawn if curve.rows])
         for index, curve in enumerate(drawn):
-            own = bool(curve.rows) and curve.name not in ANCHORS
+            own = bool(curve.rows) and not _is_anchor(curve.name)
             axes.plot(
                 curve.bpp,
                 quality_db(curve, metric),
@@ -107,12 +107,17 @@ def recolour(svg: str, ink: str) -> str:
     return svg.replace(_INK, ink)
 
 
+def _is_anchor(name: str) -> bool:
+    """Whether a curve is of somebody else's codec: an anchor, or a variant that extends an anchor's name."""
+    return any(name == anchor or name.startswith(f"{anchor}-") for anchor in ANCHORS)
+
+
 def _colours(curves: Sequence[Curve]) -> dict[str, str]:
     """A colour per codec family: a codec and its `-best` and other variants share one."""
     families: dict[str, str] = {}
     result = {}
     for curve in curves:
-        family = curve.name.split("-")[0] if curve.name in ANCHORS else curve.name
+        family = curve.name.split("-")[0] if _is_anchor(curve.name) else curve.name
         result[curve.name] = families.setdefault(family, PALETTE[len(families) % len(PALETTE)])
     return result
 

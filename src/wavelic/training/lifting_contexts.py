@@ -9,6 +9,8 @@ real coder's bytes from 0.1 to 1 bit per pixel, where zero-order code lengths ar
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -51,7 +53,7 @@ def _window_sum(x: Tensor) -> Tensor:
     return functional.avg_pool2d(x, (1, side), 1, (0, _REACH), divisor_override=1)
 
 
-class _Lengths(nn.Module):
+class _Lengths(nn.Module, ABC):
     """Code lengths from running counts of what was coded so far; a row for every class of coefficients.
 
     classes: number of rows.  decay: of the counts, per update.
@@ -64,13 +66,13 @@ class _Lengths(nn.Module):
         self.decay = decay
         self.register_buffer("counts", torch.zeros(classes, SYMBOLS, dtype=torch.float64))
 
+    @abstractmethod
     def rows(self, bands: list[Tensor]) -> list[Tensor]:
         """The class of every coefficient, int64 of the bands' shapes; bands in quantiser steps, finest level first."""
-        raise NotImplementedError
 
+    @abstractmethod
     def smoothed(self) -> Tensor:
         """Counts that leave no symbol without probability."""
-        raise NotImplementedError
 
     @torch.no_grad()
     def update(self, bands: list[Tensor], rows: list[Tensor]) -> None:
