@@ -87,7 +87,7 @@ def test_no_second_copy_of_the_samples(format: str, tmp_path: Path) -> None:
             write_image(Image(pixels), stream, format)
             peaks.append(tracemalloc.get_traced_memory()[1])
             tracemalloc.stop()
-    assert peaks[1] < 1.2 * peaks[0] + 1_000_000  # a second copy would be 27 MB; what else the process does is counted too
+    assert peaks[1] < 1.2 * peaks[0] + 1_000_000  # a second copy would be 27 MB; other threads are counted too
 
 
 def test_bands_that_do_not_fit(picture: Picture) -> None:
