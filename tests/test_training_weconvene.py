@@ -17,11 +17,11 @@ from wavelic.models.small_plans import SMALL_PLANS
 from wavelic.models.subband_context import SCALES
 from wavelic.models.subband_integer import IntegerContextModel
 from wavelic.models.weconvene_s import SmallPlan, WeConveneSmall, logistic_bits
-from wavelic.models.weights import cards
+from wavelic.models.weights import card_called, cards
 from wavelic.training.export import export
 from wavelic.training.loop import FINAL, train
 from wavelic.training.recipe import load_recipe
-from wavelic.training.weconvene import SmallObjective, shipped_state
+from wavelic.training.weconvene import SmallObjective, float_state
 from wavelic.training.weconvene_export import logistic_tables
 from wavelic.training.weconvene_stage import WeconveneStage
 
@@ -87,15 +87,15 @@ def test_training_can_go_on_from_the_integers() -> None:
 
 
 def test_shipped_weights_come_back_as_floats() -> None:
-    state = shipped_state("weconvene-s")
+    card = card_called("weconvene-s", "weconvene-s")
+    state = float_state(card)
     network = WeConveneSmall(SMALL_PLANS["weconvene-s"])
     network.load_state_dict(state)
-    card = next(card for card in cards() if card.name == "weconvene-s")
     integers, shipped = IntegerContextModel(network.entropy), load_small(card).entropy
     for (name, mine), (_, theirs) in zip(integers.convolutions(), shipped.convolutions(), strict=True):
         assert (mine.weight - theirs.weight).abs().max() <= 1, name
-    with pytest.raises(ModelError, match="no weights"):
-        shipped_state("weconvene-m")
+    with pytest.raises(ModelError, match=r"no weights of weconvene-m fit 'weconvene-s'; there are none"):
+        card_called("weconvene-s", "weconvene-m")
 
 
 def test_plans_differ_only_in_what_they_say() -> None:

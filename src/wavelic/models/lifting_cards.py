@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from wavelic.errors import ModelError
 from wavelic.models.registry import ARCHITECTURES
-from wavelic.models.weights import Card, cards
+from wavelic.models.weights import Card, cards, superseded_cards
 
 #: The family of shipped transforms, and the name of the one that encodes unless another is asked for.
 FAMILY = "lifting"
@@ -14,24 +14,27 @@ ID_BYTES = 8
 
 
 def lifting_cards() -> tuple[Card, ...]:
-    """The cards of all trained lifting transforms that are installed, of whatever family."""
-    return tuple(c for c in cards() if c.architecture in ARCHITECTURES and _system(c) == "lifting")
+    """The cards of all trained lifting transforms that are installed and current, of whatever family."""
+    return _of_lifting(cards())
 
 
 def find_lifting(name_or_id: str | bytes) -> Card:
-    """The card of that name, or the one whose `lifting_id` these bytes are.
+    """The card of that name, or the one, replaced ones too, whose `lifting_id` these bytes are.
 
     Raises ModelError, saying what to do, if it is not installed.
     """
     installed = lifting_cards()
-    for card in installed:
-        if name_or_id in (card.name, lifting_id(card)):
-            return card
     if isinstance(name_or_id, bytes):
+        for card in (*installed, *_of_lifting(superseded_cards())):
+            if lifting_id(card) == name_or_id:
+                return card
         raise ModelError(
             f"the file needs lifting weights with hash {name_or_id.hex()}, which are not installed;"
             " install the wavelic that wrote it, or put them into a folder named in WAVELIC_WEIGHTS"
         )
+    for card in installed:
+        if card.name == name_or_id:
+            return card
     names = ", ".join(card.name for card in installed) or "none"
     raise ModelError(f"no lifting weights {name_or_id!r}; there are {names}: train them or set WAVELIC_WEIGHTS")
 
@@ -41,5 +44,9 @@ def lifting_id(card: Card) -> bytes:
     return bytes.fromhex(card.hash)[:ID_BYTES]
 
 
-def _system(card: Card) -> str:
-    return ARCHITECTURES[card.architecture].system
+def _of_lifting(found: tuple[Card, ...]) -> tuple[Card, ...]:
+    return tuple(
+        card
+        for card in found
+        if card.architecture in ARCHITECTURES and ARCHITECTURES[card.architecture].system == "lifting"
+    )

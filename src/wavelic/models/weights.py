@@ -2,7 +2,8 @@
 
 A compressed file names its weights by hash, never by a position in a list, so weights can be added and renamed without
 touching files that exist.  Besides the package's own folder, folders in ``WAVELIC_WEIGHTS`` (separated like ``PATH``)
-are searched first.
+are searched first.  Weights that better ones replaced lie in a folder ``superseded`` beside them: files that name them
+open as before, and nothing is encoded with them.
 """
 
 from __future__ import annotations
@@ -24,6 +25,9 @@ from safetensors.numpy import load_file, save_file
 from wavelic.errors import ModelError
 
 Tensors = Mapping[str, NDArray[Any]]
+
+#: Folder of replaced weights within a folder of weights.
+SUPERSEDED = "superseded"
 
 
 def content_hash(architecture: str, tensors: Tensors) -> bytes:
@@ -89,7 +93,12 @@ def cards() -> tuple[Card, ...]:
     return _cards(weight_folders())
 
 
-@lru_cache(maxsize=8)
+def superseded_cards() -> tuple[Card, ...]:
+    """The cards of replaced weights, which files may still name by hash."""
+    return _cards(tuple(folder / SUPERSEDED for folder in weight_folders()))
+
+
+@lru_cache(maxsize=16)
 def _cards(folders: tuple[Path, ...]) -> tuple[Card, ...]:
     found: dict[str, Card] = {}
     for folder in folders:
@@ -115,13 +124,27 @@ def family(name: str) -> tuple[Card, ...]:
 
 def card_by_id(file_id: bytes) -> Card:
     """The weights a file names.  Raises ModelError, giving the hash, if they are not installed."""
-    for card in cards():
+    for card in (*cards(), *superseded_cards()):
         if card.file_id == file_id:
             return card
     raise ModelError(
         f"the file needs weights with hash {file_id.hex()}, which are not installed;"
         " install the wavelic that wrote it, or put them into a folder named in WAVELIC_WEIGHTS"
     )
+
+
+def card_called(name_or_hash: str, architecture: str) -> Card:
+    """Weights of ``architecture`` by name, or by the beginning of their content hash, replaced ones too.
+
+    Raises ModelError, naming those there are, if none or several fit.
+    """
+    there = [card for card in (*cards(), *superseded_cards()) if card.architecture == architecture]
+    fitting = [card for card in there if card.name == name_or_hash or card.hash.startswith(name_or_hash)]
+    if len(fitting) == 1:
+        return fitting[0]
+    known = ", ".join(f"{card.name} ({card.hash[:8]})" for card in there) or "none"
+    how_many = "several" if fitting else "no"
+    raise ModelError(f"{how_many} weights of {architecture} fit {name_or_hash!r}; there are {known}")
 
 
 @lru_cache(maxsize=4)

@@ -12,6 +12,8 @@ from torch import Tensor, nn
 
 from wavelic.errors import UsageError
 from wavelic.models.lifting import LiftingTransform, build_lifting
+from wavelic.models.lifting_weights import load_lifting_card
+from wavelic.models.weights import Card
 from wavelic.training.data import PackedImages
 from wavelic.training.lifting_objective import GREYS, LEVELS, LiftingObjective, Plan, luma_planes
 from wavelic.training.lifting_operators import freeze_first_proposals, plain_state, use_trained_operators
@@ -78,6 +80,13 @@ class LiftingTask(Task):
             self.objective.load_state_dict(here | same)
         if self.stage.train == "proposals":
             freeze_first_proposals(self.objective.transform)
+
+    def installed(self, card: Card) -> dict[str, Tensor]:
+        """The transform; the code lengths' counts are new."""
+        transform = build_lifting(card.architecture)
+        transform.load_state_dict(load_lifting_card(card).state_dict())
+        state = use_trained_operators(transform, self.stage.bfloat16).state_dict()
+        return {_TRANSFORM + name: value for name, value in state.items()}
 
     def validate(self, average: nn.Module, held_out: PackedImages) -> dict[str, Any]:
         """BD-rate of the real coder's files against CDF 9/7, and what a stock viewer shows."""

@@ -29,6 +29,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from wavelic.errors import UsageError
+from wavelic.models.weights import card_called
 from wavelic.training.data import PackedImages, to_batch
 from wavelic.training.families import make_task
 from wavelic.training.recipe import Recipe, load_recipe
@@ -114,6 +115,8 @@ class StageRunner:
         previous = None
         if initial is not None:
             previous = torch.load(initial, map_location="cpu", weights_only=True)["objective"]
+        elif self.stage.weights:
+            previous = self.task.installed(card_called(self.stage.weights, self.recipe.model))
         self.task.start(previous, data)
         self.average.load_state_dict(self.objective.state_dict())
 

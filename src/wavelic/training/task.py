@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from wavelic.errors import UsageError
+from wavelic.models.weights import Card
 from wavelic.training.data import PackedImages
 from wavelic.training.recipe import Recipe
 from wavelic.training.stages import Stage
@@ -39,6 +41,16 @@ class Task(ABC):
         """Set the objective's first weights: from the state of an earlier stage's averaged objective, or new ones."""
         if previous is not None:
             self.objective.load_state_dict(previous)
+
+    def installed(self, card: Card) -> dict[str, Tensor]:
+        """The objective's state, or part of it, from installed weights, for `start`.
+
+        Raises UsageError if this family's weights cannot be trained further.
+        """
+        raise UsageError(
+            f"{card.name} cannot be trained further: weights of family {self.recipe.family} lack parts of the training"
+            " state; leave weights= out and start from new ones"
+        )
 
     @abstractmethod
     def losses(self, wrapped: nn.Module, crops: Tensor, fraction: float, noise: torch.Generator) -> dict[str, Tensor]:

@@ -8,12 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from wavelic.errors import ModelError
 from wavelic.models.small_deployed import load_small
 from wavelic.models.small_plans import SMALL_PLANS
 from wavelic.models.subbands import LEVELS
 from wavelic.models.weconvene_s import WeConveneSmall
-from wavelic.models.weights import family
+from wavelic.models.weights import Card
 from wavelic.training.data import PackedImages, to_batch
 from wavelic.training.recipe import Recipe
 from wavelic.training.stages import Stage
@@ -56,11 +55,8 @@ class SmallObjective(nn.Module):
         return loss, bits.sum(0) / pixels, error / 3
 
 
-def shipped_state(name: str) -> dict[str, Tensor]:
-    """Float state of the installed weights called ``name``.  Raises ModelError if there are none."""
-    card = next((card for card in family("weconvene") if card.architecture == name), None)
-    if card is None:
-        raise ModelError(f"no weights of {name} are installed; train from new ones, without shipped=true")
+def float_state(card: Card) -> dict[str, Tensor]:
+    """Float state of a `WeConveneSmall` from its weights; the entropy model comes back from its integers."""
     model = load_small(card)
     state = {key: value for key, value in model.network.state_dict().items() if not key.startswith("entropy.")}
     return state | {f"entropy.{key}": value for key, value in model.entropy.float_state().items()}
@@ -78,16 +74,17 @@ class WeconveneTask(Task):
         self.objective = SmallObjective(model.to(memory_format=torch.channels_last), self.stage)
 
     def start(self, previous: dict[str, Tensor] | None, data: PackedImages) -> None:
-        """From an earlier stage, else from shipped weights if asked for, else with scales measured on crops."""
+        """From earlier weights, else with scales measured on crops."""
         if previous is not None:
             self.objective.load_state_dict(previous)
-            return
-        if self.stage.shipped:
-            self.objective.model.load_state_dict(shipped_state(self.recipe.model), strict=True)
             return
         device = next(self.objective.parameters()).device
         crops = data.random_crops(_START_CROPS, self.stage.crop, self.recipe.seed, 10**9)
         self.objective.model.start_from(to_batch(crops, device).float())
+
+    def installed(self, card: Card) -> dict[str, Tensor]:
+        """All of the state; see `float_state`."""
+        return {f"model.{key}": value for key, value in float_state(card).items()}
 
     def losses(self, wrapped: nn.Module, crops: Tensor, fraction: float, noise: torch.Generator) -> dict[str, Tensor]:
         """Loss, bits per pixel and mean squared error in 8-bit units."""

@@ -12,8 +12,6 @@ class WeconveneStage(Stage):
     """A stage of `weconvene-s`.
 
     Attributes:
-        shipped: without ``init``, start from the installed weights of the model instead of from new ones; its entropy
-            model comes back from its integers.
         finest, coarsest: the quantiser step is drawn log-uniformly between these, in grey levels, for each crop.
         rate_weight: squared error, in steps squared, that a bit is worth.
         balance: a crop counts as step to this power, since the loss falls with the step: about equal relative shares.
@@ -23,7 +21,6 @@ class WeconveneStage(Stage):
         validation_steps: steps in grey levels at which held-out crops are judged.
     """
 
-    shipped: bool = False
     finest: float = 12.0
     coarsest: float = 320.0
     rate_weight: float = 0.2
