@@ -1,4 +1,4 @@
-"""Writes docs/weconvene-results.md from committed result files alone.
+"""Writes docs/weconvene-results.md and its plots from committed result files alone.
 
 python benchmarks/weconvene_page.py            # rewrite
 python benchmarks/weconvene_page.py --check    # exit 1 if it is out of date
@@ -9,21 +9,34 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from wavelic.evaluation.bd import bd_rate
 from wavelic.evaluation.compare import compare
+from wavelic.evaluation.plots import rate_distortion_svg
+from wavelic.evaluation.published import published_curves
 from wavelic.evaluation.results import Curve, read_curve
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "results"
 PAGE = ROOT / "docs" / "weconvene-results.md"
 ANCHORS = ("jpeg-420-best", "jpeg2000", "webp-best", "jpegxl-best", "avif", "avif-best")
+PUBLISHED = ("vtm", "cheng2020-anchor@8bit", "HPCM-Large")
+PLOTS = {"psnr-rgb": ROOT / "docs" / "weconvene-psnr.svg", "ms-ssim-rgb": ROOT / "docs" / "weconvene-msssim.svg"}
+LOGS = ("weconvene-s-cpu", "weconvene-s-more")
 TWINS = {
     "weconvene-s": "3DM-WeConv layers, colours in order",
     "weconvene-s-conv": "plain 3x3 convolutions and GDN in the layers",
     "weconvene-s-2d": "luma and chroma of a level coded together",
+}
+
+
+STAGES = {
+    "one": "w1 = w2 = 1: goes on as before",
+    "printed": "w1 = 1.05, w2 = 0.95: low bands dearer, as equation 2 is printed",
+    "worded": "w1 = 0.95, w2 = 1.05: low bands cheaper, as the text says",
 }
 
 
@@ -52,6 +65,64 @@ def curves(product: Curve) -> list[str]:
         lines.append(
             f"| {anchor.label} | {percent(anchor, product, 'psnr-rgb')} | {percent(anchor, product, 'ms-ssim-rgb')} |"
         )
+    for curve in (published_curves()[name] for name in PUBLISHED):
+        similarity = percent(curve, product, "ms-ssim-rgb") if "ms-ssim-rgb" in curve.points else "–"
+        lines.append(f"| {curve.label}, published | {percent(curve, product, 'psnr-rgb')} | {similarity} |")
+    return lines
+
+
+def plot() -> None:
+    """Both metrics over rate."""
+    product = read_curve(RESULTS / "codecs" / "kodak" / "weconvene.json")
+    names = ("jpeg-420-best", "jpeg2000", "webp-best", "avif", "avif-best")
+    shown = [read_curve(RESULTS / "anchors" / "kodak" / f"{name}.json") for name in names]
+    for metric, path in PLOTS.items():
+        path.write_text(rate_distortion_svg([product, *shown, published_curves()["vtm"]], metric))
+
+
+def parts() -> list[str]:
+    """Multiplications and time by part, from `bench_weconvene.py`."""
+    found = json.loads((RESULTS / "benchmarks" / "weconvene.json").read_text())
+    lines = ["| part | encoder, kMAC/pixel | share of time | decoder, kMAC/pixel | share of time |"]
+    lines.append("|---|---:|---:|---:|---:|")
+    work, time = found["kmac_per_pixel"], found["time"]
+    networks = {"networks f, g": ("f", "g"), "entropy model": ("entropy model",) * 2, "wavelets": ("wavelets",) * 2}
+    for part in time["encode"]["shares"]:
+        cells = []
+        for side, name, timed in zip(
+            ("encoder", "decoder"), networks.get(part, ("", "")), ("encode", "decode"), strict=True
+        ):
+            share = time[timed]["shares"].get(part)
+            cells.append(f"{work[side][name]:.2f}" if name else "–")
+            cells.append("–" if share is None else f"{100 * share:.0f} %")
+        lines.append(f"| {part} | " + " | ".join(cells) + " |")
+    total = (
+        f"{work[side]['in all']:.1f} | {time[timed]['seconds']:.2f} s"
+        for side, timed in (("encoder", "encode"), ("decoder", "decode"))
+    )
+    lines.append("| in all | " + " | ".join(total) + " |")
+    return lines
+
+
+def entropy_models() -> list[str]:
+    """Bits by level and colour of the entropy models in three and in two dimensions, briefly trained."""
+    found = {name: RESULTS / "weconvene" / f"bands-{name}-short.json" for name in ("3d", "2d")}
+    if not all(path.exists() for path in found.values()):
+        return ["Not run."]
+    tables = {name: json.loads(path.read_text())["bits per pixel"] for name, path in found.items()}
+    lines = ["| quality | part | 3-D, bpp | 2-D, bpp | 2-D against 3-D |", "|---:|---|---:|---:|---:|"]
+    for quality in tables["3d"]:
+        rows = {
+            name: [row for level, row in table[quality].items() if level != "bpp"] for name, table in tables.items()
+        }
+        sums = {
+            "all": {name: table[quality]["bpp"] for name, table in tables.items()},
+            **{f"colour {c}": {name: sum(row[c] for row in rows[name]) for name in rows} for c in "YUV"},
+            **{f"level {n + 1}": {name: sum(rows[name][n].values()) for name in rows} for n in range(len(rows["3d"]))},
+        }
+        for part, both in sums.items():
+            change = f"{100 * (both['2d'] / both['3d'] - 1):+.1f} %" if both["3d"] > 0.0005 else "–"
+            lines.append(f"| {quality.split()[-1]} | {part} | {both['3d']:.4f} | {both['2d']:.4f} | {change} |")
     return lines
 
 
@@ -92,14 +163,41 @@ def twins() -> list[str]:
     return lines
 
 
+def two_stages() -> list[str]:
+    """Fine-tuning with and without reweighted rates, all from the same weights."""
+    found = {name: RESULTS / "training" / f"stage-{name}.jsonl" for name in STAGES}
+    if not all(path.exists() for path in found.values()):
+        return ["Not run."]
+    base = rates_of(found["one"])
+    lines = ["| second stage | steps | BD-rate, PSNR | bpp, PSNR at steps 16, 64, 224 |", "|---|---:|---:|---|"]
+    for name, text in STAGES.items():
+        rows = rates_of(found[name])
+        steps = json.loads(found[name].read_text().splitlines()[-1])["step"]
+        columns = ([row[key] for row in rates] for rates in (base, rows) for key in ("bpp", "psnr"))
+        delta = "reference" if name == "one" else f"{bd_rate(*columns).value:+.2f} %"
+        shown = "; ".join(f"{row['bpp']:.3f}, {row['psnr']:.2f}" for row in (rows[0], rows[2], rows[4]))
+        lines.append(f"| {text} | {steps} | {delta} | {shown} |")
+    return lines
+
+
+def shipped_logs() -> list[list[dict[str, Any]]]:
+    """The training logs of the shipped weights, in their order."""
+    paths = [RESULTS / "training" / f"{name}.jsonl" for name in LOGS]
+    return [[json.loads(line) for line in path.read_text().splitlines()] for path in paths if path.exists()]
+
+
 def learning_curve() -> list[str]:
-    """Validation of the shipped run."""
-    rows = [json.loads(line) for line in (RESULTS / "training" / "weconvene-s-cpu.jsonl").read_text().splitlines()]
-    lines = ["| step | minutes | BD-rate against the last, PSNR |", "|---:|---:|---:|"]
-    last = [[row[key] for row in rows[-1]["validation"]["rates"]] for key in ("bpp", "psnr")]
-    for row in rows:
-        mine = [[rate[key] for rate in row["validation"]["rates"]] for key in ("bpp", "psnr")]
-        lines.append(f"| {row['step']} | {row['seconds'] / 60:.0f} | {bd_rate(*last, *mine).value:+.1f} % |")
+    """Validation of the runs that made the shipped weights."""
+    logs = shipped_logs()
+    lines = ["| run | step | minutes | BD-rate against the last, PSNR |", "|---|---:|---:|---:|"]
+    last = [[row[key] for row in logs[-1][-1]["validation"]["rates"]] for key in ("bpp", "psnr")]
+    spent = 0.0
+    for name, rows in zip(LOGS, logs, strict=False):
+        for row in rows:
+            mine = [[rate[key] for rate in row["validation"]["rates"]] for key in ("bpp", "psnr")]
+            minutes = (spent + row["seconds"]) / 60
+            lines.append(f"| {name} | {row['step']} | {minutes:.0f} | {bd_rate(*last, *mine).value:+.1f} % |")
+        spent += rows[-1]["seconds"]
     return lines
 
 
@@ -109,7 +207,7 @@ def page() -> str:
     exact = json.loads((RESULTS / "weconvene" / "exactness.json").read_text())["rows"]
     bits = ", ".join(f"{row['bits_percent']:+.2f} %" for row in exact)
     error = ", ".join(f"{row['squared_error_percent']:+.2f} %" for row in exact)
-    training = json.loads((RESULTS / "training" / "weconvene-s-cpu.jsonl").read_text().splitlines()[-1])
+    training = [rows[-1] for rows in shipped_logs()]
     decibels = max(10 * np.log10(1 + row["squared_error_percent"] / 100) for row in exact)
     return "\n".join(
         [
@@ -117,9 +215,10 @@ def page() -> str:
             "",
             "Written by `benchmarks/weconvene_page.py` from `results/`; the figures are those of these files.",
             "",
-            f"One set of weights for all rates, trained for {training['step']} steps in"
-            f" {training['seconds'] / 60:.0f} minutes on one CPU core that other work shared. All choices were made on"
-            " validation images; the 24 Kodak images were coded once, with the shipped weights.",
+            f"One set of weights for all rates, trained for {' + '.join(str(row['step']) for row in training)} steps in"
+            f" {sum(row['seconds'] for row in training) / 60:.0f} minutes on one CPU core that other work shared. All"
+            " choices were made on validation images; the 24 Kodak images were coded once with each set of weights"
+            " that was shipped.",
             "",
             "## Kodak, real files",
             "",
@@ -128,6 +227,18 @@ def page() -> str:
             " those of single images.",
             "",
             *curves(product),
+            "",
+            f"![PSNR over rate]({PLOTS['psnr-rgb'].name})",
+            "",
+            f"![MS-SSIM over rate]({PLOTS['ms-ssim-rgb'].name})",
+            "",
+            "Published curves are as their authors give them: other settings of measuring, no file headers.",
+            "",
+            "## Work and time by part",
+            "",
+            "`python benchmarks/bench_weconvene.py`, 512 x 512 crops, two threads.",
+            "",
+            *parts(),
             "",
             "## Twins at equal steps",
             "",
@@ -142,6 +253,19 @@ def page() -> str:
             " the finest; Y, U, V are the lowest and the two higher bands of the colour axis.",
             "",
             *bands(),
+            "The same for the entropy models of the two twins above, trained for 600 steps each (colours in order are"
+            " the third dimension):",
+            "",
+            *entropy_models(),
+            "",
+            "## One stage, two stages",
+            "",
+            "The paper's second stage weighs the bits of low and high bands differently (equation 2). From the weights"
+            " 171ec103, learning rate 2e-4 falling on a cosine, w1 for the three coarse levels, w2 for the three fine"
+            " ones; the first line is the same training without reweighting. Validation crops.",
+            "",
+            *two_stages(),
+            "",
             "## Cost of exactness",
             "",
             "Integer entropy model against the float one it was made from, same tables, Kodak, qualities"
@@ -150,8 +274,8 @@ def page() -> str:
             "",
             "## Learning curve",
             "",
-            "Five rates, validation crops, averaged weights. The learning rate falls to 1 % of its peak, so the curve's"
-            " flat end says little about more steps.",
+            "Five rates, validation crops, averaged weights. The learning rate falls to 1 % of its peak in each run, so"
+            " the curves' flat ends say little about more steps.",
             "",
             *learning_curve(),
             "",
@@ -164,6 +288,7 @@ def main() -> int:
     if "--check" in sys.argv[1:]:
         return int(PAGE.read_text() != page())
     PAGE.write_text(page())
+    plot()
     return 0
 
 
