@@ -16,7 +16,7 @@ import torch
 from wavelic.errors import UsageError
 from wavelic.models.registry import build_autoencoder
 from wavelic.nn.likelihood import gaussian_bits
-from wavelic.training.data import PackedImages
+from wavelic.training.data import CropSource, PackedImages
 from wavelic.training.families import make_task
 from wavelic.training.loop import FINAL, learning_rate, train
 from wavelic.training.objective import AutoencoderObjective
@@ -135,6 +135,36 @@ def test_crops_are_a_function_of_the_key(pictures: Path, tmp_path: Path) -> None
     assert not np.array_equal(first, images.random_crops(5, 64, 0, 7, 1))
     np.testing.assert_array_equal(images.image(3), np.asarray(PIL.Image.open(pictures / "3.png")))
     assert images.centre_crops(64).shape == (8, 64, 64, 3)
+
+
+def test_resident_crops_are_those_cut_on_the_cpu(pictures: Path, tmp_path: Path) -> None:
+    images = PackedImages.from_folder(pictures, tmp_path, 64)
+    cut, gathered = (CropSource(images, torch.device("cpu"), resident=resident) for resident in (False, True))
+    for step in range(8):
+        expected = cut.batch(4, 48, 3, step, 0)
+        batch = gathered.batch(4, 48, 3, step, 0)
+        assert batch.shape == (4, 3, 48, 48)
+        assert batch.dtype == torch.uint8
+        assert batch.is_contiguous(memory_format=torch.channels_last)
+        assert torch.equal(batch, expected)
+
+
+def test_speed_is_logged_and_compiling_asked_for(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiled = []
+    monkeypatch.setattr(torch, "compile", lambda module: compiled.append(module) or module)
+    for name in ("plain", "compiled"):
+        more = ("defaults.compile=true",) if name == "compiled" else ()
+        one_stage = "stages=[{name: low, steps: 2, validate_every: 2}]"
+        train(load_recipe("wcae-cpu", (*_arguments(pictures, name), one_stage, *more)), tmp_path)
+    assert len(compiled) == 1
+    (row,) = (json.loads(line) for line in (tmp_path / "plain" / "low" / "log.jsonl").read_text().splitlines())
+    assert row["speed"]["megapixels_per_second"] > 0
+    assert 0 < row["speed"]["utilisation"] < 64
+    compiled_weights = _weights(tmp_path / "compiled")
+    for key, value in _weights(tmp_path / "plain").items():
+        assert torch.equal(value, compiled_weights[key])
 
 
 def test_data_errors(tmp_path: Path) -> None:

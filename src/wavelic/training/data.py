@@ -9,6 +9,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -19,6 +20,17 @@ from torch import Tensor
 
 from wavelic.errors import UsageError
 from wavelic.images import list_images, load_image
+
+
+class Place(NamedTuple):
+    """A square crop: of which image, its upper left corner, and how it is turned (flips first)."""
+
+    image: int
+    top: int
+    left: int
+    flip_v: bool
+    flip_h: bool
+    transpose: bool
 
 
 @dataclass(frozen=True)
@@ -75,16 +87,23 @@ class PackedImages:
 
         Images are drawn in proportion to their area; crops are flipped and transposed at random.
         """
+        crops = np.empty((count, side, side, 3), np.uint8)
+        for crop, place in zip(crops, self.draw(count, side, *key), strict=True):
+            window = self.image(place.image)[place.top : place.top + side, place.left : place.left + side]
+            window = window[:: -1 if place.flip_v else 1, :: -1 if place.flip_h else 1]
+            crop[:] = window.transpose(1, 0, 2) if place.transpose else window
+        return crops
+
+    def draw(self, count: int, side: int, *key: int) -> list[Place]:
+        """Where the crops of `random_crops` lie."""
         random = np.random.Generator(np.random.Philox(np.random.SeedSequence(key)))
         area = self.sizes.prod(1)
-        crops = np.empty((count, side, side, 3), np.uint8)
-        for crop, index in zip(crops, random.choice(len(area), count, p=area / area.sum()), strict=True):
+        places = []
+        for index in random.choice(len(area), count, p=area / area.sum()):
             top, left = (int(random.integers(0, extent - side + 1)) for extent in self.sizes[index])
-            window = self.image(int(index))[top : top + side, left : left + side]
-            flip_v, flip_h, transpose = random.integers(0, 2, 3)
-            window = window[:: -1 if flip_v else 1, :: -1 if flip_h else 1]
-            crop[:] = window.transpose(1, 0, 2) if transpose else window
-        return crops
+            flip_v, flip_h, transpose = (bool(flag) for flag in random.integers(0, 2, 3))
+            places.append(Place(int(index), top, left, flip_v, flip_h, transpose))
+        return places
 
     def centre_crops(self, side: int) -> NDArray[np.uint8]:
         """The central crop of every image, (len(self), side, side, 3): the fixed validation set."""
@@ -98,3 +117,32 @@ class PackedImages:
 def to_batch(crops: NDArray[np.uint8], device: torch.device) -> Tensor:
     """uint8 (N, H, W, 3) -> (N, 3, H, W) in channels-last memory order, without a copy on the CPU."""
     return torch.from_numpy(crops).to(device, non_blocking=True).permute(0, 3, 1, 2)
+
+
+class CropSource:
+    """Batches of random crops on a device.
+
+    On a GPU with room for them (a quarter of its free memory) all images lie in its memory as uint8, and crops are
+    gathered there; otherwise they are cut on the CPU and sent.  Both give the same crops.
+    """
+
+    def __init__(self, images: PackedImages, device: torch.device, resident: bool | None = None) -> None:
+        self.images, self.device = images, device
+        if resident is None:
+            resident = device.type == "cuda" and images.pixels.nbytes < torch.cuda.mem_get_info(device)[0] // 4
+        self._pixels = torch.from_numpy(np.array(images.pixels)).to(device).view(-1, 3) if resident else None
+
+    def batch(self, count: int, side: int, *key: int) -> Tensor:
+        """uint8 (count, 3, side, side), channels-last: the crops of `PackedImages.random_crops`."""
+        if self._pixels is None:
+            return to_batch(self.images.random_crops(count, side, *key), self.device)
+        places = self.images.draw(count, side, *key)
+        along = torch.arange(side, device=self.device)
+        index = torch.empty((count, side, side), dtype=torch.int64, device=self.device)
+        for target, place in zip(index, places, strict=True):
+            rows = place.top + (along.flip(0) if place.flip_v else along)
+            columns = place.left + (along.flip(0) if place.flip_h else along)
+            first, width = int(self.images.offsets[place.image]) // 3, int(self.images.sizes[place.image][1])
+            grid = first + rows[:, None] * width + columns
+            target.copy_(grid.T if place.transpose else grid)
+        return self._pixels[index].permute(0, 3, 1, 2)

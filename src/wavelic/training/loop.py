@@ -30,10 +30,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from wavelic.errors import UsageError
 from wavelic.models.weights import card_called
-from wavelic.training.data import PackedImages, to_batch
+from wavelic.training.data import CropSource, PackedImages
 from wavelic.training.families import make_task
 from wavelic.training.recipe import Recipe, load_recipe
 from wavelic.training.stages import Stage
+from wavelic.training.throughput import Throughput
 
 CHECKPOINT = "checkpoint.pt"
 FINAL = "final.pt"
@@ -88,6 +89,8 @@ class StageRunner:
         self.average = copy.deepcopy(self.objective).to(accelerator.device)
         optimizer = torch.optim.Adam(self.task.parameter_groups(), stage.learning_rate)
         self.wrapped, self.optimizer = accelerator.prepare(self.objective, optimizer)
+        if stage.compile:
+            self.wrapped = torch.compile(self.wrapped)
         self.step = 0
         self.best = math.inf
         self.seconds = 0.0
@@ -142,13 +145,11 @@ class StageRunner:
             state = {"objective": self.average.state_dict(), "about": json.dumps(about)}
             _atomic_save(state, self.folder / name)
 
-    def train_step(self, data: PackedImages) -> dict[str, float]:
+    def train_step(self, data: CropSource) -> dict[str, float]:
         stage, rank = self.stage, self.accelerator.process_index
         started = time.process_time()
         share = stage.batch // self.accelerator.num_processes
-        crops = to_batch(
-            data.random_crops(share, stage.crop, self.recipe.seed, self.step, rank), self.accelerator.device
-        )
+        crops = data.batch(share, stage.crop, self.recipe.seed, self.step, rank)
         noise = torch.Generator(self.accelerator.device)
         noise.manual_seed((self.recipe.seed * 1_000_003 + self.step) * 4099 + rank)
         for group in self.optimizer.param_groups:
@@ -177,15 +178,19 @@ class StageRunner:
         task = progress.add_task(stage.name, total=stage.steps, completed=self.step, note="")
         started = time.perf_counter() - self.seconds
         means: dict[str, float] = {}
+        source, speed = CropSource(data, self.accelerator.device), Throughput(self.accelerator.device)
         while self.fraction < 1:
-            terms = self.train_step(data)
+            terms = self.train_step(source)
+            speed.count(stage.batch * stage.crop**2)
             means = {key: means.get(key, value) * 0.98 + 0.02 * value for key, value in terms.items()}
             self.seconds = time.perf_counter() - started
-            progress.update(task, completed=self.step, note=self.task.note(means))
+            progress.update(task, completed=self.step, note=f"{self.task.note(means)} {speed.note()}")
             finished = self.fraction >= 1
             if finished or self.step % stage.validate_every == 0:
+                measured = speed.measured()
                 metrics = self.task.validate(self.average, held_out)
-                self.log({"train": means, "validation": metrics})
+                self.log({"train": means, "validation": metrics, "speed": measured})
+                speed.start()
                 if stage.keep == "last" or metrics["loss"] < self.best:
                     self.best = metrics["loss"]
                     self.export("best.pt", metrics)

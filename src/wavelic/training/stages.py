@@ -24,6 +24,7 @@ class Stage:
         schedule: "constant", or "cosine" down to 1 % of the peak.
         ema: decay of the weights' moving average, which is what is validated and exported; 0 turns it off.
         clip: largest gradient norm; 0 turns it off.
+        compile: let torch.compile fuse the objective's operations; it begins with minutes of compiling.
         validate_every, checkpoint_every: in steps.
         keep: "best" validation model or "last".
     """
@@ -40,6 +41,7 @@ class Stage:
     schedule: str = "constant"
     ema: float = 0.0
     clip: float = 0.0
+    compile: bool = False
     validate_every: int = 500
     checkpoint_every: int = 500
     keep: str = "best"
