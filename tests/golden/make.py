@@ -1,6 +1,8 @@
 """Writes golden files: `python tests/golden/make.py [CODEC ...]`.  Existing files are never touched: they are promises.
 
-For each codec and kind of image a `.wlic` file and, as PNG, the pixels its decoder showed when it was made.
+For each codec and kind of image a `.wlic` file and, as PNG, the pixels its decoder showed when it was made.  A codec's
+first weights have files ``v1-CODEC-KIND``, later ones ``v1-CODEC-HASH-KIND`` with the first digits of the hash that the
+files name them by.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import numpy as np
 
 from wavelic.codecs.api import LADDERS, Options, decode_image, encode_image
 from wavelic.codecs.search import Target
+from wavelic.container import read_container
 from wavelic.images import Metadata, from_array, save_image
 
 HERE = Path(__file__).parent
@@ -35,6 +38,24 @@ def picture(channels: int, dtype: type) -> np.ndarray:
     return np.rint(unit * np.iinfo(dtype).max).astype(dtype)
 
 
+def stem(codec: str, data: bytes) -> str:
+    """``v1-CODEC``, with the weights' hash if ``v1-CODEC-rgb`` has other ones."""
+    first = HERE / f"v1-{codec}-rgb.wlic"
+    model = read_container(data).header.model
+    if not first.exists() or read_container(first.read_bytes()).header.model == model:
+        return f"v1-{codec}"
+    return f"v1-{codec}-{model.hex()[:8]}"
+
+
+def write(codec: str, kind: str, data: bytes) -> None:
+    """The file and what it shows, if there is none yet."""
+    path = HERE / f"{stem(codec, data)}-{kind}.wlic"
+    if not path.exists():
+        path.write_bytes(data)
+        save_image(decode_image(data), path.with_suffix(".png"))
+        sys.stdout.write(f"{path.name}: {path.stat().st_size} bytes\n")
+
+
 def weconvene() -> None:
     """Each kind, and one in several tiles."""
     from wavelic.codecs.weconvene import SmallEncoding, step_of_quality
@@ -43,17 +64,12 @@ def weconvene() -> None:
 
     model = load_small(family("weconvene")[-1])
     for kind, (channels, dtype) in {**KINDS, "rgb-tiles": (3, np.uint8)}.items():
-        path = HERE / f"v1-weconvene-{kind}.wlic"
-        if path.exists():
-            continue
         pixels = picture(channels, dtype)
         metadata = Metadata(exif=b"II*\0\x08\0\0\0\0\0") if kind == "rgb" else Metadata()
         if kind == "rgb-tiles":
             pixels = np.tile(pixels, (3, 3, 1))
         encoding = SmallEncoding(from_array(pixels, metadata), model, tile=128 if kind == "rgb-tiles" else 1024)
-        path.write_bytes(encoding.file(step_of_quality(60)))
-        save_image(decode_image(path.read_bytes()), path.with_suffix(".png"))
-        sys.stdout.write(f"{path.name}: {path.stat().st_size} bytes\n")
+        write("weconvene", kind, encoding.file(step_of_quality(60)))
 
 
 def main() -> None:
@@ -63,15 +79,10 @@ def main() -> None:
     for codec in (codec for codec in LADDERS if codec in asked):
         for kind, (channels, dtype) in KINDS.items():
             for mode in ("", "-published") if kind == "rgb" else ("",):
-                path = HERE / f"v1-{codec}-{kind}{mode}.wlic"
-                if path.exists():
-                    continue
                 metadata = Metadata(exif=b"II*\0\x08\0\0\0\0\0") if kind == "rgb" else Metadata()
                 image = from_array(picture(channels, dtype), metadata)
                 options = Options(published=bool(mode))
-                path.write_bytes(encode_image(image, codec, Target("quality", 60), options).data)
-                save_image(decode_image(path.read_bytes()), path.with_suffix(".png"))
-                sys.stdout.write(f"{path.name}: {path.stat().st_size} bytes\n")
+                write(codec, f"{kind}{mode}", encode_image(image, codec, Target("quality", 60), options).data)
 
 
 if __name__ == "__main__":
