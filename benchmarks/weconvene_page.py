@@ -25,7 +25,7 @@ PAGE = ROOT / "docs" / "weconvene-results.md"
 ANCHORS = ("jpeg-420-best", "jpeg2000", "webp-best", "jpegxl-best", "avif", "avif-best")
 PUBLISHED = ("vtm", "cheng2020-anchor@8bit", "HPCM-Large")
 PLOTS = {"psnr-rgb": ROOT / "docs" / "weconvene-psnr.svg", "ms-ssim-rgb": ROOT / "docs" / "weconvene-msssim.svg"}
-LOGS = ("weconvene-s-cpu", "weconvene-s-more")
+LOGS = ("weconvene-s-cpu",)
 TWINS = {
     "weconvene-s": "3DM-WeConv layers, colours in order",
     "weconvene-s-conv": "plain 3x3 convolutions and GDN in the layers",

@@ -149,9 +149,9 @@ class StageRunner:
         stage, rank = self.stage, self.accelerator.process_index
         started = time.process_time()
         share = stage.batch // self.accelerator.num_processes
-        crops = data.batch(share, stage.crop, self.recipe.seed, self.step, rank)
+        crops = data.batch(share, stage.crop, self.recipe.seed + stage.seed, self.step, rank)
         noise = torch.Generator(self.accelerator.device)
-        noise.manual_seed((self.recipe.seed * 1_000_003 + self.step) * 4099 + rank)
+        noise.manual_seed(((self.recipe.seed + stage.seed) * 1_000_003 + self.step) * 4099 + rank)
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(stage, self.step, self.fraction) * group["scale"]
         terms = self.task.losses(self.wrapped, crops, self.fraction, noise)

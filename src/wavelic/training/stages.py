@@ -14,6 +14,7 @@ class Stage:
         init: name of an earlier stage whose weights this one starts from; empty for new weights.
         weights: without ``init``, installed weights to start from: their name, or the beginning of their content hash,
             by which replaced weights are found too.  Not for the family wcae, whose weights do not hold all of it.
+        seed: added to the recipe's for this stage's crops and noise, which else are those of the other stages.
         steps: optimiser steps.
         budget: if not 0, the stage also ends after so many processor seconds of training steps, and its schedules run
             by whichever of the two is used up further; such a run does not end with the same weights every time.
@@ -32,6 +33,7 @@ class Stage:
     name: str = "main"
     init: str = ""
     weights: str = ""
+    seed: int = 0
     steps: int = 1000
     budget: float = 0.0
     batch: int = 8
