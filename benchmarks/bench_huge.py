@@ -1,127 +1,186 @@
-"""Time and peak memory of large images, every step in a process of its own.
+"""Time and peak memory of large images, every step a `wavelic` command of its own.
 
     python benchmarks/make_huge.py FOLDER huge.tif
     python benchmarks/bench_huge.py huge.tif [--sides 2500 5000 10000] [--json results/benchmarks/huge.json]
 
-The top left squares of the image are encoded (codec lifting at 1 bpp in precincts, codec wcae at quality 50) and
-decoded: all of it; for lifting also a window of 512 x 512 in the middle, read from the file in parts, and what
-libopenjp2 alone needs for all of it.  `peak_mb` is what the step added to the largest resident size that importing,
-and a first tiny image, left; the pixels that go in or come out are part of it.
+The top left squares of the image, as TIFF files, are encoded and decoded to TIFF; `window` decodes 512 x 512 pixels in
+the middle to PNG.  `openjpeg_encode` and `openjpeg_decode` are libopenjp2 alone on the codes of the square, in a
+process without torch.  `processor_seconds` are user and system time; on a machine busy with other work they say more
+than `seconds`.  `peak_mb` is the largest resident size of the whole process, `beyond_mb` that without what the same
+command on a tiny image takes.  Results are added to the JSON file; a row measured again is replaced.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import resource
-import subprocess
+import os
 import sys
 import tempfile
 import time
+from functools import cache
 from pathlib import Path
 
-import numpy as np
-
-STEPS = {
-    "lifting": ("encode", "decode", "window", "openjpeg_decode"),
-    "wcae": ("encode", "decode", "window"),
-}
+TINY = 64
 WINDOW = 512
+#: codec -> extension, options of its encoder
+CODECS = {
+    "lifting": ("jp2", ["--bpp", "1", "--access", "random"]),
+    "wcae": ("wlic", ["--quality", "50"]),
+    "weconvene": ("wlic", ["--quality", "50"]),
+}
+STEPS = ("encode", "decode", "window", "openjpeg_encode", "openjpeg_decode")
+_MAIN = "from wavelic.cli.main import run; run()"
 
 
-def peak_mb() -> float:
-    """Largest resident size of this process so far."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+def command(codec: str, step: str, side: int, folder: Path) -> list[str]:
+    """The command line of one step."""
+    extension, options = CODECS[codec]
+    image, file = folder / f"{side}.tif", folder / f"{codec}-{side}.{extension}"
+    wavelic = [sys.executable, "-c", _MAIN]
+    if step == "encode":
+        return [*wavelic, "encode", str(image), str(file), "--codec", codec, "--force", *options]
+    if step == "decode":
+        return [*wavelic, "decode", str(file), str(folder / "decoded.tif"), "--force"]
+    if step == "window":
+        size = min(WINDOW, side)
+        at = (side - size) // 2
+        region = f"{at},{at},{size},{size}"
+        return [*wavelic, "decode", str(file), str(folder / "window.png"), "--force", "--region", region]
+    return [sys.executable, __file__, str(image if step == "openjpeg_encode" else file), "--alone", step]
 
 
-def square(path: Path, side: int) -> np.ndarray:
-    """The top left square of an image."""
+def alone(step: str, path: Path) -> None:
+    """libopenjp2 on 12-bit codes, without learned steps and without torch."""
+    import numpy as np
+
+    from wavelic.jpeg2000 import EncodeOptions, decode_codestream, encode_filled, read_jp2
+
+    if step == "openjpeg_decode":
+        decode_codestream(read_jp2(path.read_bytes()).codestream)
+        return
+    pixels = np.memmap(path.with_suffix(".raw"), np.uint8, "r").reshape(3, -1)
+    side = round(pixels.shape[1] ** 0.5)
+
+    def fill(planes: object) -> None:
+        for plane, samples in zip(planes, pixels, strict=True):  # type: ignore[call-overload]
+            for row in range(side):
+                plane[row] = np.rint(samples[row * side : (row + 1) * side] * (0.9 * 4095 / 255) + 204.75)
+
+    top = side * side / 8
+    options = EncodeOptions(
+        colour_transform=True,
+        layer_bytes=[round(top * 2 ** ((k - 10) / 2)) for k in range(11)],
+        precincts=(256, 256),
+        progression="RPCL",
+    )
+    encode_filled((side, side), 3, 12, fill, options)
+
+
+def crop(source: Path, side: int, folder: Path) -> None:
+    """The top left square of an image as TIFF and, for `alone`, as planes of bytes."""
+    import numpy as np
     import PIL.Image
 
+    from wavelic.images import from_array, save_image
+
     PIL.Image.MAX_IMAGE_PIXELS = None
-    with PIL.Image.open(path) as picture:
-        return np.array(picture.crop((0, 0, side, side)))
+    with PIL.Image.open(source) as picture:
+        pixels = np.array(picture.crop((0, 0, side, side)))
+    save_image(from_array(pixels), folder / f"{side}.tif", force=True)
+    (folder / f"{side}.raw").write_bytes(np.ascontiguousarray(pixels.transpose(2, 0, 1)).tobytes())
 
 
-def warm_up(codec: str) -> None:
-    """Everything that is loaded once."""
-    import wavelic
+def timed(arguments: list[str]) -> dict[str, float]:
+    """Run a command; raises RuntimeError if it fails.  This process must stay small: its size counts as the child's."""
+    with tempfile.TemporaryFile() as errors:
+        started = time.perf_counter()
+        actions = [(os.POSIX_SPAWN_DUP2, errors.fileno(), 2)]
+        process = os.posix_spawn(arguments[0], arguments, dict(os.environ), file_actions=actions)
+        _, status, usage = os.wait4(process, 0)
+        seconds = time.perf_counter() - started
+        if status:
+            errors.seek(0)
+            raise RuntimeError(errors.read().decode(errors="replace").strip()[-300:])
+    return {
+        "seconds": round(seconds, 2),
+        "processor_seconds": round(usage.ru_utime + usage.ru_stime, 2),
+        "peak_mb": round(usage.ru_maxrss / 1024),
+    }
 
-    wavelic.decode(wavelic.encode(np.zeros((70, 70, 3), np.uint8), codec))
+
+@cache
+def tiny_peak(codec: str, step: str, folder: Path) -> float:
+    """`peak_mb` of the step on an image of no size to speak of."""
+    if step != "encode":
+        tiny_peak(codec, "encode", folder)
+    return timed(command(codec, step, TINY, folder))["peak_mb"]
 
 
-def measure(codec: str, step: str, side: int, image: Path, file: Path) -> dict[str, object]:
-    """One step; `encode` writes ``file``, the others read it."""
-    import wavelic
-    from wavelic.codecs.ranged import open_ranged
-    from wavelic.jpeg2000 import decode_codestream, read_jp2
-    from wavelic.remote import open_source
-
-    pixels = square(image, side) if step == "encode" else None
-    warm_up(codec)
-    before, started = peak_mb(), time.perf_counter()
-    used = time.process_time()
-    if pixels is not None:
-        options = {"bpp": 1.0, "access": "random"} if codec == "lifting" else {"quality": 50}
-        before -= pixels.nbytes / 2**20  # what goes in belongs to the step
-        file.write_bytes(wavelic.encode(pixels, codec, **options))
-    elif step == "openjpeg_decode":
-        decode_codestream(read_jp2(file.read_bytes()).codestream, threads=1)
-    elif step == "window":
-        at = (side - WINDOW) // 2
-        opened = open_ranged(open_source(file)) if codec == "lifting" else wavelic.open(file)
-        opened.read(region=(at, at, WINDOW, WINDOW))
-    else:
-        wavelic.open(file).read()
+def measure(codec: str, step: str, side: int, folder: Path) -> dict[str, object]:
+    """One step at one size and, for what it takes at least, at a tiny one."""
+    tiny = tiny_peak(codec, step, folder)
+    result = timed(command(codec, step, side, folder))
+    extension = CODECS[codec][0]
+    beyond = result["peak_mb"] - tiny
     return {
         "codec": codec,
         "step": step,
         "side": side,
         "megapixels": round(side * side / 1e6, 2),
-        "bytes": file.stat().st_size,
-        "seconds": round(time.perf_counter() - started, 2),
-        "processor_seconds": round(time.process_time() - used, 2),
-        "peak_mb": round(peak_mb() - before),
-        "bytes_per_pixel": round((peak_mb() - before) * 2**20 / side**2, 1),
+        "bytes": (folder / f"{codec}-{side}.{extension}").stat().st_size,
+        **result,
+        "beyond_mb": beyond,
+        "beyond_bytes_per_pixel": round(beyond * 2**20 / side**2, 1),
     }
 
 
+def add(row: dict[str, object], path: Path) -> None:
+    """Put ``row`` into the JSON file, instead of an earlier one of the same step."""
+    names = ("codec", "step", "side")
+    rows = json.loads(path.read_text()) if path.exists() else []
+    rows = [old for old in rows if any(old[name] != row[name] for name in names)] + [row]
+    order = list(CODECS)
+    rows.sort(key=lambda r: (order.index(r["codec"]), STEPS.index(r["step"]), r["side"]))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(rows, indent=1) + "\n")
+
+
 def main() -> None:
-    """Run every step and write the table."""
+    """Run the steps and write the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("image", type=Path)
     parser.add_argument("--sides", type=int, nargs="+", default=[2500, 5000, 10000])
-    parser.add_argument("--codecs", nargs="+", default=list(STEPS))
-    parser.add_argument("--timeout", type=float, default=3600, help="seconds for one step")
+    parser.add_argument("--codecs", nargs="+", default=["lifting", "wcae"], choices=list(CODECS))
+    parser.add_argument("--steps", nargs="+", default=list(STEPS), choices=STEPS)
+    parser.add_argument("--folder", type=Path, help="where files lie, and stay for other calls; else a temporary one")
     parser.add_argument("--json", type=Path, default=Path("results/benchmarks/huge.json"))
-    parser.add_argument("--one", nargs=3, metavar=("CODEC", "STEP", "FILE"), help="a single step, printed as JSON")
+    parser.add_argument("--alone", help=argparse.SUPPRESS)
+    parser.add_argument("--crop", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    if arguments.one:
-        codec, step, file = arguments.one
-        print(json.dumps(measure(codec, step, arguments.sides[0], arguments.image, Path(file))))
+    if arguments.alone:
+        alone(arguments.alone, arguments.image)
         return
-    rows: list[dict[str, object]] = []
-    with tempfile.TemporaryDirectory() as folder:
-        for codec in arguments.codecs:
-            for side in arguments.sides:
-                file = Path(folder) / f"{codec}-{side}"
-                for step in STEPS[codec]:
-                    command = [sys.executable, __file__, str(arguments.image), "--sides", str(side)]
-                    command += ["--one", codec, step, str(file)]
-                    try:
-                        result = subprocess.run(command, capture_output=True, text=True, timeout=arguments.timeout)
-                    except subprocess.TimeoutExpired:
-                        rows.append({"codec": codec, "step": step, "side": side, "error": "timeout"})
+    if arguments.crop:
+        crop(arguments.image, arguments.crop, arguments.folder)
+        return
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = arguments.folder or Path(temporary)
+        for side in (TINY, *arguments.sides):
+            if not (folder / f"{side}.raw").exists():
+                own = [sys.executable, __file__, str(arguments.image), "--crop", str(side), "--folder", str(folder)]
+                timed(own)
+        for side in arguments.sides:
+            for codec in arguments.codecs:
+                for step in arguments.steps:
+                    if step.startswith("openjpeg") and codec != "lifting":
                         continue
-                    failed = result.stderr.strip().splitlines()[-1:] if result.returncode else None
-                    rows.append(
-                        {"codec": codec, "step": step, "side": side, "error": " ".join(failed)}
-                        if failed is not None
-                        else json.loads(result.stdout)
-                    )
-                    print(rows[-1], flush=True)
-                    arguments.json.parent.mkdir(parents=True, exist_ok=True)
-                    arguments.json.write_text(json.dumps(rows, indent=1) + "\n")
+                    try:
+                        row = measure(codec, step, side, folder)
+                    except RuntimeError as error:
+                        row = {"codec": codec, "step": step, "side": side, "error": str(error)}
+                    add(row, arguments.json)
+                    print(row, flush=True)
 
 
 if __name__ == "__main__":

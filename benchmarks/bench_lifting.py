@@ -1,15 +1,17 @@
 """Time decoding of codec `lifting` beside OpenJPEG's own decode of a plain file of the same rate, in one run.
 
-    python benchmarks/bench_lifting.py --images DIR [--threads 2] [--repeats 7] [--json FILE]
+    python benchmarks/bench_lifting.py --images DIR [--threads 2] [--repeats 7] [--steps product] [--json FILE]
 
 The task: a 2048x2048 RGB picture put together from photographs, at 1 bit per pixel.  Measured: the full decode, a
 256x256 window at full resolution, ``reduce=3``, and the peak memory of a process that decodes all of it, beyond what it
-has after its imports (Linux only).  The contestants take turns within every repeat and the best
-times are compared, wall clock and processor time: on a machine that does other work, the best of many is the time on
-free cores, and the ratio of processor times hardly depends on the load.
+has after its imports (Linux only).  The contestants take turns within every repeat.  Compared are the best times, wall
+clock and processor time, and the median over the repeats of the ratio within one: on a machine that does other work,
+the best of many is the time on free cores, and the ratio of processor times hardly depends on the load.
 
 --weights NAME: trained weights to use; without it the ones the codec uses, or random ones of Hybrid(9/7)-U16 if none
 are installed (the time does not depend on the values).
+
+--steps product: as if these weights had been exported with `PRODUCT_STEPS` and finer samples.
 """
 
 from __future__ import annotations
@@ -36,6 +38,7 @@ from wavelic.codecs.options import Options
 from wavelic.images import Image, list_images
 from wavelic.jpeg2000 import decode_codestream
 from wavelic.models.lifting import LiftingTransform, build_lifting
+from wavelic.models.lifting_steps import PRODUCT_STEPS
 from wavelic.models.lifting_weights import load_lifting, save_lifting
 
 SIDE, BPP = 2048, 1.0
@@ -47,7 +50,7 @@ import sys, torch, wavelic
 torch.set_num_threads(int(sys.argv[3]))
 from wavelic.codecs.lifting import open_jpeg2000
 from wavelic.jpeg2000 import decode_codestream
-import wavelic.codecs.carrier_pixels, wavelic.models.lifting_weights
+import wavelic.codecs.carrier_read, wavelic.models.lifting_weights
 def peak():
     lines = open("/proc/self/status").read().splitlines()
     return int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) / 1024
@@ -78,17 +81,26 @@ def mosaic(folder: Path) -> np.ndarray:
     return canvas
 
 
-def best_times(contestants: dict[str, Callable[[], object]], repeats: int) -> dict[str, dict[str, float]]:
-    """Name -> best wall clock and processor seconds; the contestants take turns."""
-    best = {name: {"wall_s": float("inf"), "cpu_s": float("inf")} for name in contestants}
+Times = dict[str, dict[str, list[float]]]
+
+
+def all_times(contestants: dict[str, Callable[[], object]], repeats: int) -> Times:
+    """Name -> wall clock and processor seconds of every repeat; the contestants take turns."""
+    times: Times = {name: {"wall_s": [], "cpu_s": []} for name in contestants}
     for repeat in range(repeats + 1):
         for name, call in contestants.items():
             wall, cpu = time.perf_counter(), time.process_time()
             call()
             taken = {"wall_s": time.perf_counter() - wall, "cpu_s": time.process_time() - cpu}
             if repeat:  # the first round warms caches
-                best[name] = {key: min(value, taken[key]) for key, value in best[name].items()}
-    return best
+                for key, value in taken.items():
+                    times[name][key].append(value)
+    return times
+
+
+def median_ratio(times: Times, name: str, key: str) -> float:
+    """Median over the repeats of the time against OpenJPEG's in the same repeat."""
+    return float(np.median(np.divide(times[name][key], times["openjpeg"][key])))
 
 
 def peak_mb(data: bytes, what: str, threads: int, weights: Path | None) -> float:
@@ -104,7 +116,9 @@ def peak_mb(data: bytes, what: str, threads: int, weights: Path | None) -> float
     return float(done.stdout)
 
 
-def measure(folder: Path, threads: int, repeats: int, weights: str | None, standin: Path) -> dict[str, object]:
+def measure(
+    folder: Path, threads: int, repeats: int, weights: str | None, standin: Path, product: bool
+) -> dict[str, object]:
     """Everything the JSON file holds."""
     torch.set_num_threads(threads)
     transform, model, name = product_transform()
@@ -112,13 +126,15 @@ def measure(folder: Path, threads: int, repeats: int, weights: str | None, stand
         transform, name = load_lifting(weights), weights
     elif name == "none":
         transform, model, name = _standin(standin)
+    if product:
+        transform, model, name = _product(standin, name)
     picture = Image(mosaic(folder))
     data = Encoding(picture, transform, model, Options()).at_bytes(BPP * SIDE * SIDE / 8, exceed=True)
     plain = Encoding(picture, build_lifting("CDF-9/7"), bytes(8), Options())
     reference = open_carrier(plain.at_bytes(BPP * SIDE * SIDE / 8, exceed=True))
     file: CarrierFile = open_carrier(data)
     region = (896, 900, 256, 256)
-    times = best_times(
+    every = all_times(
         {
             "openjpeg": lambda: decode_codestream(reference.codestream, threads=threads),
             "full": lambda: file.read(transform, threads=threads),
@@ -128,10 +144,13 @@ def measure(folder: Path, threads: int, repeats: int, weights: str | None, stand
         },
         repeats,
     )
+    times = {name_: {key: min(values) for key, values in both.items()} for name_, both in every.items()}
     memory = {what: round(peak_mb(data, what, threads, standin), 1) for what in ("stock", "learned")}
     figures = {
         "total_ratio": times["full"]["wall_s"] / times["openjpeg"]["wall_s"],
         "total_ratio_cpu": times["full"]["cpu_s"] / times["openjpeg"]["cpu_s"],
+        "total_ratio_median": median_ratio(every, "full", "wall_s"),
+        "total_ratio_cpu_median": median_ratio(every, "full", "cpu_s"),
         "window_s": times["window 256"]["wall_s"],
         "reduce_3_s": times["reduce 3"]["wall_s"],
         "peak_mb": memory["learned"],
@@ -139,7 +158,8 @@ def measure(folder: Path, threads: int, repeats: int, weights: str | None, stand
     return {
         "what": f"{SIDE}x{SIDE} RGB at {BPP:g} bpp",
         "weights": name,
-        "luma_only": transform.luma_only,
+        "steps": transform.steps.pack(),
+        "finer_bits": transform.finer_bits,
         "threads": threads,
         "bytes": {"lifting": len(data), "plain": len(reference.codestream) + reference.overhead},
         "seconds": {key: {k: round(v, 4) for k, v in value.items()} for key, value in times.items()},
@@ -164,16 +184,29 @@ def _standin(folder: Path) -> tuple[LiftingTransform, bytes, str]:
     return load_lifting_card(card), lifting_id(card), f"random {STANDIN}"
 
 
+def _product(folder: Path, name: str) -> tuple[LiftingTransform, bytes, str]:
+    """The weights called ``name``, saved with the product's steps where the child process finds them."""
+    from wavelic.models.lifting_cards import PRODUCT, find_lifting, lifting_id
+    from wavelic.models.lifting_weights import load_lifting_card
+
+    old = find_lifting(name)
+    card = save_lifting(folder / PRODUCT, old.architecture, load_lifting(name).state_dict(), {}, steps=PRODUCT_STEPS)
+    return load_lifting_card(card), lifting_id(card), f"{name}, product steps"
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=Path, required=True)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--weights")
+    parser.add_argument("--steps", choices=("stored", "product"), default="stored")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
-        result = measure(arguments.images, arguments.threads, arguments.repeats, arguments.weights, Path(scratch))
+        product = arguments.steps == "product"
+        chosen = arguments.images, arguments.threads, arguments.repeats, arguments.weights, Path(scratch)
+        result = measure(*chosen, product)
     text = json.dumps(result, indent=1)
     print(text)
     if arguments.json:

@@ -246,10 +246,16 @@ def main() -> None:
                 for kind in ("plain", "lifting"):
                     rows.append(measure(kind, *uncached, tiles(f"{kind}.jp2", count), clients))
                     rows.append(measure(f"{kind} cached", *cached, tiles(f"{kind}.jp2", count), clients))
+        write(document, arguments.json)
         if arguments.leak:
             document["leak"] = leak(folder, arguments.leak)
-    arguments.json.parent.mkdir(parents=True, exist_ok=True)
-    arguments.json.write_text(json.dumps(document, indent=1) + "\n")
+            write(document, arguments.json)
+
+
+def write(document: dict[str, Any], path: Path) -> None:
+    """Keep what is measured so far."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(document, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -313,7 +313,7 @@ def test_hugging_face_datasets(tmp_path: Path, picture: Picture, monkeypatch: py
     monkeypatch.setenv("HF_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("HF_DATASETS_OFFLINE", "1")
     datasets = pytest.importorskip("datasets")
-    data = [wavelic.encode(picture(50, 60, seed=seed), quality=50) for seed in range(2)]
+    data = [wavelic.encode(picture(50, 60, seed=seed), quality=50, codec="wcae") for seed in range(2)]
     rows = {"image": [{"bytes": one, "path": None} for one in data]}
     dataset = datasets.Dataset.from_dict(rows, features=datasets.Features({"image": datasets.Image()}))
     for row, one in zip(dataset, data, strict=True):

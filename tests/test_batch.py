@@ -24,7 +24,7 @@ def test_a_batch_is_its_images(picture: Picture, channels: int, dtype: type, mon
     monkeypatch.setattr(batch, "_GROUP_PIXELS", 2 * 45 * 60)  # several groups of two
     qualities = (20, 90, 50, 20, 35, 90, 20)
     files = [
-        wavelic.encode(picture(45, 60, channels, dtype, seed), quality=quality)
+        wavelic.encode(picture(45, 60, channels, dtype, seed), quality=quality, codec="wcae")
         for seed, quality in enumerate(qualities)
     ]
     models = {wavelic.open(data).info["model"] for data in files}
@@ -39,7 +39,7 @@ def test_a_batch_is_its_images(picture: Picture, channels: int, dtype: type, mon
 
 
 def test_the_symbols_are_compared_with_their_checksum(picture: Picture) -> None:
-    files = [wavelic.encode(picture(40, 50, seed=seed), quality=50) for seed in range(3)]
+    files = [wavelic.encode(picture(40, 50, seed=seed), quality=50, codec="wcae") for seed in range(3)]
     container = read_container(files[1])
     chunks = list(container.chunks)
     at = next(index for index, chunk in enumerate(chunks) if chunk.kind == b"lcrc")
@@ -50,12 +50,12 @@ def test_the_symbols_are_compared_with_their_checksum(picture: Picture) -> None:
 
 
 def test_what_is_no_batch(picture: Picture) -> None:
-    data = wavelic.encode(picture(40, 50))
+    data = wavelic.encode(picture(40, 50), codec="wcae")
     with pytest.raises(UsageError, match="no files"):
         decode_batch([])
     for other in (picture(40, 51), picture(40, 50, 1), picture(40, 50, 3, np.uint16)):
         with pytest.raises(UsageError, match="kinds"):
-            decode_batch([data, wavelic.encode(other)])
+            decode_batch([data, wavelic.encode(other, codec="wcae")])
     with pytest.raises(FormatError):
         decode_batch([data, data[:-5]])
     with pytest.raises(LimitError):

@@ -358,7 +358,7 @@ def test_eval_writes_rows_with_real_sizes(measured: Path) -> None:
 
     curve = read_curve(measured / "wcae.json")
     pixels = np.asarray(PIL.Image.open(measured / "images" / "one.png"))
-    assert curve.rows[0].bytes == len(wavelic.encode(pixels, quality=curve.rows[0].setting, strip=True))
+    assert curve.rows[0].bytes == len(wavelic.encode(pixels, "wcae", curve.rows[0].setting, strip=True))
     assert curve.settings == (0, 30, 60, 80, 100)
     assert not list(measured.glob("*.partial.jsonl"))
 

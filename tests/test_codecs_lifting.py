@@ -1,12 +1,9 @@
-"""Codec `lifting` behind the file API, the command line and Pillow, with learned steps that change every picture."""
+"""Codec `lifting` behind the file API, with learned steps that change every picture."""
 
 from __future__ import annotations
 
 import io
 import json
-import os
-import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,46 +13,29 @@ import pytest
 import torch
 
 import wavelic
-from test_cli import error_of, wavelic_cli
+from lifting_support import METADATA, installed_weights, layered_file
 from test_lifting_carrier import image, learned, psnr
-from wavelic.codecs import carrier_box
-from wavelic.codecs.api import Options, encode_image
 from wavelic.codecs.carrier import to_components, to_pixels
-from wavelic.codecs.lifting_encode import bpp_to_quality, quality_to_bpp
-from wavelic.codecs.pillow_jp2 import REGISTERED, LiftingImageFile
-from wavelic.codecs.search import Target
-from wavelic.errors import ChecksumError, FormatError, LimitError, ModelError, UsageError
+from wavelic.errors import FormatError, LimitError, ModelError, UsageError
 from wavelic.images import Image, Metadata
-from wavelic.jpeg2000 import read_jp2, replace_codestream
 from wavelic.models.lifting_cards import PRODUCT, find_lifting, lifting_id
 from wavelic.models.lifting_weights import load_lifting, save_lifting
 from wavelic.models.weights import weight_folders
 
 torch.set_num_threads(1)
-METADATA = Metadata(b"an ICC profile", b"II*\0 exif", b"<x:xmpmeta/>")
 
 
 @pytest.fixture(scope="module", autouse=True)
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Weights of the product's name in a folder of their own: random, and large enough for margins to matter."""
-    folder = tmp_path_factory.mktemp("weights")
-    save_lifting(folder / PRODUCT, "Hybrid(9/7)-U16", learned().state_dict(), {"seed": 7})
-    before = os.environ.get("WAVELIC_WEIGHTS")
-    os.environ["WAVELIC_WEIGHTS"] = str(folder)
-    yield folder
-    os.environ.pop("WAVELIC_WEIGHTS")
-    if before is not None:
-        os.environ["WAVELIC_WEIGHTS"] = before
+    yield from installed_weights(tmp_path_factory.mktemp("weights"))
 
 
 @pytest.fixture(scope="module")
 def layered() -> bytes:
-    return wavelic.encode(image(140, 187), "lifting", bpp=3, layers=(0.5, 1.5))
+    return layered_file()
 
 
-# --- Weights -------------------------------------------------------------------------------------------------------
-
-
+# --- Weights ---------------------------------------------------------------------------------------------------------
 def test_weights_there_and_back(weights: Path, tmp_path: Path) -> None:
     card = find_lifting(PRODUCT)
     transform = load_lifting(PRODUCT)
@@ -82,9 +62,7 @@ def test_a_file_whose_weights_are_missing_says_so(layered: bytes, monkeypatch: p
             action()
 
 
-# --- The opened file -----------------------------------------------------------------------------------------------
-
-
+# --- The opened file -------------------------------------------------------------------------------------------------
 def test_both_formats_have_the_same_face(layered: bytes, tmp_path: Path) -> None:
     pixels = image(140, 187)
     for codec, levels, layers in (("lifting", 5, 3), ("wcae", 0, 1)):
@@ -214,239 +192,3 @@ def test_plain_files_are_read_and_opacity_with_them() -> None:
             assert file.layers[-1].bytes == len(stream.getvalue())
             if "quality_layers" in options:
                 assert [layer.bytes for layer in file.layers[:2]] == [None, None]  # no packet lengths
-
-
-# --- Rates and layers ----------------------------------------------------------------------------------------------
-
-
-def test_quality_is_a_rate() -> None:
-    assert [quality_to_bpp(q) for q in (0, 100)] == [1 / 16, 8]
-    assert bpp_to_quality(quality_to_bpp(37)) == pytest.approx(37)
-    pixels = image(200, 250)
-    sizes = []
-    for quality in (20, 45, 70):
-        encoded = encode_image(Image(pixels), "lifting", Target("quality", quality))
-        assert (encoded.quality, encoded.note, encoded.model) == (quality, "", PRODUCT)
-        sizes.append(len(encoded.data) * 8 / 200 / 250)
-        assert sizes[-1] == pytest.approx(quality_to_bpp(quality), rel=0.05, abs=300 * 8 / 200 / 250)
-    assert sizes == sorted(sizes)
-
-
-def test_targets_are_met() -> None:
-    pixels = image(200, 250)
-    for kind, value in (("bpp", 1.0), ("size", 9000), ("psnr", 39.2)):
-        encoded = encode_image(Image(pixels), "lifting", Target(kind, value))
-        reached = {
-            "bpp": len(encoded.data) * 8 / 200 / 250,
-            "size": len(encoded.data),
-            "psnr": psnr(wavelic.decode(encoded.data), pixels, 255),
-        }[kind]
-        if kind == "size":  # of so small a file the stock coder's steps are some percent
-            assert 0.96 * value <= reached <= value
-        else:
-            assert abs(reached - value) <= (0.09 if kind == "psnr" else 0.02 * value)
-            assert "nearest" not in encoded.note
-    impossible = encode_image(Image(pixels), "lifting", Target("size", 10))
-    assert "nearest" in impossible.note
-    for value in (5.0, 199.0):
-        assert "nearest" in encode_image(Image(image(9, 9)), "lifting", Target("psnr", value)).note
-
-
-def test_layers_as_asked(layered: bytes) -> None:
-    pixels = image(140, 187)
-    rates = [layer.bpp for layer in wavelic.open(layered).layers]
-    assert rates == pytest.approx([0.5, 1.5, 3.0], rel=0.15)  # a layer's size does not count packet lengths
-    for count in (1, 2, 7):
-        file = wavelic.open(wavelic.encode(pixels, "lifting", bpp=2, layers=count))
-        assert len(file.layers) == count
-        sizes = [layer.bytes for layer in file.layers]
-        assert sizes == sorted(set(sizes))
-        quality = [psnr(file.read(layers=k + 1), pixels, 255) for k in range(count)]
-        assert quality == sorted(set(quality))
-    for layers in (0, 65, (), (0.5, 0.4), (0.0, 1.0)):
-        with pytest.raises(UsageError):
-            encode_image(Image(pixels), "lifting", None, Options(layers=layers))
-    for options in (Options(layers=3), Options(access="random")):
-        with pytest.raises(UsageError, match="options of lifting"):
-            encode_image(Image(pixels), "wcae", None, options)
-    with pytest.raises(UsageError, match="choose whole or random"):
-        wavelic.encode(pixels, "lifting", access="windows")
-
-
-def test_a_layer_is_the_trimmed_file(layered: bytes, tmp_path: Path) -> None:
-    file = wavelic.open(layered)
-    (tmp_path / "a.jp2").write_bytes(layered)
-    for layers in (1, 2, 3):
-        out = tmp_path / f"{layers}.jp2"
-        assert wavelic_cli("trim", tmp_path / "a.jp2", out, "--max-layers", str(layers)).exit_code == 0
-        trimmed = out.read_bytes()
-        assert len(trimmed) == file.layers[layers - 1].bytes
-        np.testing.assert_array_equal(wavelic.decode(trimmed), file.read(layers=layers))
-        wavelic.open(trimmed).verify()
-        with PIL.Image.open(io.BytesIO(trimmed), formats=["JPEG2000"]) as viewer:
-            assert np.asarray(viewer).shape == (140, 187, 3)
-    result = wavelic_cli("trim", tmp_path / "a.jp2", tmp_path / "b.jp2", "--bpp", "2", "--json")
-    assert json.loads(result.stdout)["files"][0]["layers"] == 2
-    assert (tmp_path / "b.jp2").read_bytes() == (tmp_path / "2.jp2").read_bytes()
-    for arguments, part in (
-        (["a.jp2", "c.jp2"], "nothing to trim"),
-        (["a.jp2", "c.jp2", "--bpp", "0.01"], "first layer"),
-        (["a.jp2", "c.wlic", "--bpp", "1"], "does not end in .jp2"),
-        (["a.jp2", "b.jp2", "--bpp", "1"], "exists"),
-        (["a.jp2", "c.jp2", "--max-layers", "0"], "at least 1"),
-    ):
-        names = [str(tmp_path / name) if "." in name and name[0].isalpha() else name for name in arguments]
-        assert part in error_of(wavelic_cli("trim", *names))
-    (tmp_path / "c.wlic").write_bytes(wavelic.encode(image(20, 20)))
-    assert "not a JPEG 2000 file" in error_of(
-        wavelic_cli("trim", tmp_path / "c.wlic", tmp_path / "d.jp2", "--bpp", "1")
-    )
-
-
-# --- Command line --------------------------------------------------------------------------------------------------
-
-
-def test_the_command_line(tmp_path: Path) -> None:
-    photo, coded = tmp_path / "photo.png", tmp_path / "a.jp2"
-    PIL.Image.fromarray(image(90, 120)).save(photo)
-    assert wavelic_cli("encode", photo, coded, "--bpp", "2", "--layers", "0.5,1").exit_code == 0  # .jp2 says lifting
-    assert [layer.bpp for layer in wavelic.open(coded).layers] == pytest.approx([0.5, 1, 2], rel=0.3)
-    assert wavelic_cli("encode", photo, f"{tmp_path}/out/", "--codec", "lifting", "--access", "random").exit_code == 0
-    random = wavelic.open(tmp_path / "out" / "photo.jp2").info
-    assert (random["progression"], random["precincts"][-1]) == ("RPCL", [256, 256])
-    part = ["--reduce", "1", "--max-layers", "2", "--region", "10,20,60,50"]
-    assert wavelic_cli("decode", coded, tmp_path / "part.png", *part).exit_code == 0
-    expected = wavelic.decode(coded.read_bytes(), reduce=1, layers=2, region=(10, 20, 60, 50))
-    np.testing.assert_array_equal(np.asarray(PIL.Image.open(tmp_path / "part.png")), expected)
-    assert wavelic_cli("verify", coded).stdout.startswith("OK")
-    text = wavelic_cli("info", coded).stdout
-    for word in ("codec lifting", PRODUCT, "5 levels on 9/7", "one per resolution", "layers", "checksum"):
-        assert word in text
-    facts = json.loads(wavelic_cli("info", coded, "--json").stdout)["files"][0]
-    assert [layer["layers"] for layer in facts["layers"]] == [1, 2, 3]
-    assert sum(chunk["bytes"] for chunk in facts["chunks"]) == facts["bytes"]
-
-
-@pytest.mark.parametrize(
-    ("arguments", "part"),
-    [
-        (["encode", "photo.png", "x.wlic", "--codec", "lifting"], "does not end in .jp2"),
-        (["encode", "photo.png", "x.jp2", "--codec", "wcae"], "does not end in .wlic"),
-        (["encode", "photo.png", "x.wlic", "--layers", "3"], "options of lifting"),
-        (["encode", "photo.png", "x.jp2", "--layers", "a,b"], "neither a number"),
-        (["encode", "photo.png", "x.jp2", "--layers", "2,1"], "ascending"),
-        (["encode", "photo.png", "x.jp2", "--access", "fast"], "choose whole or random"),
-        (["encode", "photo.png", "x.jp2", "--published"], "mode of wcae"),
-        (["decode", "a.jp2", "x.png", "--region", "1,2,3"], "x,y,width,height"),
-        (["decode", "a.jp2", "x.png", "--region", "0,0,999,1"], "not inside the image"),
-        (["decode", "a.jp2", "x.png", "--reduce", "6"], "the file has 0..5"),
-        (["decode", "a.jp2", "x.png", "--max-layers", "9"], "choose 1..3"),
-        (["decode", "a.wlic", "x.png", "--reduce", "1"], "the file has 0..0"),
-    ],
-)
-def test_wrong_commands(arguments: list[str], part: str, layered: bytes, tmp_path: Path) -> None:
-    PIL.Image.fromarray(image(20, 20)).save(tmp_path / "photo.png")
-    (tmp_path / "a.jp2").write_bytes(layered)
-    if "a.wlic" in arguments:
-        (tmp_path / "a.wlic").write_bytes(wavelic.encode(image(20, 20)))
-    names = [str(tmp_path / name) if Path(name).suffix in (".png", ".jp2", ".wlic") else name for name in arguments]
-    result = wavelic_cli(*names)
-    assert result.exit_code == 2
-    assert part in error_of(result)
-    assert not list(tmp_path.glob("x.*"))
-
-
-def test_a_cut_file_on_the_command_line(layered: bytes, tmp_path: Path) -> None:
-    (tmp_path / "cut.jp2").write_bytes(layered[: wavelic.open(layered).layers[1].bytes + 100])
-    assert "cut short" in error_of(wavelic_cli("decode", tmp_path / "cut.jp2", tmp_path / "a.png"))
-    result = wavelic_cli("decode", tmp_path / "cut.jp2", tmp_path / "a.png", "--allow-partial", "--json")
-    facts = json.loads(result.stdout)["files"][0]
-    assert (facts["complete"], facts["note"]) == (
-        False,
-        "the file is cut short: decoded to layer 2, the last whole one",
-    )
-    assert "layer 2" in result.stderr
-    expected = wavelic.open(layered).read(layers=2)
-    np.testing.assert_array_equal(np.asarray(PIL.Image.open(tmp_path / "a.png")), expected)
-
-
-# --- Other programs ------------------------------------------------------------------------------------------------
-
-
-def test_pillow_opens_every_kind_as_plain_jpeg_2000() -> None:
-    for channels, bits, mode in ((1, 8, "I;16"), (3, 8, "RGB"), (4, 8, "RGB"), (3, 16, "RGB"), (2, 16, "I;16")):
-        data = wavelic.encode(Image(image(60, 70, channels, bits), METADATA), "lifting", bpp=6)
-        with PIL.Image.open(io.BytesIO(data), formats=["JPEG2000"]) as viewer:
-            assert (viewer.size, viewer.mode) == ((70, 60), mode)
-            viewer.load()
-
-
-@pytest.mark.skipif(shutil.which("opj_decompress") is None, reason="opj_decompress is not installed")
-def test_opj_decompress_opens_every_kind(tmp_path: Path) -> None:
-    for channels, bits in ((1, 8), (3, 8), (4, 8), (3, 16)):
-        (tmp_path / "a.jp2").write_bytes(wavelic.encode(image(60, 70, channels, bits), "lifting", bpp=6))
-        for reduce in ("0", "2"):
-            command = ["opj_decompress", "-i", tmp_path / "a.jp2", "-o", tmp_path / "a.png", "-r", reduce]
-            subprocess.run(command, check=True, capture_output=True)
-            assert PIL.Image.open(tmp_path / "a.png").size == ((70, 60) if reduce == "0" else (18, 15))
-
-
-def test_the_pillow_plugin_takes_our_files_and_no_others(layered: bytes) -> None:
-    whole = wavelic.decode(layered)
-    before = list(PIL.Image.ID)
-    try:
-        wavelic.register_pillow(jp2=True)
-        wavelic.register_pillow(jp2=True)
-        opened = PIL.Image.open(io.BytesIO(layered))
-        assert isinstance(opened, LiftingImageFile)
-        assert (opened.format, opened.size, opened.mode) == ("JPEG2000", (187, 140), "RGB")
-        np.testing.assert_array_equal(np.asarray(opened), whole)
-        part = PIL.Image.open(io.BytesIO(layered))
-        part.reduce, part.layers = 2, 1
-        np.testing.assert_array_equal(np.asarray(part), wavelic.decode(layered, reduce=2, layers=1))
-        assert part.size == (47, 35)
-        small = PIL.Image.open(io.BytesIO(layered))
-        small.draft(None, (40, 30))
-        np.testing.assert_array_equal(np.asarray(small), wavelic.decode(layered, reduce=2))
-        thumbnail = PIL.Image.open(io.BytesIO(layered))
-        thumbnail.thumbnail((24, 24), reducing_gap=1.0)
-        assert thumbnail.size == (24, 18)
-        assert PIL.Image.open(io.BytesIO(layered)).reduce(4).size == (47, 35)  # Pillow's method, while nothing is set
-        plain = replace_codestream(layered, read_jp2(layered).codestream, [])
-        assert not isinstance(PIL.Image.open(io.BytesIO(plain)), LiftingImageFile)
-        rgba = Image(image(30, 40, 4), METADATA)
-        picture = PIL.Image.open(io.BytesIO(wavelic.encode(rgba, "lifting")))
-        assert (picture.mode, picture.info["icc_profile"], picture.info["xmp"]) == ("RGBA", METADATA.icc, METADATA.xmp)
-        assert picture.info["exif"] == b"Exif\0\0" + METADATA.exif
-        damaged = bytearray(layered)
-        damaged[-50] ^= 1
-        with pytest.raises(OSError, match="checksum"):
-            PIL.Image.open(io.BytesIO(bytes(damaged))).load()
-    finally:
-        PIL.Image.ID[:] = [name for name in PIL.Image.ID if name in before or name != REGISTERED]
-        PIL.Image.OPEN.pop(REGISTERED, None)
-
-
-def test_metadata_boxes_have_the_identifiers_others_use() -> None:
-    data = wavelic.encode(Image(image(20, 20), METADATA), "lifting")
-    boxes = {uuid.identifier: uuid.data for uuid in read_jp2(data).uuids}
-    assert boxes[b"JpgTiffExif->JP2"] == METADATA.exif
-    assert boxes[bytes.fromhex("BE7ACFCB97A942E89C71999491E3AFAC")] == METADATA.xmp
-    assert read_jp2(data).icc == METADATA.icc
-
-
-# --- Damage --------------------------------------------------------------------------------------------------------
-
-
-def test_missing_boxes_are_noticed() -> None:
-    data = wavelic.encode(image(40, 50, 4), "lifting")
-    jp2 = read_jp2(data)
-    without = [uuid for uuid in jp2.uuids if uuid.identifier != carrier_box.ALPHA_ID]
-    with pytest.raises(ChecksumError, match="alpha box is missing"):
-        wavelic.open(replace_codestream(data, jp2.codestream, without))
-    main = data.index(carrier_box.BOX_ID)
-    for position in (main - 1, main, main + 9):  # the box's type, and its identifier
-        damaged = bytearray(data)
-        damaged[position] ^= 4
-        with pytest.raises(FormatError):
-            wavelic.open(bytes(damaged))

@@ -53,7 +53,7 @@ def test_twins_had_the_same_training() -> None:
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_every_kind_of_image(picture, channels: int, dtype: type) -> None:
     pixels = picture(70, 90, channels, dtype)
-    decoded = wavelic.decode(wavelic.encode(pixels, quality=70))
+    decoded = wavelic.decode(wavelic.encode(pixels, quality=70, codec="wcae"))
     assert decoded.shape == pixels.shape
     assert decoded.dtype == pixels.dtype
     if channels in (2, 4):
@@ -73,7 +73,7 @@ def test_every_size(picture, height: int, width: int, channels: int, quality: in
 def test_extreme_shapes(picture) -> None:
     for shape in ((1, 65535), (65535, 1), (1, 1), (3, 3000)):
         pixels = picture(*shape, 1)
-        assert wavelic.decode(wavelic.encode(pixels, quality=20)).shape == pixels.shape
+        assert wavelic.decode(wavelic.encode(pixels, quality=20, codec="wcae")).shape == pixels.shape
 
 
 def test_rate_rises_with_quality_and_so_does_psnr(picture) -> None:
@@ -135,7 +135,7 @@ def _double_normalise(*arguments) -> torch.Tensor:
 
 def test_symbols_do_not_depend_on_the_machine(picture) -> None:
     """One, two and four threads decode the same symbols and pixels within one grey level."""
-    data = wavelic.encode(picture(200, 300), quality=60)
+    data = wavelic.encode(picture(200, 300), quality=60, codec="wcae")
     container = read_container(data)
     model = load_deployed(card_by_id(container.header.model))
     before = torch.get_num_threads()
@@ -155,7 +155,7 @@ def test_symbols_do_not_depend_on_the_machine(picture) -> None:
 
 
 def test_wrong_latents_are_noticed(picture) -> None:
-    container = read_container(wavelic.encode(picture(64, 64), quality=50))
+    container = read_container(wavelic.encode(picture(64, 64), quality=50, codec="wcae"))
     chunks = tuple(Chunk(LCRC, b"\0\0\0\0") if chunk.kind == LCRC else chunk for chunk in container.chunks)
     with pytest.raises(ChecksumError, match="latent"):
         wavelic.decode(write_container(Container(container.header, chunks)))
@@ -165,7 +165,7 @@ def test_wrong_latents_are_noticed(picture) -> None:
 
 
 def test_unknown_weights(picture) -> None:
-    container = read_container(wavelic.encode(picture(40, 40)))
+    container = read_container(wavelic.encode(picture(40, 40), codec="wcae"))
     header = type(container.header)(**{**vars(container.header), "model": bytes(16)})
     data = write_container(Container(header, container.chunks))
     with pytest.raises(ModelError, match=r"00000000.*not installed"):
@@ -186,15 +186,15 @@ def test_the_published_way(picture) -> None:
 def test_metadata_is_kept_or_stripped(picture) -> None:
     metadata = Metadata(icc=b"profile", exif=b"II*\0exif", xmp=b"<xmp/>")
     image = from_array(picture(30, 40), metadata)
-    kept = wavelic.codecs.api.decode_image(wavelic.encode(image))
+    kept = wavelic.codecs.api.decode_image(wavelic.encode(image, codec="wcae"))
     assert kept.metadata == metadata
-    assert wavelic.codecs.api.decode_image(wavelic.encode(image, strip=True)).metadata == Metadata()
+    assert wavelic.codecs.api.decode_image(wavelic.encode(image, strip=True, codec="wcae")).metadata == Metadata()
 
 
 def test_open_and_info(picture, tmp_path) -> None:
     pixels = picture(50, 60, 1, np.uint16)
     path = tmp_path / "x.wlic"
-    path.write_bytes(wavelic.encode(pixels, quality=33))
+    path.write_bytes(wavelic.encode(pixels, quality=33, codec="wcae"))
     file = wavelic.open(path)
     assert file.shape == (50, 60, 1)
     assert file.read().dtype == np.uint16

@@ -26,6 +26,7 @@ from wavelic.entropy import (
     scale_index,
 )
 from wavelic.entropy import coder as coder_module
+from wavelic.entropy import grouping as grouping_module
 from wavelic.entropy.escape import CLASS_FREQUENCIES, CLASS_PRECISION
 from wavelic.errors import FormatError, UsageError, WavelicError
 
@@ -229,6 +230,21 @@ def test_blocks_and_incremental_decoding(monkeypatch: pytest.MonkeyPatch) -> Non
     for symbols, index in parts:
         assert (decoder.decode(index, TABLES) == symbols).all()
     assert encoder.finish() == stream
+
+
+@pytest.mark.parametrize("part", [1, 7, 100, 999])
+@pytest.mark.parametrize("many_tables", [0, 256])
+def test_parts_of_a_block_do_not_show_in_the_stream(
+    part: int, many_tables: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    symbols, index = laplacian(1000)
+    index[200:400].sort()  # a part that is in order, and rare tables
+    symbols[::50] = 10_000  # escapes in all parts
+    stream = encode_symbols(symbols, index, TABLES)
+    monkeypatch.setattr(grouping_module, "PART", part)
+    monkeypatch.setattr(grouping_module, "MANY_TABLES", many_tables)
+    assert encode_symbols(symbols, index, TABLES) == stream
+    assert (decode_symbols(stream, index, TABLES) == symbols).all()
 
 
 def test_encoding_goes_on_after_finish() -> None:

@@ -255,20 +255,6 @@ def test_components_and_batch_are_independent() -> None:
         torch.testing.assert_close(a[1:, 2:], b)
 
 
-def test_luma_only_leaves_the_other_components_to_the_base() -> None:
-    transform = random_transform("Hybrid(9/7)-U16")
-    x = torch.rand(2, 3, 33, 28, dtype=torch.float64)
-    with torch.no_grad():
-        all_learned = transform.analysis(x, 3)
-        transform.luma_only = True
-        coefficients = transform.analysis(x, 3)
-        torch.testing.assert_close(transform.synthesis(coefficients), x)
-    base = dwt2(x, "9/7", 3, "jpeg2000")
-    for found, learned, plain in zip(bands(coefficients), bands(all_learned), bands(base), strict=True):
-        torch.testing.assert_close(found[:, :1], learned[:, :1])
-        assert torch.equal(found[:, 1:], plain[:, 1:])
-
-
 def test_wrong_shapes_are_usage_errors() -> None:
     transform = build_lifting("CDF-9/7")
     with pytest.raises(UsageError, match="batch, components"):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import doctest
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +13,9 @@ from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
 
 from wavelic.errors import UsageError
+from wavelic.models.small_plans import SMALL_PLANS
+from wavelic.models.weconvene import CONFIGS, weconvene
+from wavelic.models.weconvene_s import WeConveneSmall
 from wavelic.nn import attention, blocks, wavelet_conv
 from wavelic.nn.attention import AttentionNet, BottleneckUnit
 from wavelic.nn.blocks import (
@@ -254,6 +259,32 @@ def test_strided_skip_is_a_strided_convolution(channels: int) -> None:
         strict=True,
     ):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4)
+
+
+def _is_unsafe(module: nn.Module) -> bool:
+    return isinstance(module, nn.Conv2d) and set(module.kernel_size) == {1} and max(module.stride) > 1
+
+
+def test_no_1x1_convolution_has_a_stride() -> None:
+    """Its backward pass corrupts memory (`skip_connection`): not in any layer or network, not in any source line."""
+    assert _is_unsafe(nn.Conv2d(8, 8, 1, 2))
+    with torch.device("meta"):
+        layers: list[nn.Module] = [WaveletConv(4, 6, 2), WaveletConv(4, 4, 3), ResidualBlockDown(3, 8, 2)]
+        layers += [WaveletConv(4, 6, 2, transposed=True), *(weconvene(name) for name in CONFIGS)]
+        layers += [WeConveneSmall(plan) for plan in SMALL_PLANS.values()]
+    assert not [module for layer in layers for module in layer.modules() if _is_unsafe(module)]
+    with pytest.raises(UsageError, match="Subsample"):
+        blocks.conv(8, 8, 1, 2)
+    package = Path(blocks.__file__).parents[1]
+    for path in package.rglob("*.py"):
+        text = path.read_text()
+        tree = ast.walk(ast.parse(text)) if "Conv2d(" in text else ()
+        for call in (node for node in tree if isinstance(node, ast.Call)):
+            given = dict(enumerate(call.args))
+            named = {keyword.arg: keyword.value for keyword in call.keywords}
+            kernel, stride = named.get("kernel_size", given.get(2)), named.get("stride", given.get(3))
+            if ast.unparse(call.func).endswith("Conv2d") and isinstance(kernel, ast.Constant) and kernel.value == 1:
+                assert stride is None or ast.unparse(stride) == "1", f"{path.name}:{call.lineno}"
 
 
 def test_residual_blocks_with_silent_convolutions_pass_the_skip() -> None:

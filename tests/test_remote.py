@@ -1,18 +1,10 @@
-"""Ranges from memory, files, web servers and fsspec; windows that cost few bytes; everything that can go wrong."""
+"""JPEG 2000 files read in parts: windows, sizes and layers that cost few bytes and have the pixels of the whole."""
 
 from __future__ import annotations
 
-import hashlib
-import http.server
-import io
 import json
-import re
-import socket
 import threading
-import time
-import zipfile
 from collections.abc import Iterator
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -20,286 +12,29 @@ import pytest
 import torch
 
 import wavelic
+from remote_support import Server, coded
 from test_cli import wavelic_cli
 from test_jpeg2000 import picture
 from test_lifting import random_transform
 from wavelic.codecs.carrier import encode_carrier, to_components
 from wavelic.codecs.lifting import open_jpeg2000
-from wavelic.codecs.ranged import RangedFile, open_ranged, open_url
-from wavelic.errors import ChecksumError, FormatError, ImageError, LimitError, SourceError, UsageError
+from wavelic.codecs.ranged import RangedFile, open_ranged, open_within
+from wavelic.errors import ChecksumError, FormatError, LimitError, SourceError, UsageError
 from wavelic.jpeg2000 import EncodeOptions, Limits, encode_codestream
-from wavelic.models.lifting import LiftingTransform, build_lifting
-from wavelic.remote import Policy, RangeWarning, is_url, merge_spans, open_source
+from wavelic.models.lifting import LiftingTransform
+from wavelic.remote import RangeWarning, open_source
 
 torch.set_num_threads(1)
-FAST = Policy(timeout=0.5, deadline=3.0, attempts=3, pause=0.01)
-DATA = np.random.default_rng(0).integers(0, 256, 40_000, np.uint8).tobytes()
-
-
-class Server:
-    """A web server for one file that can be told to misbehave.
-
-    ranges: serve them.  cut: end the next so many answers early.  fail: answer the next so many with `status`.
-    stall: seconds to wait before each answer.  served: the (start, stop) of every answer.
-    """
-
-    def __init__(self, data: bytes) -> None:
-        self.data, self.ranges, self.cut, self.fail, self.status, self.stall = data, True, 0, 0, 503, 0.0
-        self.served: list[tuple[int, int]] = []
-        self.headers: dict[str, str] = {}
-        owner = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                owner.answer(self)
-
-            def log_message(self, *args: object) -> None:
-                pass
-
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self.server.server_port}/a%20b.jp2"
-        threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
-
-    def answer(self, handler: http.server.BaseHTTPRequestHandler) -> None:
-        time.sleep(self.stall)
-        if self.fail:
-            self.fail -= 1
-            handler.send_error(self.status)
-            return
-        data = self.data
-        match = re.fullmatch(r"bytes=(\d+)-(\d+)", handler.headers.get("Range", ""))
-        start, stop = 0, len(data)
-        if match and self.ranges:
-            start, stop = int(match[1]), min(int(match[2]) + 1, len(data))
-            handler.send_response(206)
-            handler.send_header("Content-Range", f"bytes {start}-{stop - 1}/{len(data)}")
-        else:
-            handler.send_response(200)
-        for name, value in {"ETag": f'"{hashlib.md5(data).hexdigest()}"', **self.headers}.items():
-            handler.send_header(name, value)
-        handler.send_header("Content-Length", str(stop - start))
-        handler.end_headers()
-        self.served.append((start, stop))
-        if self.cut:
-            self.cut -= 1
-            handler.wfile.write(data[start : (start + stop) // 2])
-            handler.close_connection = True
-            return
-        handler.wfile.write(data[start:stop])
+FILE = coded()
 
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    server = Server(DATA)
-    yield server
-    server.server.shutdown()
-    server.server.server_close()
-
-
-def coded(side: int = 512, precincts: tuple[int, int] | None = (64, 64), **options: object) -> bytes:
-    """A JP2 file of wavelic's own without learned steps."""
-    pixels = np.stack([picture(side, side - 5, 8, seed) for seed in range(3)], -1).astype(np.uint8)
-    coefficients = build_lifting("CDF-9/7").analysis(to_components(pixels), 5)
-    layers = [round(side * side / 8 * bpp) for bpp in (0.1, 0.3, 1.0)]
-    how = EncodeOptions(layer_bytes=layers, precincts=precincts, progression="RPCL", **options)
-    return encode_carrier(coefficients, 8, how).data
-
-
-FILE = coded()
-
-
-# sources
-
-
-def test_merging() -> None:
-    random = np.random.default_rng(3)
-    for _ in range(200):
-        edges = np.sort(random.choice(2000, 2 * int(random.integers(1, 30)), replace=False))
-        spans = [(int(a), int(b)) for a, b in edges.reshape(-1, 2)]
-        gap, most = int(random.integers(0, 60)), int(random.integers(1, 12))
-        merged = merge_spans(spans, gap, most)
-        assert len(merged) <= most
-        assert all(any(a <= start and stop <= b for a, b in merged) for start, stop in spans)
-        assert {a for a, _ in merged} <= {a for a, _ in spans}
-        assert {b for _, b in merged} <= {b for _, b in spans}
-        wide = sum(after[0] - before[1] > gap for before, after in pairwise(spans))
-        if wide < most:  # nothing but gaps of up to `gap` was added
-            assert len(merged) - 1 == wide
-
-
-def test_every_kind_of_source_gives_the_same_bytes(tmp_path: Path, server: Server) -> None:
-    (tmp_path / "data.bin").write_bytes(DATA)
-    with zipfile.ZipFile(tmp_path / "data.zip", "w") as archive:
-        archive.writestr("in/data.bin", DATA)
-    names = [
-        DATA,
-        tmp_path / "data.bin",
-        server.url,
-        f"file://{tmp_path}/data.bin",
-        f"zip://in/data.bin::{tmp_path}/data.zip",
-    ]
-    spans = [(0, 10), (10, 20), (5_000, 5_000), (9_000, 30_000), (39_990, 40_000)]
-    for name in names:
-        with open_source(name) as source:
-            assert source.size == len(DATA)
-            assert source.read_spans(spans) == [DATA[start:stop] for start, stop in spans]
-            assert source.read(39_000, 50_000) == DATA[39_000:]
-            assert source.read_all() == DATA
-            assert source.bytes_read >= 40_000
-            with pytest.raises(SourceError):
-                source.read_spans([(39_000, 40_001)])
-
-
-def test_names() -> None:
-    assert is_url("s3://bucket/key")
-    assert is_url("zip://a::https://b/c.zip")
-    assert not is_url("C:\\a.jp2")
-    assert not is_url("a/b.jp2")
-    assert not is_url(Path("http://x"))
-    assert not is_url(b"http://")
-    with pytest.raises(SourceError, match="cannot be read"):
-        open_source("no-such-file")
-    with pytest.raises(SourceError, match="cannot be opened"):
-        open_source("file:///no/such/file")
-    with pytest.raises(SourceError, match="cannot be opened"):
-        open_source("nosuchscheme://a/b")
-    assert issubclass(SourceError, ImageError)
-
-
-def test_a_changed_local_file_is_told(tmp_path: Path) -> None:
-    for url in (str(tmp_path / "a"), f"file://{tmp_path}/a"):
-        (tmp_path / "a").write_bytes(DATA)
-        source = open_source(url)
-        source.read(0, 10)
-        with (tmp_path / "a").open("ab") as stream:
-            stream.write(b"more")
-        with pytest.raises(SourceError, match="changed"):
-            source.read(0, 10)
-        source.close()
-
-
-# a web server
-
-
-def test_only_what_is_asked_for_is_fetched(server: Server) -> None:
-    source = open_source(server.url)
-    assert server.served == [(0, 8192)]
-    source.read(100, 200)
-    assert source.bytes_read == 8192
-    assert source.requests == 1
-    source.read_spans([(10_000, 10_100), (10_110, 10_200), (30_000, 30_050)])
-    assert sorted(server.served[1:]) == [(10_000, 10_200), (30_000, 30_050)]
-    assert source.bytes_read == 8192 + 250
-
-
-def test_no_ranges_means_one_read_and_a_warning(server: Server) -> None:
-    server.ranges = False
-    with pytest.warns(RangeWarning, match="all 40000 bytes"):
-        source = open_source(server.url)
-    assert source.read_spans([(1, 5), (30_000, 31_000)]) == [DATA[1:5], DATA[30_000:31_000]]
-    assert len(server.served) == 1
-    with pytest.raises(SourceError, match="max_bytes"):
-        open_source(server.url, Policy(max_bytes=1000))
-
-
-def test_ranges_that_stop_being_served(server: Server) -> None:
-    source = open_source(server.url)
-    server.ranges = False
-    with pytest.warns(RangeWarning):
-        assert source.read_spans([(9_000, 9_010), (20_000, 20_010)]) == [DATA[9_000:9_010], DATA[20_000:20_010]]
-
-
-def test_broken_connections_are_resumed(server: Server) -> None:
-    source = open_source(server.url, FAST)
-    server.cut = 2
-    assert source.read(10_000, 30_000) == DATA[10_000:30_000]
-    assert server.served[1:] == [(10_000, 30_000), (20_000, 30_000), (25_000, 30_000)]
-    server.cut = 9
-    with pytest.raises(SourceError, match=r"3 attempts .*ended 2500 bytes early"):
-        source.read(10_000, 30_000)
-    server.cut = 0
-    server.ranges = False
-    server.cut = 1
-    with pytest.warns(RangeWarning):
-        assert open_source(server.url, FAST).read_all() == DATA
-
-
-def test_busy_and_missing(server: Server) -> None:
-    server.fail = 2
-    assert open_source(server.url, FAST).size == len(DATA)
-    server.fail, server.status = 9, 404
-    with pytest.raises(SourceError, match="status 404"):
-        open_source(server.url, FAST)
-    assert server.fail == 8
-    server.fail, server.status = 9, 500
-    with pytest.raises(SourceError, match="3 attempts"):
-        open_source(server.url, FAST)
-    assert server.fail == 6
-
-
-def test_slow_servers_and_no_servers() -> None:
-    server = Server(DATA)
-    server.stall = 5
-    started = time.monotonic()
-    with pytest.raises(SourceError, match="timed out"):
-        open_source(server.url, Policy(timeout=0.1, attempts=2, pause=0.01))
-    assert time.monotonic() - started < 2
-    server.server.shutdown()
-    server.server.server_close()
-    with pytest.raises(SourceError, match="attempts"):
-        open_source(server.url, FAST)
-    with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(SourceError, match="attempts"):
-        open_source(f"http://127.0.0.1:{silent.getsockname()[1]}/", Policy(timeout=0.1, attempts=2, pause=0.01))
-
-
-def test_a_trickle_ends_at_the_deadline(server: Server) -> None:
-    class Slow(io.BytesIO):
-        def read1(self, size: int = -1) -> bytes:
-            time.sleep(0.05)
-            return super().read1(1)
-
-    source = open_source(server.url, Policy(deadline=0.2, attempts=2, pause=0.01))
-    with pytest.raises(TimeoutError):
-        source._receive(Slow(DATA), 1000, bytearray(), time.monotonic() + 0.2)
-
-
-@pytest.mark.parametrize("header", ["ETag", "Last-Modified"])
-def test_a_changed_file_is_told(server: Server, header: str) -> None:
-    server.headers = {header: "one"}
-    source = open_source(server.url)
-    server.headers = {header: "two"}
-    with pytest.raises(SourceError, match="changed"):
-        source.read(20_000, 20_010)
-    server.headers, server.data = {header: "one"}, DATA + b"x"
-    with pytest.raises(SourceError, match="changed"):
-        source.read(20_000, 20_010)
-
-
-def test_answers_that_lie(server: Server) -> None:
-    server.headers = {"Content-Range": "bytes 5-9/40000"}  # a second one, after the true one
-    source = open_source(server.url)
-    server.answer = lambda handler: (  # type: ignore[method-assign]
-        handler.send_response(206),
-        handler.send_header("Content-Range", "bytes 5-9/40000"),
-        handler.send_header("ETag", f'"{hashlib.md5(DATA).hexdigest()}"'),
-        handler.end_headers(),
-    )
-    with pytest.raises(SourceError, match="5-9 sent, not 20000-20009"):
-        source.read(20_000, 20_010)
-    server.answer = lambda handler: (handler.send_response(206), handler.end_headers())  # type: ignore[method-assign]
-    with pytest.raises(SourceError, match="without saying which"):
-        source.read(20_000, 20_010)
-    server.answer = lambda handler: handler.wfile.write(b"\x00" * 100)  # type: ignore[method-assign]
-    with pytest.raises(SourceError, match="attempts"):
-        open_source(server.url, FAST)
-
-
-# files
+    with Server(FILE) as server:
+        yield server
 
 
 def test_a_window_costs_its_packets(server: Server) -> None:
-    server.data = FILE
     whole = wavelic.open(FILE).read()
     file = wavelic.open(server.url)
     assert isinstance(file, RangedFile)
@@ -405,7 +140,6 @@ def test_damage_in_the_codestream_shows_when_all_of_it_is_read() -> None:
 
 
 def test_a_file_replaced_between_reads_is_told(server: Server) -> None:
-    server.data = FILE
     file = wavelic.open(server.url)
     server.data = coded(512, (128, 128))
     with pytest.raises(SourceError, match="changed"):
@@ -413,7 +147,6 @@ def test_a_file_replaced_between_reads_is_told(server: Server) -> None:
 
 
 def test_wrong_requests_fetch_nothing(server: Server) -> None:
-    server.data = FILE
     file = wavelic.open(server.url)
     before = len(server.served)
     for request in ({"reduce": 9}, {"layers": 4}, {"region": (500, 0, 10, 10)}, {"region": (1, 1, 1, 1), "reduce": 4}):
@@ -422,20 +155,7 @@ def test_wrong_requests_fetch_nothing(server: Server) -> None:
     assert len(server.served) == before
 
 
-def test_a_wlic_file_has_one_payload(server: Server, picture: object) -> None:
-    pixels = picture(64, 80)  # type: ignore[operator]
-    server.data = wavelic.encode(pixels, quality=30)
-    np.testing.assert_array_equal(wavelic.open(server.url).read(), wavelic.decode(server.data))
-    server.data = wavelic.encode(picture(300, 300), quality=90)  # type: ignore[operator]
-    with pytest.raises(LimitError):  # judged by the first 8 KiB
-        open_url(server.url, wavelic.container.Limits(max_pixels=100))
-    server.data = b"neither" * 100
-    with pytest.raises(FormatError):
-        wavelic.open(server.url)
-
-
 def test_threads_share_an_opened_file(server: Server) -> None:
-    server.data = FILE
     file = wavelic.open(server.url)
     whole = wavelic.open(FILE).read()
     wrong: list[int] = []
@@ -454,7 +174,6 @@ def test_threads_share_an_opened_file(server: Server) -> None:
 
 
 def test_the_command_reads_a_window_of_a_url(server: Server, tmp_path: Path) -> None:
-    server.data = FILE
     out = tmp_path / "window.png"
     result = wavelic_cli("decode", server.url, out, "--region", "100,200,64,48", "--report-bytes", "--json")
     assert result.exit_code == 0, result.output
@@ -466,3 +185,71 @@ def test_the_command_reads_a_window_of_a_url(server: Server, tmp_path: Path) -> 
     server.fail, server.status = 9, 404
     assert wavelic_cli("decode", server.url, tmp_path / "b.png").exit_code == SourceError.exit_code
     assert not (tmp_path / "b.png").exists()
+
+
+def layered() -> bytes:
+    """A file whose layers cost different shares of different resolutions and windows."""
+    return coded(400, (64, 64), layer_bpp=(0.05, 0.2, 0.4, 0.8, 1.6))
+
+
+def test_a_budget_chooses_the_most_layers_that_fit() -> None:
+    data = layered()
+    whole = wavelic.open(data)
+    for request in ({"reduce": 3}, {"reduce": 0}, {"reduce": 1, "region": (100, 60, 80, 90)}):
+        file = open_ranged(open_source(data))
+        costs = [file.read_bytes(layers=layers, **request) for layers in range(1, 6)]
+        assert costs == sorted(costs)
+        for budget in (costs[0], costs[2] - 1, costs[2], costs[3] + 1, 10**9):
+            layers = file.layers_within(budget, **request)
+            assert costs[layers - 1] <= budget
+            assert layers == 5 or costs[layers] > budget
+            before = file.source.bytes_read
+            np.testing.assert_array_equal(file.read(layers=layers, **request), whole.read(layers=layers, **request))
+            assert file.source.bytes_read - before == costs[layers - 1]
+        with pytest.raises(UsageError, match=f"takes {costs[0]} bytes"):
+            file.layers_within(costs[0] - 1, **request)
+    with pytest.raises(UsageError):
+        open_ranged(open_source(data)).layers_within(10**9, reduce=9)
+
+
+def test_what_a_read_costs_is_known_before(server: Server) -> None:
+    for where in (server.data, server.url):  # of which the web source keeps the first 8 KiB
+        file = open_ranged(open_source(where))
+        for request in ({"reduce": 2}, {"region": (100, 200, 64, 64)}, {"layers": 2}, {}):
+            cost, before = file.read_bytes(**request), file.source.bytes_read
+            file.read(**request)
+            assert file.source.bytes_read - before == cost
+    server.ranges = False
+    with pytest.warns(RangeWarning):
+        assert open_ranged(open_source(server.url)).read_bytes() == 0
+
+
+@pytest.mark.parametrize("remote", [True, False])
+def test_the_command_keeps_to_a_budget(server: Server, tmp_path: Path, remote: bool) -> None:
+    server.data = layered()
+    (tmp_path / "local.jp2").write_bytes(server.data)
+    where, out = server.url if remote else str(tmp_path / "local.jp2"), tmp_path / "small.png"
+    file, _ = open_within(where, 10**9)
+    opened = file.source.bytes_read
+    for expected in (2, 4):
+        budget = opened + file.read_bytes(reduce=1, layers=expected)
+        result = wavelic_cli("decode", where, out, "--reduce", "1", "--max-bytes", str(budget), "--json", "--force")
+        assert result.exit_code == 0, result.output
+        (row,) = json.loads(result.stdout)["files"]
+        assert row["bytes_read"] <= budget
+        picture = wavelic.load_image(out).pixels
+        np.testing.assert_array_equal(picture, wavelic.open(server.data).read(reduce=1, layers=row["layers"]))
+        assert f"{row['layers']} of 5 layers" in row["note"]
+        assert row["layers"] == expected
+    for options in (["--max-bytes", "100"], ["--max-bytes", "99999", "--max-layers", "1"]):
+        refused = wavelic_cli("decode", where, tmp_path / "b.png", *options)
+        assert refused.exit_code == UsageError.exit_code
+        assert not (tmp_path / "b.png").exists()
+
+
+def test_a_budget_needs_a_file_that_can_be_read_in_parts(server: Server, tmp_path: Path) -> None:
+    for data in (wavelic.encode(np.zeros((9, 9, 3), np.uint8)), FILE[:-1000]):
+        server.data = data
+        result = wavelic_cli("decode", server.url, tmp_path / "b.png", "--max-bytes", "99999")
+        assert result.exit_code == UsageError.exit_code
+        assert "leave out max_bytes" in result.output

@@ -1,19 +1,13 @@
-"""The IIIF server over HTTP: the official validator, exact tiles, pictures against direct decodes, documents."""
+"""The IIIF server over HTTP: the official validator, headers, documents."""
 
 from __future__ import annotations
 
-import http.client
 import io
 import json
-import os
-import random
 import shutil
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -24,139 +18,24 @@ from PIL import Image
 pytest.importorskip("starlette")
 pytest.importorskip("uvicorn")
 import wavelic
-from test_jpeg2000 import picture
-from test_lifting import random_transform
+from serving_support import GOLDEN, RunningServer, photograph, pictures, plain_jp2, running
 from wavelic.codecs.carrier import NO_MODEL, encode_carrier, to_components
 from wavelic.codecs.lifting import open_jpeg2000
-from wavelic.jpeg2000 import EncodeOptions, decode_codestream, encode_codestream, read_jp2, write_jp2
+from wavelic.codecs.ranged import open_ranged
+from wavelic.jpeg2000 import EncodeOptions
 from wavelic.models.lifting import build_lifting
-from wavelic.models.lifting_cards import lifting_id
-from wavelic.models.lifting_weights import load_lifting_card, save_lifting
-from wavelic.serving.app import Application, Settings
-from wavelic.serving.documents import image_information
-from wavelic.serving.render import plan
-from wavelic.serving.request import SizeLimits, parse_request
-from wavelic.serving.server import listen, make_server
+from wavelic.remote import open_source
+from wavelic.serving.app import Settings
+from wavelic.serving.request import SizeLimits
 from wavelic.serving.site import Site
-from wavelic.serving.source import Facts
 
-GOLDEN = Path(__file__).parent / "golden"
 VALIDATED = "67352ccc-d1b0-11e1-89ae-279075081939.jp2"  # the validator escapes the hyphens of the name
-AWKWARD = [(1, 1), (1, 700), (513, 1), (511, 513), (1023, 767), (1025, 640), (1537, 530), (37, 1200)]
-torch.set_num_threads(1)
-
-
-# ---- a site and a server for it; other test files use these too
-
-
-def plain_jp2(pixels: np.ndarray, options: EncodeOptions | None = None, bits: int = 8, **boxes: object) -> bytes:
-    """An ordinary JPEG 2000 file of (H, W, C) samples."""
-    options = options or EncodeOptions(colour_transform=pixels.shape[2] == 3)
-    codestream = encode_codestream(list(pixels.transpose(2, 0, 1).astype(np.int32)), bits, options)
-    boxes.setdefault("colour", 16 if pixels.shape[2] >= 3 else 17)
-    return write_jp2(codestream, **boxes)  # type: ignore[arg-type]
-
-
-def photograph(height: int, width: int, channels: int = 3, bits: int = 8) -> np.ndarray:
-    return np.stack([picture(height, width, bits, seed) for seed in range(channels)], -1)
-
-
-def learned_jp2(folder: Path, pixels: np.ndarray, layer_bytes: tuple[float, ...] = ()) -> bytes:
-    """A file of a transform with random learned steps, whose weights are put into ``folder``."""
-    if not (folder / "trial.json").exists():
-        transform = random_transform("Hybrid(9/7)-U16", 0.08, torch.float32)
-        save_lifting(folder / "trial", "Hybrid(9/7)-U16", transform.state_dict(), {}, luma_only=True, family="trial")
-    card = next(c for c in wavelic_cards() if c.name == "trial")
-    with torch.no_grad():
-        coefficients = load_lifting_card(card).analysis(to_components(pixels), 5)
-    return encode_carrier(coefficients, 8, EncodeOptions(layer_bytes=layer_bytes), model=lifting_id(card)).data
-
-
-def wavelic_cards() -> tuple:
-    from wavelic.models.weights import cards
-
-    return cards()
-
-
-@dataclass
-class Answer:
-    """Status, headers by lower-case name, body."""
-
-    status: int
-    headers: dict[str, str]
-    body: bytes
-
-    @property
-    def pixels(self) -> np.ndarray:
-        return np.asarray(Image.open(io.BytesIO(self.body)))
-
-
-@dataclass
-class RunningServer:
-    """A server on a free port of the loopback interface."""
-
-    port: int
-    app: Application
-
-    def get(self, path: str, method: str = "GET", **headers: str) -> Answer:
-        """The answer to a request for exactly ``path``."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
-        try:
-            connection.putrequest(method, path, skip_accept_encoding=True)
-            for name, value in headers.items():
-                connection.putheader(name.replace("_", "-"), value)
-            connection.endheaders()
-            response = connection.getresponse()
-            return Answer(response.status, {k.lower(): v for k, v in response.getheaders()}, response.read())
-        finally:
-            connection.close()
-
-    def json(self, path: str) -> dict:
-        answer = self.get(path)
-        assert answer.status == 200, answer
-        return json.loads(answer.body)
-
-
-@contextmanager
-def running(site: Site, settings: Settings | None = None, **socket_options: int) -> Iterator[RunningServer]:
-    app = Application(site, settings)
-    server = make_server(app)
-    bound = listen("127.0.0.1", 0)
-    for option, value in socket_options.items():
-        import socket
-
-        bound.setsockopt(socket.SOL_SOCKET, getattr(socket, option), value)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]})
-    port = bound.getsockname()[1]
-    thread.start()
-    try:
-        yield RunningServer(port, app)
-    finally:
-        server.should_exit = True
-        thread.join(60)
-        assert not thread.is_alive()
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    base = tmp_path_factory.mktemp("serving")
-    weights, root = base / "weights", base / "Photographs"
-    weights.mkdir()
-    (root / "sub folder").mkdir(parents=True)
-    before = os.environ.get("WAVELIC_WEIGHTS")
-    os.environ["WAVELIC_WEIGHTS"] = str(weights)
-    (root / "learned.jp2").write_bytes(learned_jp2(weights, photograph(530, 700).astype(np.uint8), (3e3, 1e4, 6e4)))
-    (root / "sub folder" / "gray, 16 & 100%.jp2").write_bytes(plain_jp2(photograph(90, 120, 1, 16), bits=16))
-    shutil.copy(GOLDEN / "v1-wcae-rgba.wlic", root / "rgba.wlic")
-    shutil.copy(GOLDEN / "v1-wcae-gray.wlic", root / "gray.wlic")
-    for width, height in AWKWARD:
-        pixels = photograph(height, width)
-        (root / f"awkward-{width}x{height}.jp2").write_bytes(plain_jp2(pixels, EncodeOptions(layer_bytes=(4e4,))))
-    yield root
-    if before is None:
-        del os.environ["WAVELIC_WEIGHTS"]
-    else:
-        os.environ["WAVELIC_WEIGHTS"] = before
+    with pictures(tmp_path_factory.mktemp("serving"), [(1, 1), (1023, 767)]) as root:
+        yield root
 
 
 @pytest.fixture(scope="module")
@@ -196,195 +75,6 @@ def test_the_official_validator_finds_nothing_at_level_2(server: RunningServer, 
 def test_the_official_validator_beyond_level_2(server: RunningServer, validated: None, name: str) -> None:
     result = validate(server.port, "--level", "3", "--test", name)
     assert result.returncode == 0, (result.stdout + result.stderr)[-3000:]
-
-
-# ---- tiles
-
-
-def viewer_tiles(info: dict) -> Iterator[tuple[int, tuple[int, int, int, int], tuple[int, int], str]]:
-    """Every tile OpenSeadragon asks for, from info.json alone: level, box in it, its size, and the request.
-
-    Its `IIIFTileSource` counts levels by the scale factors, rounds their sizes up, and asks for the whole image where a
-    level is smaller than a tile both ways.
-    """
-    width, height = info["width"], info["height"]
-    tile = info["tiles"][0]["width"]
-    for level, factor in enumerate(info["tiles"][0]["scaleFactors"]):
-        w, h = -(-width // factor), -(-height // factor)
-        if w < tile and h < tile:
-            size = "max" if (w, h) == (width, height) else f"{w},{h}"
-            yield level, (0, 0, w, h), (w, h), f"full/{size}"
-            continue
-        for top in range(0, h, tile):
-            for left in range(0, w, tile):
-                x, y = left * factor, top * factor
-                part = min(tile * factor, width - x), min(tile * factor, height - y)
-                got = min(tile, w - left), min(tile, h - top)
-                region = "full" if part == (width, height) else f"{x},{y},{part[0]},{part[1]}"
-                size = "max" if got == (width, height) else f"{got[0]},{got[1]}"
-                yield level, (left, top, *got), got, f"{region}/{size}"
-
-
-@pytest.mark.parametrize(("width", "height"), AWKWARD)
-def test_every_viewer_tile_is_a_crop_of_one_level(server: RunningServer, folder: Path, width: int, height: int) -> None:
-    name = f"awkward-{width}x{height}.jp2"
-    codestream = read_jp2((folder / name).read_bytes()).codestream
-    info = server.json(f"/iiif/3/{name}/info.json")
-    tiles = list(viewer_tiles(info))
-    seen = {}
-    for level, (left, top, w, h), size, request in tiles:
-        if level not in seen:
-            planes = decode_codestream(codestream, reduce=level).planes
-            seen[level] = np.stack(planes, -1).astype(np.uint8)
-        answer = server.get(f"/iiif/3/{name}/{request}/0/default.png")
-        assert answer.status == 200
-        assert answer.pixels.shape == (size[1], size[0], 3)
-        np.testing.assert_array_equal(answer.pixels, seen[level][top : top + h, left : left + w])
-    assert set(seen) == set(range(len(info["tiles"][0]["scaleFactors"])))
-
-
-def test_learned_tiles_are_crops_too(server: RunningServer, folder: Path) -> None:
-    file = wavelic.open(folder / "learned.jp2")
-    for level, (left, top, w, h), _, request in viewer_tiles(server.json("/iiif/3/learned.jp2/info.json")):
-        got = server.get(f"/iiif/3/learned.jp2/{request}/0/default.png").pixels.astype(int)
-        difference = abs(got - file.read(reduce=level)[top : top + h, left : left + w])
-        assert difference.max() <= 1  # the rounding of convolutions of another size
-        assert (difference > 0).mean() < 1e-3
-
-
-@pytest.mark.parametrize("codec", ["jpeg2000", "wlic"])
-def test_no_viewer_tile_is_ever_resampled(codec: str) -> None:
-    sizes = random.Random(5)
-    count = 0
-    for _ in range(60):
-        width, height = sizes.randint(1, 9000), sizes.randint(1, 9000)
-        facts = Facts(codec, width, height, 3, 8, sizes.randint(5, 7), 1, False, 1)
-        for level, box, _, request in viewer_tiles(image_information("http://h/i", facts, SizeLimits(2**27))):
-            wanted = parse_request(*request.split("/"), "0", "default.png").resolve(facts.size, SizeLimits(2**27))
-            chosen = plan(wanted.region, wanted.size, facts, 2**27)
-            assert chosen.part is None
-            # a single sample of several levels may come from a finer one
-            assert (chosen.reduce, chosen.window) == (level, box) or box[2:] == (1, 1)
-            count += 1
-    assert count > 3000
-
-
-# ---- pictures against direct decodes
-
-
-def test_a_scaled_region_is_near_the_same_region_scaled_by_pillow(server: RunningServer, folder: Path) -> None:
-    whole = Image.fromarray(wavelic.open(folder / "awkward-1023x767.jp2").read())
-    cases = [((100, 50, 700, 601), (233, 200)), ((0, 0, 1023, 767), (100, 75)), ((5, 7, 301, 99), (301, 70))]
-    for region, size in cases:
-        path = f"/iiif/3/awkward-1023x767.jp2/{','.join(map(str, region))}/{size[0]},{size[1]}/0/default.png"
-        x, y, w, h = region
-        expected = whole.resize(size, Image.Resampling.LANCZOS, box=(x, y, x + w, y + h))
-        difference = server.get(path).pixels.astype(float) - np.asarray(expected)
-        assert np.sqrt((difference**2).mean()) < 8  # levels of the file are not Pillow's, and sit half a sample beside
-
-
-def test_enlarging_an_exact_region(server: RunningServer, folder: Path) -> None:
-    whole = Image.fromarray(wavelic.open(folder / "awkward-1023x767.jp2").read())
-    got = server.get("/iiif/3/awkward-1023x767.jp2/10,20,60,40/^120,80/0/default.png").pixels
-    expected = whole.resize((120, 80), Image.Resampling.LANCZOS, box=(10, 20, 70, 60))
-    assert abs(got.astype(int) - np.asarray(expected)).max() <= 1
-
-
-@pytest.mark.parametrize("mirror", ["", "!"])
-@pytest.mark.parametrize("angle", [0, 90, 180, 270])
-def test_rotation_is_clockwise_after_mirroring(server: RunningServer, mirror: str, angle: int) -> None:
-    straight = server.get("/iiif/3/awkward-1023x767.jp2/0,0,200,90/max/0/default.png").pixels
-    turned = server.get(f"/iiif/3/awkward-1023x767.jp2/0,0,200,90/max/{mirror}{angle}/default.png").pixels
-    expected = np.rot90(straight[:, ::-1] if mirror else straight, -angle // 90)
-    np.testing.assert_array_equal(turned, expected)
-
-
-def test_qualities(server: RunningServer) -> None:
-    colour = server.get("/iiif/3/awkward-1023x767.jp2/0,0,200,90/max/0/color.png").pixels
-    gray = server.get("/iiif/3/awkward-1023x767.jp2/0,0,200,90/max/0/gray.png").pixels
-    assert abs(gray - colour @ [0.299, 0.587, 0.114]).max() <= 1
-    bitonal = Image.open(io.BytesIO(server.get("/iiif/3/awkward-1023x767.jp2/0,0,200,90/max/0/bitonal.png").body))
-    assert bitonal.mode == "1"
-    np.testing.assert_array_equal(np.asarray(bitonal), gray >= 128)
-
-
-@pytest.mark.parametrize(("name", "kind"), [("jpg", "JPEG"), ("png", "PNG"), ("webp", "WEBP")])
-def test_formats(server: RunningServer, name: str, kind: str) -> None:
-    for quality in ("default", "gray", "bitonal"):
-        answer = server.get(f"/iiif/3/rgba.wlic/full/max/0/{quality}.{name}")
-        assert answer.status == 200
-        assert answer.headers["content-type"] == f"image/{name.replace('jpg', 'jpeg')}"
-        assert Image.open(io.BytesIO(answer.body)).format == kind
-
-
-def test_sixteen_bits_become_the_nearest_eight(server: RunningServer, folder: Path) -> None:
-    path = "sub folder/gray, 16 & 100%.jp2"
-    planes = decode_codestream(read_jp2((folder / path).read_bytes()).codestream).planes
-    got = server.get("/iiif/3/sub%20folder%2Fgray%2C%2016%20%26%20100%25.jp2/full/max/0/default.png").pixels
-    np.testing.assert_array_equal(got, np.rint(planes[0] / 257))
-
-
-def test_opacity_is_kept_in_png_and_laid_over_white_in_jpeg(server: RunningServer, folder: Path) -> None:
-    decoded = wavelic.open(folder / "rgba.wlic").read()
-    np.testing.assert_array_equal(server.get("/iiif/3/rgba.wlic/full/max/0/default.png").pixels, decoded)
-    alpha = decoded[..., 3:] / 255
-    assert alpha.min() < 0.5  # or the test shows nothing
-    over_white = decoded[..., :3] * alpha + 255 * (1 - alpha)
-    got = server.get("/iiif/3/rgba.wlic/full/max/0/default.jpg").pixels
-    assert np.sqrt(((got - over_white) ** 2).mean()) < 6
-
-
-def test_wlic_levels_are_averages_and_windows_of_them(server: RunningServer, folder: Path) -> None:
-    decoded = wavelic.open(folder / "gray.wlic").read()[..., 0].astype(float)
-    height, width = (side - side % 2 for side in decoded.shape)
-    got = server.get(f"/iiif/3/gray.wlic/0,0,{width},{height}/{width // 2},{height // 2}/0/default.png").pixels
-    blocks = decoded[:height, :width].reshape(height // 2, 2, width // 2, 2).mean((1, 3))
-    assert np.sqrt(((got - blocks) ** 2).mean()) < 5  # Lanczos, as no tile needs a smaller level of so small an image
-
-
-def test_icc_profile_goes_along_where_it_fits(tmp_path: Path) -> None:
-    from PIL import ImageCms
-
-    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    (tmp_path / "icc.jp2").write_bytes(plain_jp2(photograph(40, 50), icc=profile))
-    with running(Site(tmp_path)) as server:
-        expectations = {"default.png": profile, "default.jpg": profile, "gray.png": None, "bitonal.png": None}
-        for path, expected in expectations.items():
-            picture_ = Image.open(io.BytesIO(server.get(f"/iiif/3/icc.jp2/full/max/0/{path}").body))
-            assert picture_.info.get("icc_profile") == expected
-
-
-def test_fewer_layers_and_the_stock_decode(server: RunningServer, folder: Path) -> None:
-    data = (folder / "learned.jp2").read_bytes()
-    file = open_jpeg2000(data)
-    pictures = {}
-    for option, expected in [
-        (";layers=1", file.read(layers=1)),
-        (";layers=2", file.read(layers=2)),
-        (";layers=3", file.read()),
-        (";layers=999999999", file.read()),
-        ("", file.read()),
-    ]:
-        pictures[option] = server.get(f"/iiif/3{option}/learned.jp2/full/max/0/default.png").pixels
-        assert abs(pictures[option].astype(int) - expected).max() <= 1
-    assert (pictures[";layers=1"] != pictures[";layers=2"]).mean() > 0.2
-    stock = server.get("/iiif/3;layers=2;decode=stock/learned.jp2/full/max/0/default.png").pixels
-    planes = np.stack(decode_codestream(file.carrier.codestream, max_layers=2).planes, -1)
-    np.testing.assert_array_equal(stock, np.rint(planes / 4095 * 255).astype(np.uint8))
-    with Image.open(folder / "learned.jp2") as other:  # other software
-        whole = server.get("/iiif/3;decode=stock/learned.jp2/full/max/0/default.png").pixels
-        assert abs(np.asarray(other).astype(int) - whole).max() <= 1
-
-
-def test_a_service_of_few_layers_describes_itself(server: RunningServer) -> None:
-    info = server.json("/iiif/3;layers=2/learned.jp2/info.json")
-    assert info["id"] == f"http://127.0.0.1:{server.port}/iiif/3;layers=2/learned.jp2"
-    link = server.get("/iiif/3;layers=2/learned.jp2/full/max/0/default.png").headers["link"]
-    assert f"<{info['id']}/full/max/0/default.png>" in link
-    # what names all layers, or the stock decode of a file without learned steps, is the plain picture
-    for option, name in [(";layers=3", "learned.jp2"), (";decode=stock", "awkward-1x1.jp2")]:
-        link = server.get(f"/iiif/3{option}/{name}/full/max/0/default.png").headers["link"]
-        assert f"/iiif/3/{name}/full/max/0/default.png>" in link
 
 
 # ---- HTTP
@@ -533,6 +223,47 @@ def test_details_of_an_image(server: RunningServer, folder: Path) -> None:
     assert (details["learned"], details["codec"], details["width"], details["levels"]) == (True, "lifting", 700, 5)
     assert server.json("/api/images/gray.wlic")["codec"] == "wlic"
     assert server.json("/api/images/awkward-1x1.jp2")["codec"] == "jpeg2000"
+
+
+def test_ranges_hold_all_that_a_tile_is_decoded_from(server: RunningServer, folder: Path) -> None:
+    """A tile is the same when every byte outside its ranges is another."""
+    options = EncodeOptions(precincts=(64, 64), progression="RPCL", layer_bytes=(3e4, 2e5), colour_transform=True)
+    data = plain_jp2(photograph(1100, 1437), options)
+    (folder / "precincts.jp2").write_bytes(data)
+    file, costs = wavelic.open(data), {}
+    for layers, reduce, column, row in [(0, 0, 1, 1), (1, 0, 1, 1), (0, 2, 0, 0), (0, 0, 2, 2)]:
+        answer = server.json(f"/api/ranges/precincts.jp2/{layers}.{reduce}.{column}.{row}")
+        assert answer["bytes"] == len(data)
+        masked = bytearray(np.random.default_rng(0).bytes(len(data)))
+        for start, stop in answer["ranges"]:
+            masked[start:stop] = data[start:stop]
+        x, y, side = column * 512 << reduce, row * 512 << reduce, 512 << reduce
+        region = (x, y, min(side, 1437 - x), min(side, 1100 - y))
+        part = open_ranged(open_source(bytes(masked))).read(reduce, layers or None, region)
+        np.testing.assert_array_equal(part, file.read(reduce, layers or None, region))
+        costs[layers, reduce, column] = sum(stop - start for start, stop in answer["ranges"])
+    whole = costs.pop((0, 0, 1))
+    assert max(costs.values()) < whole < 0.8 * len(data)
+    everything = ",".join(f"0.0.{column}.{row}" for column in range(3) for row in range(3))
+    assert server.json(f"/api/ranges/precincts.jp2/{everything}")["ranges"] == [[0, len(data) - 2]]
+    (folder / "precincts.jp2").unlink()
+
+
+def test_ranges_of_other_files(server: RunningServer, folder: Path) -> None:
+    size = (folder / "gray.wlic").stat().st_size
+    assert server.json("/api/ranges/gray.wlic/0.0.0.0") == {"bytes": size, "ranges": [[0, size]]}
+    learned, stock = (server.json(f"/api/ranges/learned.jp2/{kind}2.1.0.0")["ranges"] for kind in ("", "s"))
+    assert learned == stock  # without precincts a window needs all of a resolution
+    assert learned[-1][1] < (folder / "learned.jp2").stat().st_size / 2
+
+
+NO_TILES = ["", "0.0.0", "0.0.0.0,", "x.0.0.0", "0.0.9.0", "0.99.0.0", "0.0.99999.99999", "-1.0.0.0", "0.0.0.0," * 65]
+
+
+@pytest.mark.parametrize("tiles", NO_TILES)
+def test_ranges_of_no_tiles(server: RunningServer, tiles: str) -> None:
+    assert server.get(f"/api/ranges/learned.jp2/{tiles}").status == 400
+    assert server.get(f"/api/ranges/none.jp2/{tiles or '0.0.0.0'}").status in (400, 404)
 
 
 def test_health(server: RunningServer) -> None:

@@ -14,7 +14,7 @@ pytest.importorskip("uvicorn")
 pytest.importorskip("playwright.sync_api")
 from playwright.sync_api import sync_playwright
 
-from test_serving import RunningServer, learned_jp2, photograph, plain_jp2, running, viewer_tiles
+from serving_support import RunningServer, learned_jp2, photograph, plain_jp2, running, viewer_tiles
 from wavelic.jpeg2000 import EncodeOptions
 from wavelic.serving.site import Site
 
@@ -113,7 +113,7 @@ def test_opens_lists_and_zooms(browser: Any, server: RunningServer) -> None:
     info = server.json("/iiif/3/sub%2Fplain%20%26%20wide.jp2/info.json")
     expected = {request for *_, request in viewer_tiles(info)}
     asked_for = {"/".join(path.split("/")[3:5]) for path in page.tiles()}
-    assert asked_for <= expected  # the tests of test_serving.py ask for what OpenSeadragon asks for
+    assert asked_for <= expected  # the tests of test_serving_pictures.py ask for what OpenSeadragon asks for
     assert "MB in" in page.text("#received") or "kB in" in page.text("#received")
     page.page.click("#fit")
     shrunk = "was => parseFloat(document.querySelector('#zoom').textContent) < was * 1.05"
@@ -139,6 +139,46 @@ def test_the_layer_slider_by_keyboard(browser: Any, server: RunningServer) -> No
     page.page.wait_for_function("() => !location.hash.includes('layers')")
     page.wait_idle()
     assert page.page.locator("#stage").screenshot() != coarse
+    page.close()
+
+
+def test_bytes_read_of_the_file(browser: Any, server: RunningServer) -> None:
+    """What is shown are the ranges of the tiles that were asked for, each byte once."""
+    name = "sub%2Fplain%20%26%20wide.jp2"
+    page = Page(browser, server, "#image=sub%2Fplain+%26+wide.jp2&layers=1")
+    page.wait_open("sub/plain & wide.jp2")
+
+    places = {
+        request: (level, box) for level, box, _, request in viewer_tiles(server.json(f"/iiif/3/{name}/info.json"))
+    }
+
+    def shown() -> int:
+        page.wait_idle()
+        tiles = set()
+        for service, identifier, region, size, *_ in (path.split("/")[1:] for path in page.tiles()):
+            if identifier == name:
+                level, (x, y, *_) = places[f"{region}/{size}"]
+                tiles.add(f"{int(service == '3;layers=1')}.{level}.{x // 512}.{y // 512}")
+        expected: set[int] = set()
+        for tile in tiles:
+            for start, stop in server.json(f"/api/ranges/{name}/{tile}")["ranges"]:
+                expected |= set(range(start, stop))
+        counted = "n => document.querySelector('#read').dataset.bytes === String(n)"
+        page.page.wait_for_function(counted, arg=len(expected))
+        return len(expected)
+
+    first = shown()
+    total = server.json(f"/api/images/{name}")["bytes"]
+    assert 0 < first < total / 4
+    page.page.focus("#layers")
+    page.page.keyboard.press("End")
+    page.page.wait_for_function("() => !location.hash.includes('layers')")
+    second = shown()
+    assert first < second <= total
+    assert page.text("#read") == f"{second / 1000:.3g} kB of {total / 1000:.3g} kB, {100 * second / total:.0f} %"
+    page.page.keyboard.press("p")
+    page.wait_open("small.wlic")
+    page.page.wait_for_function("() => document.querySelector('#read').textContent.endsWith('100 %')")
     page.close()
 
 

@@ -20,6 +20,9 @@ TABLE = {
     3.0: {None: (0.91, None), 1.0: (0.93, 1.03), 0.5: (1.01, 1.04), 0.25: (1.04, 1.04), 0.12: (1.04, 1.04)},
 }
 RATE_STD = {0.3: {1.0: 2.33, 0.25: 4.92}, 0.6: {1.0: 1.25, 0.25: 2.77}, 1.2: {1.0: 0.91, 0.25: 2.17}}
+# The table's own true derivatives are 2 to 4 % small: for a narrow kernel the surrogate's rate is the true one, so the
+# last rate of every row ought to be 1 (integrated exactly it is 1.004, 1.000, 1.000, 1.000).
+SMALL = {b: row[0.12][1] for b, row in TABLE.items()}
 LAST = 39  # symbols of the code in this test
 
 
@@ -50,7 +53,7 @@ def test_distortion_gradient_is_as_far_off_as_tabulated(b: float) -> None:
         scale = one.clone().requires_grad_()
         distortion(scale, s).backward()
         assert scale.grad is not None
-        assert float(scale.grad / true) == pytest.approx(expected, rel=0.055), s  # the table has a floor of 3 %
+        assert float(scale.grad / true) == pytest.approx(expected / SMALL[b], rel=0.025), s
 
 
 @pytest.mark.parametrize("b", TABLE)
@@ -68,10 +71,10 @@ def test_rate_gradient_is_as_far_off_as_tabulated(b: float) -> None:
         (slope,) = torch.autograd.grad(code_lengths(u, rows, lengths, s).sum(), u)
         sample = slope * z * b
         mean = (weight * sample).sum()
-        assert float(mean / true) == pytest.approx(expected, rel=0.055), s  # the table has a floor of 3 %
+        assert float(mean / true) == pytest.approx(expected / SMALL[b], rel=0.025), s
         if s in RATE_STD.get(b, {}):
             std = (weight * sample.square()).sum().sub(mean**2).sqrt()
-            assert float(std / true) == pytest.approx(RATE_STD[b][s], rel=0.06), s
+            assert float(std / true) == pytest.approx(RATE_STD[b][s] / SMALL[b], rel=0.05), s
 
 
 def test_forward_is_the_true_quantiser_and_code() -> None:

@@ -11,6 +11,7 @@ from wavelic.wavelets import dwt1, dwt2, idwt2
 from wavelic.wavelets import memory as memory_module
 from wavelic.wavelets import parts as parts_module
 from wavelic.wavelets import plane as plane_module
+from wavelic.wavelets import quad as quad_module
 from wavelic.wavelets import serial as serial_module
 
 
@@ -20,6 +21,7 @@ def test_the_blocked_plane_transform_is_the_1d_transform_twice(
     wavelet: str, normalization: str, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(plane_module, "STRIP_ELEMENTS", 1)  # strips of two rows, one plane at a time
+    monkeypatch.setattr(quad_module, "MOST_ELEMENTS", 0)
     for start in ((0, 0), (1, 0), (0, 1), (3, 5)):
         x = noise(3, *size)
         rows = dwt1(x, wavelet, 1, normalization, axis=-2, start=start[0])
@@ -52,6 +54,33 @@ def test_strips_and_threads_do_not_change_a_bit(monkeypatch: pytest.MonkeyPatch)
         assert torch.allclose(leaf.grad, 2 * x, atol=1e-4)
     finally:
         torch.set_num_threads(threads)
+
+
+@pytest.mark.parametrize(("wavelet", "normalization"), FLOAT_KINDS)
+@pytest.mark.parametrize("shape", [(6, 10), (2, 3, 8, 2), (1, 6, 4, 12)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_bands_in_one_tensor_do_not_change_a_bit(
+    wavelet: str,
+    normalization: str,
+    shape: tuple[int, ...],
+    dtype: torch.dtype,
+    channels_last: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Small even planes go another way than others: same bands, same layout, same signal."""
+    order = torch.channels_last if channels_last and len(shape) == 4 else torch.contiguous_format
+    x = noise(*shape, dtype=dtype).contiguous(memory_format=order)
+    results = []
+    for most in (1 << 20, 0):
+        monkeypatch.setattr(quad_module, "MOST_ELEMENTS", most)
+        for start in ((0, 0), (2, 4)):
+            assert quad_module.suits(x, start) == bool(most)
+            coefficients = dwt2(x, wavelet, 1, normalization, start=start)
+            results += [*arrays(coefficients), idwt2(coefficients)]
+    for a, b in zip(results[: len(results) // 2], results[len(results) // 2 :], strict=True):
+        assert torch.equal(a, b)
+        assert a.is_contiguous(memory_format=order)
 
 
 @pytest.mark.parametrize(("wavelet", "normalization"), FLOAT_KINDS)

@@ -72,10 +72,31 @@ def weconvene() -> None:
         write("weconvene", kind, encoding.file(step_of_quality(60)))
 
 
+def lifting() -> None:
+    """Each kind, with three layers; always with the hash of the weights in the name."""
+    from wavelic.models.lifting_cards import PRODUCT, find_lifting
+
+    model = find_lifting(PRODUCT).hash[:8]
+    for kind, (channels, dtype) in KINDS.items():
+        path = HERE / f"v1-lifting-{model}-{kind}.jp2"
+        if path.exists():
+            continue
+        metadata = Metadata(exif=b"II*\0\x08\0\0\0\0\0") if kind == "rgb" else Metadata()
+        options = Options(layers=3, access="random" if kind == "rgba" else "whole")
+        encoded = encode_image(
+            from_array(picture(channels, dtype), metadata), "lifting", Target("quality", 70), options
+        )
+        path.write_bytes(encoded.data)
+        save_image(decode_image(path.read_bytes()), path.with_suffix(".png"))
+        sys.stdout.write(f"{path.name}: {path.stat().st_size} bytes\n")
+
+
 def main() -> None:
     asked = sys.argv[1:] or LADDERS
     if "weconvene" in asked:
         weconvene()
+    if "lifting" in asked:
+        lifting()
     for codec in (codec for codec in LADDERS if codec in asked):
         for kind, (channels, dtype) in KINDS.items():
             for mode in ("", "-published") if kind == "rgb" else ("",):

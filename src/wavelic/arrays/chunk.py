@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wavelic.codecs.options import DEFAULT_CODEC
 from wavelic.errors import FormatError, ImageError, UsageError
 
 CODEC_ID = "wavelic"
@@ -22,10 +23,10 @@ CODEC_ID = "wavelic"
 class ChunkOptions:
     """How chunks are encoded, all of it plain JSON.
 
-    codec: "wcae", "wcae-64", "nowcae" or "lifting".  quality, bpp, psnr: at most one, as in `wavelic.encode`.
+    codec: as in `wavelic.encode`.  quality, bpp, psnr: at most one, as in `wavelic.encode`.
     """
 
-    codec: str = "wcae"
+    codec: str = DEFAULT_CODEC
     quality: float | None = None
     bpp: float | None = None
     psnr: float | None = None

@@ -27,7 +27,9 @@ Device = Annotated[str, typer.Option(help="cpu or cuda.")]
 def encode_dir(
     source: Annotated[Path, typer.Argument(metavar="SRC", help="Folder of images, with the folders below it.")],
     output: Annotated[Path, typer.Argument(metavar="DST", help="Folder for the shards; absent or empty.")],
-    codec: Annotated[str, typer.Option(help="wcae, wcae-64, nowcae, weconvene or lifting.")] = "wcae",
+    codec: Annotated[
+        str | None, typer.Option(help="weconvene, lifting, wcae, wcae-64 or nowcae.", show_default="weconvene")
+    ] = None,
     quality: Annotated[float | None, typer.Option("--quality", "-q", help="0..100; 50 if no target is given.")] = None,
     bpp: Annotated[float | None, typer.Option(help="Target for each image: bits per pixel.")] = None,
     psnr: Annotated[float | None, typer.Option(help="Target for each image: dB over all colour samples.")] = None,
@@ -50,6 +52,7 @@ def encode_dir(
 
     Images that cannot be coded are recorded with a reason, and the exit code is 3.
     """
+    from wavelic.codecs.options import DEFAULT_CODEC
     from wavelic.codecs.search import Target
     from wavelic.corpora import Job, encode_collection, start_engine
     from wavelic.corpora.job import check_layout
@@ -57,7 +60,7 @@ def encode_dir(
 
     target = Target.of(quality, bpp, psnr, size)
     job = Job(
-        codec=codec,
+        codec=codec or DEFAULT_CODEC,
         target=(target.kind, target.value) if target else None,
         strip=strip,
         access=access,

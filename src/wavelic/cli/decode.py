@@ -28,6 +28,7 @@ class DecodeWork:
     region: tuple[int, int, int, int] | None = None
     allow_partial: bool = False
     report_bytes: bool = False
+    max_bytes: int | None = None
 
     def __call__(self, job: Job, threads: int, step: Step | None) -> dict[str, Any]:
         from wavelic.codecs.api import open_file
@@ -35,11 +36,17 @@ class DecodeWork:
 
         source = read_stdin() if job.source == STREAM else job.source
         with open_output(job, self.force) as stream:
-            file = open_file(source, allow_partial=self.allow_partial)  # a damaged file fails before torch is loaded
+            # a damaged file fails before torch is loaded
+            if self.max_bytes is None:
+                file, layers = open_file(source, allow_partial=self.allow_partial), self.layers
+            else:
+                from wavelic.codecs.ranged import open_within
+
+                file, layers = open_within(source, self.max_bytes, self.reduce, self.region)
             use_threads(threads)
             started = time.perf_counter()
             report = (lambda done, total: step(done, total, "windows")) if step else None
-            image = file.decode(self.reduce, self.layers, self.region, self.device, report)
+            image = file.decode(self.reduce, layers, self.region, self.device, report)
             seconds = time.perf_counter() - started
             if job.target == STREAM:  # perhaps appended to, where nothing can be written twice
                 stream.write(encode_image(image, self.format))
@@ -49,6 +56,8 @@ class DecodeWork:
         size = file.info["bytes"]
         read = fetched.bytes_read if fetched else size
         notes = [] if file.complete else [_partial(file.info)]
+        if self.max_bytes is not None:
+            notes.append(f"{layers} of {len(file.layers)} layers")
         if self.report_bytes:
             notes.append(f"{read} of {size} bytes read, {100 * read / size:.1f} %")
         return {
@@ -61,6 +70,7 @@ class DecodeWork:
             "complete": file.complete,
             "bytes": size,
             "bytes_read": read,
+            "layers": layers,
             "note": "; ".join(notes),
         }
 
@@ -115,6 +125,14 @@ def decode(
     report_bytes: Annotated[
         bool, typer.Option("--report-bytes", help="Say how many bytes of a file, local or behind a URL, were read.")
     ] = False,
+    max_bytes: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Read no more than N bytes of a .jp2 file, local or behind a URL: as many layers as that allows.",
+            show_default=False,
+        ),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", "-f", help="Replace existing files.")] = False,
     processors: Annotated[
         int, typer.Option("-j", metavar="N", help="Threads for one image, processes for several.", show_default=False)
@@ -128,6 +146,8 @@ def decode(
     if format is not None and format not in OUTPUT_FORMATS:
         raise UsageError(f"image format {format!r}, expected one of {', '.join(OUTPUT_FORMATS)}; choose one of them")
     extension = OUTPUT_FORMATS[format or "png"].extensions[0]
+    if max_bytes is not None and (max_layers is not None or allow_partial):
+        raise UsageError("--max-bytes chooses the layers of a whole file; leave out --max-layers and --allow-partial")
     jobs = plan(inputs, output, extension)
     if as_json and jobs[0].target == STREAM:
         raise UsageError("--json and - would both write to standard output; name an output file")
@@ -141,6 +161,7 @@ def decode(
             parse_region(region),
             allow_partial,
             report_bytes,
+            max_bytes,
         ),
         jobs,
         processors,

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from wavelic.codecs.options import Options
     from wavelic.codecs.search import Target
 
-DEFAULT_CODEC = "wcae"
-
 
 @dataclass(frozen=True)
 class EncodeWork:
@@ -72,7 +70,9 @@ def encode(
     codec: Annotated[
         str | None,
         typer.Option(
-            help="wcae, wcae-64 or nowcae for .wlic, lifting for .jp2; else the extension decides.", show_default=False
+            help="weconvene, wcae, wcae-64 or nowcae for .wlic, lifting for .jp2; if not given, the extension of OUT"
+            " decides: lifting or weconvene (wcae with --published).",
+            show_default=False,
         ),
     ] = None,
     quality: Annotated[
@@ -95,7 +95,7 @@ def encode(
         ),
     ] = None,
     access: Annotated[
-        str, typer.Option(help="lifting: whole, or random for files that are read in windows (precincts).")
+        str, typer.Option(help="lifting, weconvene: whole, or random for files that are read in windows.")
     ] = "whole",
     force: Annotated[bool, typer.Option("--force", "-f", help="Replace existing files.")] = False,
     processors: Annotated[
@@ -108,7 +108,7 @@ def encode(
     from wavelic.codecs.api import EXTENSIONS, Options, check_access, check_codec
     from wavelic.codecs.search import Target
 
-    chosen = check_codec(codec or _codec_of(output))
+    chosen = check_codec(codec or _codec_of(output, published))
     jobs = plan(inputs, output, EXTENSIONS[chosen])
     _check_names(jobs, chosen, EXTENSIONS[chosen], as_json)
     options = Options(strip, published, device, layers=_layers(layers), access=check_access(access))
@@ -116,9 +116,13 @@ def encode(
     run_jobs(work, jobs, processors, "encoding", _describe, as_json)
 
 
-def _codec_of(output: str) -> str:
-    """The codec an output's extension implies."""
-    return "lifting" if Path(output).suffix.lower() == ".jp2" else DEFAULT_CODEC
+def _codec_of(output: str, published: bool) -> str:
+    """The codec an output's extension implies, and coding as published, which only the codecs of kind wcae have."""
+    from wavelic.codecs.api import DEFAULT_CODEC, EXTENSIONS, LADDERS
+
+    if Path(output).suffix.lower() == EXTENSIONS["lifting"]:
+        return "lifting"
+    return LADDERS[0] if published else DEFAULT_CODEC
 
 
 def _layers(text: str | None) -> int | tuple[float, ...] | None:

@@ -23,7 +23,7 @@ Dataset = Annotated[str, typer.Option(help="Name written into the results; else 
 
 
 def evaluate(
-    codec: Annotated[str, typer.Argument(metavar="CODEC", help="wcae, wcae-64, nowcae, weconvene or lifting.")],
+    codec: Annotated[str, typer.Argument(metavar="CODEC", help="weconvene, lifting, wcae, wcae-64 or nowcae.")],
     images: Annotated[Path, typer.Option(help="Folder of 8-bit RGB or gray images.")],
     results: Annotated[Path, typer.Option("--json", help="Results file to write.")],
     qualities: Annotated[str, typer.Option(help="Comma-separated, each 0..100.")] = QUALITIES,

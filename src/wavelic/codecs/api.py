@@ -9,7 +9,15 @@ from typing import Any
 
 from wavelic.codecs.lifting import is_jpeg2000, open_jpeg2000
 from wavelic.codecs.opened import OpenedFile, Pixels, Progress, Region
-from wavelic.codecs.options import Encoded, Options, check_access, check_device, check_layers_asked, psnr
+from wavelic.codecs.options import (
+    DEFAULT_CODEC,
+    Encoded,
+    Options,
+    check_access,
+    check_device,
+    check_layers_asked,
+    psnr,
+)
 from wavelic.codecs.search import Target
 from wavelic.codecs.wlic import WlicFile, encode_wlic
 from wavelic.container import DEFAULT_LIMITS, Limits, read_container, read_header
@@ -21,6 +29,7 @@ from wavelic.remote.opening import is_url
 
 __all__ = [
     "CODECS",
+    "DEFAULT_CODEC",
     "EXTENSIONS",
     "LADDERS",
     "WLIC_CODECS",
@@ -41,7 +50,7 @@ __all__ = [
     "read_file",
 ]
 
-#: Codecs that write `.wlic` files; each is a family of weights with a ladder of rates.
+#: Codecs of kind wcae; each is a family of weights with a ladder of rates.
 LADDERS = ("wcae", "wcae-64", "nowcae")
 #: Codecs that write `.wlic` files.
 WLIC_CODECS = (*LADDERS, "weconvene")
@@ -60,7 +69,7 @@ def check_codec(name: str) -> str:
 
 
 def encode_image(
-    image: Image, codec: str = "wcae", target: Target | None = None, options: Options | None = None
+    image: Image, codec: str = DEFAULT_CODEC, target: Target | None = None, options: Options | None = None
 ) -> Encoded:
     """Compress ``image``; without a target at quality 50.
 
@@ -72,8 +81,10 @@ def encode_image(
     settings = options or Options()
     target = target or _default_target(settings)
     if codec in WLIC_CODECS:
-        if settings.layers is not None or settings.access != "whole":
-            raise UsageError(f"layers and access given for codec {codec}; they are options of lifting")
+        if settings.layers is not None or (settings.access != "whole" and codec != "weconvene"):
+            raise UsageError(
+                f"layers or access given for codec {codec}; they are options of lifting, access also of weconvene"
+            )
         if codec in LADDERS:
             return encode_wlic(image, codec, target, settings)
         if settings.published:
@@ -116,7 +127,7 @@ def decode_image(
 
 def encode(
     image: Any,
-    codec: str = "wcae",
+    codec: str = DEFAULT_CODEC,
     quality: float | None = None,
     *,
     bpp: float | None = None,
@@ -131,12 +142,12 @@ def encode(
 
     Args:
         image: `wavelic.Image`, a Pillow image, or an array (H, W) or (H, W, 1..4) of uint8 or uint16.
-        codec: "wcae", "wcae-64", "nowcae", "weconvene" or "lifting".
+        codec: "weconvene", "lifting", or of the older kind "wcae", "wcae-64", "nowcae".
         quality: 0..100, linear in the logarithm of the rate; 50 if no target is given.
         bpp, psnr, size: instead of a quality, a target for the whole file: bits per pixel, dB of the colour samples,
             or bytes (not exceeded if possible).  Met within 2 %, or the nearest the weights allow.
         layers: lifting only: how many quality layers, or the bits per pixel of each, ascending.
-        access: lifting only: "random" arranges the file for reading windows, "whole" for reading all of it.
+        access: lifting and weconvene only: "random" arranges the file for reading windows, "whole" for reading all.
         strip: leave out ICC, Exif and XMP.
         device: torch device of the network.
 

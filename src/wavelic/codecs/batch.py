@@ -14,15 +14,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from wavelic.codecs.around import alpha_plane, sample_type
 from wavelic.codecs.latents import Symbols
 from wavelic.codecs.opened import Pixels
 from wavelic.codecs.options import check_device
 from wavelic.codecs.wcae import decode_symbols_of
 from wavelic.codecs.windows import WINDOW, denormalise
-from wavelic.container import ALPH, DEFAULT_LIMITS, CodecId, Container, Limits, read_container
+from wavelic.container import DEFAULT_LIMITS, CodecId, Container, Limits, read_container
 from wavelic.entropy.schedule import GAIN_UNIT
 from wavelic.errors import UsageError
-from wavelic.images import decode_alpha
 from wavelic.models.deployed import Deployed, load_deployed
 from wavelic.models.weights import card_by_id
 
@@ -45,7 +45,7 @@ def decode_batch(files: Sequence[bytes], *, limits: Limits = DEFAULT_LIMITS, dev
     _check_alike(containers)
     first = containers[0].header
     shape = (len(files), first.height, first.width, first.channels)
-    result = np.empty(shape, np.uint8 if first.bit_depth == 8 else np.uint16)
+    result = np.empty(shape, sample_type(first))
     groups = list(_groups(containers))
     with ThreadPoolExecutor(1, "wavelic-symbols") as reader:
         pending = reader.submit(_symbols, containers, groups[0], device)
@@ -100,6 +100,6 @@ def _synthesise(
         colours = header.channels - header.has_alpha
         inner = x[place : place + 1, :, : header.height, : header.width]
         result[index, :, :, :colours] = denormalise(inner, colours, result.dtype)
-        if header.has_alpha:
-            payload = containers[index].find(ALPH) or b""
-            result[index, :, :, -1] = decode_alpha(payload, header.width, header.height, header.bit_depth)
+        alpha = alpha_plane(containers[index])
+        if alpha is not None:
+            result[index, :, :, -1] = alpha

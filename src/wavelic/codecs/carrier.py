@@ -15,6 +15,7 @@ Here is the way there; `carrier_box` has the box, `carrier_file` opens, `carrier
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -33,10 +34,11 @@ from wavelic.codecs.carrier_box import (
 )
 from wavelic.codecs.carrier_file import CarrierFile, open_carrier, trim_carrier
 from wavelic.codecs.carrier_pixels import colour, to_components, to_pixels
+from wavelic.codecs.codes import Codes
 from wavelic.container.crc import crc32c
 from wavelic.errors import UsageError
 from wavelic.images import Metadata
-from wavelic.jpeg2000 import GREY, SRGB, EncodeOptions, Uuid, encode_codestream, write_jp2
+from wavelic.jpeg2000 import GREY, SRGB, EncodeOptions, Uuid, encode_filled, write_jp2
 from wavelic.wavelets import Coefficients2d, idwt2
 
 __all__ = [
@@ -73,11 +75,11 @@ class Encoded:
 class PseudoImage:
     """What the stock encoder is given, to be coded at as many rates as a search needs.
 
-    planes: int32 (H, W), one per component, in 0..2^bits - 1.  box: without model and alpha.  levels: wavelet levels.
-    clipped: samples that had to be clipped.
+    codes: of (components, H, W), in 0..2^bits - 1.  box: without model and alpha.  levels: wavelet levels.  clipped:
+    samples that had to be clipped.
     """
 
-    planes: tuple[NDArray[np.int32], ...]
+    codes: Codes
     bits: int
     box: CarrierBox
     levels: int
@@ -90,14 +92,16 @@ class PseudoImage:
         model: bytes = NO_MODEL,
         alpha: bytes | None = None,
         metadata: Metadata | None = None,
+        tick: Callable[[], None] | None = None,
     ) -> bytes:
         """The JP2 file.  options: layers, precincts, progression, threads; the rest is set here.  alpha: payload of the
-        opacity box (`images.encode_alpha`)."""
+        opacity box (`images.encode_alpha`).  tick: as for `encode_filled`."""
         metadata = metadata or Metadata()
-        colours = len(self.planes) == 3
+        components, height, width = self.codes.shape
+        colours = components == 3
         reversible = self.box.base == "5/3"
         options = replace(options, reversible=reversible, colour_transform=colours, levels=self.levels)
-        codestream = encode_codestream(self.planes, self.bits, options)
+        codestream = encode_filled((height, width), components, self.bits, self.codes.fill, options, tick=tick)
         box = replace(self.box, model=model, alpha=None if alpha is None else crc32c(alpha))
         boxes = [box.pack(codestream), *metadata_boxes(metadata)]
         if alpha is not None:
@@ -129,13 +133,24 @@ def pseudo_image(coefficients: Coefficients2d, depth: int, bits: int | None = No
         raise UsageError(f"{tuple(c.low.shape)} coefficients of {c.wavelet}; expected (1, 1 or 3, ...) of 5/3 or 9/7")
     if depth not in (8, 16) or c.start != (0, 0):
         raise UsageError(f"depth={depth}, start={c.start}; expected 8 or 16 bits and the origin")
+    box, bits = plain_range(c.wavelet, depth, bits)
+    codes, clipped = to_codes(idwt2(c), box, bits)
+    return PseudoImage(Codes.of(codes), bits, box, len(c.levels), clipped)
+
+
+def plain_range(base: str, depth: int, bits: int | None = None) -> tuple[CarrierBox, int]:
+    """The box of a pseudo-image of ``bits`` bits, without model and alpha, and these bits; None: as `pseudo_image`."""
     bits = (12 if depth == 8 else 16) if bits is None else bits
+    scale, offset = (float(np.float32(part * ((1 << bits) - 1))) for part in (OWN_RANGE, (1 - OWN_RANGE) / 2))
+    return CarrierBox(base, depth, NO_MODEL, scale, offset), bits
+
+
+def to_codes(components: torch.Tensor, box: CarrierBox, bits: int) -> tuple[NDArray[np.uint16], int]:
+    """Samples (C, h, w) of the pseudo-image whose components (1, C, h, w) these are, and how many were clipped."""
     peak = (1 << bits) - 1
-    scale, offset = (float(np.float32(part * peak)) for part in (OWN_RANGE, (1 - OWN_RANGE) / 2))
-    codes = ((colour(idwt2(c), c.wavelet, inverse=True)[0] + 0.5) * scale + offset).round()
+    codes = ((colour(components, box.base, inverse=True)[0] + 0.5) * box.scale + box.offset).round()
     clipped = int(((codes < 0) | (codes > peak)).sum())
-    planes = tuple(codes.clamp(0, peak).to(torch.int32).cpu().numpy())
-    return PseudoImage(planes, bits, CarrierBox(c.wavelet, depth, NO_MODEL, scale, offset), len(c.levels), clipped)
+    return codes.clamp(0, peak).to(torch.int32).cpu().numpy().astype(np.uint16), clipped
 
 
 def encode_carrier(

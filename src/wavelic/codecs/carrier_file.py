@@ -135,7 +135,7 @@ class CarrierFile:
         layers = check_layers(max_layers, self.layers)
         wanted = reduced_region(region, self.level_dimensions[0], reduce)
         alpha = self.alpha()  # before the synthesis: cheap, and it may be damaged
-        from wavelic.codecs.carrier_pixels import read_pixels
+        from wavelic.codecs.carrier_read import read_pixels
 
         pixels = read_pixels(self, transform, reduce, layers, None if region is None else region, threads)
         if alpha is not None:

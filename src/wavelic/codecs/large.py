@@ -1,4 +1,10 @@
-"""Decoding a large JPEG 2000 file in windows, so that what it takes beyond its own samples does not grow with it."""
+"""Decoding a large JPEG 2000 file so that memory beyond its samples does not grow with it, or only little.
+
+Plain files, and parts of any file, are decoded in windows that know nothing of each other.  With learned steps a window
+sees some 900 samples to every side, through all levels, which cost more than the window itself.  A whole image is
+therefore decoded level by level (`level_windows`): coefficients of the whole image, 4 bytes for every sample, but
+nothing is done twice.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wavelic.codecs.carrier_file import CarrierFile
-from wavelic.codecs.opened import Progress, Region, reduced_region
+from wavelic.codecs.opened import Progress, Region, check_layers, reduced_region
 
 if TYPE_CHECKING:
     from wavelic.models.lifting import LiftingTransform
 
-#: Samples of the result up to which it is decoded in one piece.
+#: Pixels up to which a region, or an image without learned steps, is decoded in one piece.
 ONE_PIECE = 1 << 24
+#: Pixels from which on a whole image with learned steps is decoded level by level: as fast, in half the memory.
+BY_LEVELS = 1 << 22
 #: Sides of the windows beyond.  With learned steps a window sees some 900 samples to every side, which count as well.
 PLAIN_WINDOW = 4096
 LEARNED_WINDOW = 2560
@@ -29,17 +37,24 @@ def read_large(
     threads: int,
     progress: Progress | None = None,
 ) -> NDArray[np.unsignedinteger]:
-    """As `CarrierFile.read`, in windows if the result has more than `ONE_PIECE` pixels.
+    """As `CarrierFile.read`, in parts if the result has more than `ONE_PIECE` or `BY_LEVELS` pixels.
 
     ``progress(done, total)`` counts them.  Arguments as checked by the caller; raises as `CarrierFile.read`.
     """
-    left, top, width, height = reduced_region(region, carrier.level_dimensions[0], reduce)
+    wanted = reduced_region(region, carrier.level_dimensions[0], reduce)
+    left, top, width, height = wanted
+    learned = transform is not None and bool(transform.level.radii)
+    whole = wanted == (0, 0, *carrier.level_dimensions[reduce]) and reduce < carrier.levels
+    if transform is not None and learned and whole and width * height > BY_LEVELS:
+        from wavelic.codecs.large_decode import read_by_levels
+
+        return read_by_levels(carrier, transform, reduce, check_layers(layers, carrier.layers), threads, progress)
     if width * height <= ONE_PIECE:
         pixels = carrier.read(transform, reduce=reduce, max_layers=layers, region=region, threads=threads)
         if progress:
             progress(1, 1)
         return pixels
-    side = PLAIN_WINDOW if transform is None else LEARNED_WINDOW
+    side = LEARNED_WINDOW if learned else PLAIN_WINDOW
     result = np.empty((height, width, carrier.channels), np.uint8 if carrier.box.depth == 8 else np.uint16)
     windows = [(x, y) for y in range(0, height, side) for x in range(0, width, side)]
     step = 2**reduce

@@ -8,6 +8,7 @@ only repeats that.  A quality q means 2^(0.07 q - 4) bits per pixel for the colo
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,8 +17,10 @@ import torch
 
 from wavelic.codecs.carrier import PseudoImage, pseudo_image, to_components
 from wavelic.codecs.carrier_box import NO_MODEL
-from wavelic.codecs.carrier_file import open_carrier, trim_carrier
+from wavelic.codecs.carrier_file import CarrierFile, open_carrier, trim_carrier
 from wavelic.codecs.carrier_pixels import PLAIN_TRANSFORMS
+from wavelic.codecs.large import read_large
+from wavelic.codecs.large_encode import IN_WINDOWS, analysis_steps, pseudo_image_in_windows
 from wavelic.codecs.options import Encoded, Options, check_device, psnr
 from wavelic.codecs.search import Found, Target
 from wavelic.errors import UsageError
@@ -36,6 +39,7 @@ _SPAN = 5.0  # octaves from the first layer to the last, unless there are few
 _TRIES = 6
 _CLOSE = 0.01  # how near to a size is near enough
 _HEADERS = 280  # bytes of boxes and main header, about
+_CODING_SHARE = 3.0  # about how many times as long as the analysis the stock coder takes
 _PSNR_BPP = tuple(2.0 ** (k / 2) for k in range(-9, 8))  # layers of the file a PSNR is first looked for in
 
 
@@ -94,9 +98,20 @@ class Encoding:
     transform: LiftingTransform
     model: bytes
     options: Options
+    _seconds: float = 0.0  # that the analysis took
 
     @cached_property
     def pseudo(self) -> PseudoImage:
+        started = time.monotonic()
+        try:
+            return self._pseudo()
+        finally:
+            self._seconds = time.monotonic() - started
+
+    def _pseudo(self) -> PseudoImage:
+        if self.image.width * self.image.height > IN_WINDOWS:
+            steps = iter(range(1, self._steps + 1))
+            return pseudo_image_in_windows(self.image, self.transform, LEVELS, lambda: self._report(next(steps)))
         device = next(self.transform.parameters(), torch.empty(0)).device
         with torch.inference_mode():
             x = to_components(self.image.colour(), self.transform.base).to(device)
@@ -127,7 +142,24 @@ class Encoding:
             progression="RPCL" if random else "LRCP",
             threads=torch.get_num_threads(),
         )
-        return self.pseudo.file(how, model=self.model, alpha=self.alpha, metadata=self.metadata)
+        pseudo, started = self.pseudo, time.monotonic()
+
+        def tick() -> None:  # the stock coder does not say how far it is; the analysis shows how fast the machine is
+            share = (time.monotonic() - started) / max(1e-3, _CODING_SHARE * self._seconds)
+            self._report(self._steps * (1 + _CODING_SHARE * min(share, 0.99)))
+
+        data = pseudo.file(how, model=self.model, alpha=self.alpha, metadata=self.metadata, tick=tick)
+        self._report(self._steps * (1 + _CODING_SHARE))
+        return data
+
+    @property
+    def _steps(self) -> int:
+        """Windows of the analysis."""
+        return analysis_steps((self.image.height, self.image.width), LEVELS)
+
+    def _report(self, done: float) -> None:
+        if self.options.progress:
+            self.options.progress(int(done), int(self._steps * (1 + _CODING_SHARE)))
 
     def at_bytes(self, wanted: float, *, exceed: bool) -> bytes:
         """A file of ``wanted`` bytes or up to 1 % off; without ``exceed`` not larger, unless there is none."""
@@ -162,7 +194,7 @@ class Encoding:
 
         def value(layer: int) -> float:
             if layer not in seen:
-                seen[layer] = self._measure(file.read(self.transform, max_layers=layer + 1))
+                seen[layer] = self._measure(file, layer + 1)
             return seen[layer]
 
         low, high = 0, len(sizes) - 1
@@ -173,7 +205,7 @@ class Encoding:
         best: tuple[float, bytes, float] | None = None
         for _ in range(_TRIES):
             data = self.at_bytes(math.exp(_interpolated(points, wanted)), exceed=True)
-            reached = self._measure(open_carrier(data).read(self.transform))
+            reached = self._measure(open_carrier(data))
             if best is None or abs(reached - wanted) < best[0]:
                 best = abs(reached - wanted), data, reached
             if best[0] <= 0.05 or any(abs(math.log(len(data)) - x) < 1e-4 for x, _ in points):
@@ -185,9 +217,11 @@ class Encoding:
             return trim_carrier(many, max_layers=layer + 1), seen[layer]
         return best[1], best[2]
 
-    def _measure(self, pixels: object) -> float:
+    def _measure(self, file: CarrierFile, layers: int | None = None) -> float:
+        """dB of the colour samples that the file's first layers decode to."""
         colours = self.image.colour()
-        return psnr(colours, pixels[..., : colours.shape[2]])  # type: ignore[index]
+        pixels = read_large(file, self.transform, 0, layers, None, torch.get_num_threads())
+        return psnr(colours, pixels[..., : colours.shape[2]])
 
     def layer_bytes(self, top: float) -> list[int]:
         """Sizes of the layers of a codestream of ``top`` bytes, by ``options.layers``."""

@@ -15,6 +15,9 @@ from wavelic.errors import UsageError
 Progress = Callable[[int, int], None]
 Access = Literal["whole", "random"]
 MAX_LAYERS = 64
+#: What encodes where no codec is named: the best of those that write `.wlic` files, at any rate.
+DEFAULT_CODEC = "weconvene"
+_PSNR_SAMPLES = 1 << 22
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,8 @@ class Options:
         progress: called as ``progress(done, total)`` with windows of the analysis.
         layers: for codec lifting, how many quality layers, or the bits per pixel of each, ascending; None: as many as
             the size is worth.
-        access: for codec lifting, "random" arranges the file in precincts so that a window needs few of its bytes.
+        access: "random" arranges the file so that a window needs few of its bytes: codec lifting in precincts, codec
+            weconvene in small tiles.
     """
 
     strip: bool = False
@@ -91,5 +95,8 @@ def check_device(name: str) -> str:
 
 def psnr(reference: NDArray[Any], test: NDArray[Any]) -> float:
     """Peak signal-to-noise ratio in dB over all samples of two arrays of equal shape and integer type."""
-    error = np.mean(np.square(reference.astype(np.float64) - test))
+    rows = max(1, _PSNR_SAMPLES // max(1, reference[0].size))  # a large image is compared in bands
+    bands = (slice(first, first + rows) for first in range(0, len(reference), rows))
+    error = sum(float(np.square(reference[band].astype(np.float64) - test[band]).sum()) for band in bands)
+    error /= reference.size  # the sums are whole numbers, and exact
     return float(10 * np.log10(float(np.iinfo(reference.dtype).max) ** 2 / error)) if error else float("inf")

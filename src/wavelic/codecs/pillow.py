@@ -69,13 +69,13 @@ def _accept(prefix: bytes) -> bool:
 def _save(picture: PIL.Image.Image, stream: IO[bytes], filename: str | bytes) -> None:
     from dataclasses import replace
 
-    from wavelic.codecs.api import WLIC_CODECS, Options, encode_image
+    from wavelic.codecs.api import DEFAULT_CODEC, WLIC_CODECS, Options, encode_image
     from wavelic.codecs.search import Target
     from wavelic.errors import UsageError
     from wavelic.images import Metadata, from_pillow
 
     options = picture.encoderinfo
-    codec = options.get("codec", "wcae")
+    codec = options.get("codec", DEFAULT_CODEC)
     if codec not in WLIC_CODECS:
         raise UsageError(f"codec {codec!r} does not write .wlic files; choose one of {', '.join(WLIC_CODECS)}")
     image = from_pillow(picture)

@@ -14,6 +14,7 @@ the ranges are of one version of the file, and everything libopenjp2's strict mo
 
 from __future__ import annotations
 
+import os
 import struct
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
@@ -27,14 +28,14 @@ from wavelic.codecs.carrier_box import BOX_ID, find_payload
 from wavelic.codecs.carrier_file import CODESTREAM_MAGIC, CarrierFile, bare_codestream, describe
 from wavelic.codecs.lifting import BoxInfo, LiftingFile, box_infos, is_jpeg2000, open_jpeg2000
 from wavelic.codecs.opened import OpenedFile, Region, check_layers, check_reduce, reduced_region
-from wavelic.codecs.wlic import WlicFile
-from wavelic.errors import FormatError, LimitError
+from wavelic.codecs.ranged_wlic import open_ranged_wlic
+from wavelic.errors import FormatError, LimitError, UsageError
 from wavelic.jpeg2000 import DEFAULT_LIMITS, Limits, parse_main_header, read_jp2
 from wavelic.jpeg2000.boxes import list_boxes
 from wavelic.jpeg2000.codestream import CUT_SHORT, SOT
 from wavelic.jpeg2000.limits import admit
 from wavelic.jpeg2000.partial import Layout, layer_sizes, needed_packets, read_layout, rebuild
-from wavelic.remote import DEFAULT_POLICY, Policy, Source, open_source
+from wavelic.remote import DEFAULT_POLICY, Policy, Source, merge_spans, open_source
 
 if TYPE_CHECKING:
     from wavelic.models.lifting import LiftingTransform
@@ -79,12 +80,36 @@ class RangedCarrier(CarrierFile):
         self, transform: LiftingTransform | None, reduce: int, layers: int, region: Region | None
     ) -> CarrierFile:
         """A file in memory that decodes as this one does, for this request; arguments as checked by `read`."""
-        reach = self._reach(transform)
-        chosen = needed_packets(self.layout, reduce=reduce, max_layers=layers, area=region, reach=reach)
-        spans = [(self.offset + start, self.offset + stop) for start, stop in self.layout.spans(chosen)]
-        codestream = rebuild(self.layout, chosen, self.source.read_spans(spans))
+        chosen = self._needed(transform, reduce, layers, region)
+        codestream = rebuild(self.layout, chosen, self.source.read_spans(self._spans(chosen)))
         file = CarrierFile(**{field.name: getattr(self, field.name) for field in fields(CarrierFile)})
         return replace(file, codestream=codestream, header=parse_main_header(codestream, self.limits))
+
+    def costs(self, transform: LiftingTransform | None, reduce: int, region: Region | None) -> tuple[int, ...]:
+        """Bytes that `fetched` takes with 1, 2, ... layers, those between ranges that are fetched as one included."""
+        chosen = self._needed(transform, reduce, self.layers, region)
+        source, costs = self.source, []
+        for layers in range(1, self.layers + 1):
+            spans = self._spans(chosen & (self.layout.index.layer < layers))
+            merged = merge_spans(spans, source.policy.max_gap, source.policy.max_requests)
+            costs.append(sum(max(0, stop - max(start, source.kept)) for start, stop in merged))
+        return tuple(costs)
+
+    def ranges(
+        self, transform: LiftingTransform | None, reduce: int, layers: int, region: Region | None
+    ) -> list[tuple[int, int]]:
+        """[start, stop) in the file of the packets that `fetched` asks for; arguments as checked by `read`."""
+        return self._spans(self._needed(transform, reduce, layers, region))
+
+    def _needed(
+        self, transform: LiftingTransform | None, reduce: int, layers: int, region: Region | None
+    ) -> NDArray[np.bool_]:
+        reach = self._reach(transform)
+        return needed_packets(self.layout, reduce=reduce, max_layers=layers, area=region, reach=reach)
+
+    def _spans(self, chosen: NDArray[np.bool_]) -> list[tuple[int, int]]:
+        """Where the chosen packets lie in the file."""
+        return [(self.offset + start, self.offset + stop) for start, stop in self.layout.spans(chosen)]
 
     def _reach(self, transform: LiftingTransform | None) -> tuple[int, ...] | None:
         """How far a level of each component's synthesis sees; None: as far as the codestream's own wavelet."""
@@ -111,6 +136,29 @@ class RangedFile(LiftingFile):
     ) -> CarrierFile:
         return self.carrier.fetched(transform, reduce, check_layers(layers, self.carrier.layers), region)
 
+    def read_bytes(self, reduce: int = 0, layers: int | None = None, region: Region | None = None) -> int:
+        """Bytes that `read` with the same arguments fetches; raises UsageError as it does."""
+        wanted = check_layers(layers, self.carrier.layers)
+        return self._costs(reduce, region)[wanted - 1]
+
+    def layers_within(self, max_bytes: int, reduce: int = 0, region: Region | None = None) -> int:
+        """The most layers with which `read` fetches at most ``max_bytes``.
+
+        Raises UsageError if that is less than the first layer takes, and as `read` does.
+        """
+        costs = self._costs(reduce, region)
+        if costs[0] > max_bytes:
+            raise UsageError(
+                f"the first layer takes {costs[0]} bytes, and {max(max_bytes, 0)} are left of max_bytes;"
+                " allow more, or ask for less: a higher reduce or a smaller region"
+            )
+        return max(layers for layers, cost in enumerate(costs, 1) if cost <= max_bytes)
+
+    def _costs(self, reduce: int, region: Region | None) -> tuple[int, ...]:
+        check_reduce(reduce, self.levels)
+        reduced_region(region, self.level_dimensions[0], reduce)
+        return self.carrier.costs(self.transform(), reduce, region)
+
     def verify(self) -> None:
         """Read the whole file, compare its checksum, and decode it."""
         open_jpeg2000(self.source.read_all(), self.carrier.limits).verify()
@@ -124,8 +172,7 @@ def open_url(
     allow_partial: bool = False,
     policy: Policy = DEFAULT_POLICY,
 ) -> OpenedFile:
-    """Open what is at ``url``: JPEG 2000 in parts; a `.wlic` file, which has one payload, as a whole once its header
-    has been admitted.
+    """Open what is at ``url``, to be read in parts: JPEG 2000 by packets, a `.wlic` file by tiles.
 
     Raises SourceError if the bytes cannot be had, MissingDependencyError if a library for the URL is missing, and as
     `codecs.api.open_file` does.
@@ -133,8 +180,23 @@ def open_url(
     source = open_source(url, policy)
     if is_jpeg2000(source.read(0, 12)):
         return open_ranged(source, jpeg2000_limits, allow_partial=allow_partial)
-    container.read_header(source.read(0, 1024), limits)
-    return WlicFile(container.read_container(source.read_all(), limits), source.size)
+    return open_ranged_wlic(source, limits)
+
+
+def open_within(
+    where: str | os.PathLike[str] | bytes, max_bytes: int, reduce: int = 0, region: Region | None = None
+) -> tuple[RangedFile, int]:
+    """A JPEG 2000 file and the most layers with which opening and this read together take at most ``max_bytes``.
+
+    Raises UsageError if the file cannot be read in parts or the first layer takes more, and as `open_url` does.
+    """
+    source = open_source(where)
+    if not is_jpeg2000(source.read(0, 12)):
+        raise UsageError(f"{source.name} is no JPEG 2000 file, and only these have layers; leave out max_bytes")
+    file = find_ranges(source)
+    if file is None:
+        raise UsageError(f"{source.name} cannot be read in parts: no packet lengths, or cut short; leave out max_bytes")
+    return file, file.layers_within(max_bytes - source.bytes_read, reduce, region)
 
 
 def open_ranged(source: Source, limits: Limits = DEFAULT_LIMITS, *, allow_partial: bool = False) -> LiftingFile:
@@ -143,12 +205,18 @@ def open_ranged(source: Source, limits: Limits = DEFAULT_LIMITS, *, allow_partia
     A file that cannot be read in parts (no packet lengths, several tiles, cut short) is read as a whole.  Raises as
     `open_jpeg2000` does, and SourceError if the bytes cannot be had.
     """
+    file = find_ranges(source, limits)
+    return open_jpeg2000(source.read_all(), limits, allow_partial=allow_partial) if file is None else file
+
+
+def find_ranges(source: Source, limits: Limits = DEFAULT_LIMITS) -> RangedFile | None:
+    """Open a JPEG 2000 file to be read in parts; None if it cannot be.  Raises LimitError and SourceError."""
     try:
         return _open(source, limits)
     except LimitError:
         raise
     except FormatError:
-        return open_jpeg2000(source.read_all(), limits, allow_partial=allow_partial)
+        return None
 
 
 def _open(source: Source, limits: Limits) -> RangedFile:

@@ -12,28 +12,14 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from wavelic.codecs.around import SampleType, alpha_plane, coded_alpha, picture, sample_type, write_file
 from wavelic.codecs.latents import SideInformation, Symbols, decode_latent, encode_latent
 from wavelic.codecs.opened import Region, reduced_region
 from wavelic.codecs.windows import Progress, analyse, latent_size, synthesise
-from wavelic.container import (
-    ALPH,
-    DATA,
-    EXIF,
-    ICCP,
-    LCRC,
-    XMPP,
-    Chunk,
-    CodecId,
-    Container,
-    Header,
-    PaddingRule,
-    crc32c,
-    with_metadata,
-    write_container,
-)
+from wavelic.container import DATA, LCRC, Chunk, CodecId, Container, Header, PaddingRule, crc32c
 from wavelic.entropy.schedule import GAIN_UNIT
 from wavelic.errors import ChecksumError, FormatError
-from wavelic.images import Image, Metadata, decode_alpha, encode_alpha
+from wavelic.images import Image
 from wavelic.models.deployed import Deployed, load_deployed
 from wavelic.models.weights import card_by_id
 
@@ -73,8 +59,7 @@ class Encoding:
 
     @cached_property
     def alpha(self) -> bytes | None:
-        plane = self.image.alpha()
-        return None if plane is None else encode_alpha(plane, self.image.bit_depth)
+        return coded_alpha(self.image)
 
     def symbols(self, gain: int) -> Symbols:
         """The latent quantised with steps of 2^(-gain/64)."""
@@ -97,13 +82,7 @@ class Encoding:
         )
         data = encode_latent(symbols, gain, model.schedule, model.tables, self.side)
         chunks = [Chunk(DATA, data), Chunk(LCRC, latent_checksum(symbols).to_bytes(4, "big"))]
-        if self.alpha is not None:
-            chunks.append(Chunk(ALPH, self.alpha))
-        container = Container(header, tuple(chunks))
-        if not self.strip:
-            metadata = image.metadata
-            container = with_metadata(container, icc=metadata.icc, exif=metadata.exif, xmp=metadata.xmp)
-        return write_container(container)
+        return write_file(header, chunks, image, self.alpha, self.strip)
 
     def reconstruction(self, gain: int) -> NDArray[np.uint8] | NDArray[np.uint16]:
         """The colour samples a decoder will show."""
@@ -115,7 +94,7 @@ def _colour(
     gain: int,
     model: Deployed,
     shape: tuple[int, ...],
-    dtype: np.dtype[np.uint8] | np.dtype[np.uint16],
+    dtype: SampleType,
     progress: Progress | None,
     origin: tuple[int, int] = (0, 0),
 ) -> NDArray[np.uint8] | NDArray[np.uint16]:
@@ -155,15 +134,7 @@ def decode(
     left, top, width, height = reduced_region(region, (header.width, header.height), 0)
     model = load_deployed(card_by_id(header.model), device)
     symbols = decode_symbols_of(container, model)
-    dtype: np.dtype[np.uint8] | np.dtype[np.uint16]
-    dtype = np.dtype(np.uint8) if header.bit_depth == 8 else np.dtype(np.uint16)
-    colours = header.channels - header.has_alpha
-    alpha_plane = None
-    if header.has_alpha:  # before the synthesis: cheap, and it may be damaged
-        alpha_plane = decode_alpha(container.find(ALPH) or b"", header.width, header.height, header.bit_depth)
-    pixels = _colour(symbols, header.gain, model, (height, width, colours), dtype, progress, (top, left))
-    if alpha_plane is not None:
-        part = alpha_plane[top : top + height, left : left + width, None]
-        pixels = np.concatenate([pixels, part], axis=2)
-    metadata = Metadata(container.find(ICCP), container.find(EXIF), container.find(XMPP))
-    return Image(np.ascontiguousarray(pixels), metadata)
+    alpha = alpha_plane(container)
+    shape = (height, width, header.channels - header.has_alpha)
+    colour = _colour(symbols, header.gain, model, shape, sample_type(header), progress, (top, left))
+    return picture(container, colour, alpha, (left, top, width, height))

@@ -13,15 +13,12 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from wavelic.codecs.around import alpha_plane, coded_alpha, picture, sample_type, write_file
 from wavelic.codecs.opened import Progress, Region, reduced_region
 from wavelic.codecs.subband_planes import Planes, analyse, padded, synthesise, window_count, window_tiles
 from wavelic.codecs.subband_tiles import RATE_WEIGHT, decode_tile, encode_tile
 from wavelic.container import (
-    ALPH,
     DATA,
-    EXIF,
-    ICCP,
-    XMPP,
     Chunk,
     CodecId,
     ColourEncoding,
@@ -29,11 +26,9 @@ from wavelic.container import (
     Header,
     PaddingRule,
     TileGrid,
-    with_metadata,
-    write_container,
 )
 from wavelic.errors import FormatError, UsageError
-from wavelic.images import Image, Metadata, decode_alpha, encode_alpha
+from wavelic.images import Image
 from wavelic.models.small_deployed import DeployedSmall, load_small
 from wavelic.models.subband_context import HIGHEST_STEP, LOWEST_STEP
 from wavelic.models.subband_integer import STEP_UNIT, step_code
@@ -42,6 +37,8 @@ from wavelic.models.weights import card_by_id
 
 #: Sides of a tile in pixels; larger pictures have several.
 TILE = 1024
+#: The same with access "random", so that a window needs fewer bytes.
+RANDOM_TILE = 256
 #: Largest side of a tile that a file may have: what bounds a decoder's memory.
 MAX_TILE = 2048
 #: Steps a file may have, in 1/32 octave of a grey level: what the networks were trained for.
@@ -146,14 +143,8 @@ class SmallEncoding:
             planes.paste(box, values)  # in place of what was coded
             chunks.append(Chunk(DATA, data))
             tiles(index + 1, self.grid.count)
-        alpha = self.image.alpha()
-        if alpha is not None:
-            chunks.append(Chunk(ALPH, encode_alpha(alpha, self.image.bit_depth)))
-        container = Container(self._header(step), tuple(chunks))
-        if not self.strip:
-            metadata = self.image.metadata
-            container = with_metadata(container, icc=metadata.icc, exif=metadata.exif, xmp=metadata.xmp)
-        self._files[step], self._coded = write_container(container), (step, planes)
+        data = write_file(self._header(step), chunks, self.image, coded_alpha(self.image), self.strip)
+        self._files[step], self._coded = data, (step, planes)
 
     def _header(self, step: int) -> Header:
         image = self.image
@@ -242,30 +233,23 @@ def decode(
     check_header(header)
     area = reduced_region(region, (header.width, header.height), 0)
     model = load_small(card_by_id(header.model), device)
-    dtype: np.dtype[np.uint8] | np.dtype[np.uint16]
-    dtype = np.dtype(np.uint8) if header.bit_depth == 8 else np.dtype(np.uint16)
-    alpha = None
-    if header.has_alpha:  # before the synthesis: cheap, and it may be damaged
-        alpha = decode_alpha(container.find(ALPH) or b"", header.width, header.height, header.bit_depth)
+    alpha = alpha_plane(container)
     left, top, width, height = area
     tiles = window_tiles(TileGrid.of(header), area, model.network.plan)
     report = Stages(progress, len(tiles) + window_count(area))
     planes, corner = decode_planes(container, model, tiles, report.stage(len(tiles)))
     colours = header.channels - header.has_alpha
     inner = (left - corner[0], top - corner[1], width, height)
-    pixels = synthesise(model, planes, header.gain, inner, colours, dtype, report.stage(window_count(area)))
-    if alpha is not None:
-        pixels = np.concatenate([pixels, alpha[top : top + height, left : left + width, None]], axis=2)
-    metadata = Metadata(container.find(ICCP), container.find(EXIF), container.find(XMPP))
-    return Image(np.ascontiguousarray(pixels), metadata)
+    dtype = sample_type(header)
+    colour = synthesise(model, planes, header.gain, inner, colours, dtype, report.stage(window_count(area)))
+    return picture(container, colour, alpha, area)
 
 
 def verify(container: Container) -> None:
     """Decode every tile against its checksum.  Raises FormatError, ChecksumError or ModelError."""
     header = container.header
     check_header(header)
-    if header.has_alpha:
-        decode_alpha(container.find(ALPH) or b"", header.width, header.height, header.bit_depth)
+    alpha_plane(container)
     model = load_small(card_by_id(header.model))
     grid = TileGrid.of(header)
     for index, payload in enumerate(container.tiles):

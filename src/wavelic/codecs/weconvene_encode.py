@@ -7,7 +7,15 @@ from collections.abc import Callable
 
 from wavelic.codecs.options import Encoded, Options, check_device, psnr
 from wavelic.codecs.search import Found, Kind, Target
-from wavelic.codecs.weconvene import COARSEST, FINEST, SmallEncoding, quality_of_step, step_of_quality
+from wavelic.codecs.weconvene import (
+    COARSEST,
+    FINEST,
+    RANDOM_TILE,
+    TILE,
+    SmallEncoding,
+    quality_of_step,
+    step_of_quality,
+)
 from wavelic.images import Image
 from wavelic.models.small_deployed import load_small
 from wavelic.models.weights import family
@@ -23,7 +31,8 @@ def encode_weconvene(image: Image, target: Target, options: Options) -> Encoded:
     """Compress ``image`` with the shipped `weconvene` weights.  Raises ModelError if there are none."""
     card = family("weconvene")[-1]
     model = load_small(card, check_device(options.device))
-    encoding = SmallEncoding(image, model, options.strip, progress=options.progress)
+    tile = RANDOM_TILE if options.access == "random" else TILE
+    encoding = SmallEncoding(image, model, options.strip, tile, progress=options.progress)
     if target.kind == "quality":
         step, note = step_of_quality(target.value), ""
     else:

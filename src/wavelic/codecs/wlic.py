@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
+from wavelic.codecs.around import alpha_plane
 from wavelic.codecs.face import ArrayFace
 from wavelic.codecs.opened import Layer, Pixels, Progress, Region, check_layers, check_reduce, reduced_region
 from wavelic.codecs.options import Encoded, Options, check_device, psnr
 from wavelic.codecs.search import Found, Target, search
-from wavelic.container import ALPH, CodecId, Container, Header, PaddingRule, describe_chunks
+from wavelic.container import ChunkInfo, CodecId, Container, Header, PaddingRule, describe_chunks
 from wavelic.errors import FormatError, ModelError
-from wavelic.images import Image, decode_alpha
+from wavelic.images import Image
 
 if TYPE_CHECKING:
     from wavelic.models.weights import Card
@@ -119,10 +121,14 @@ class WlicFile(ArrayFace):
         if self.header.codec == CodecId.WECONVENE:
             from wavelic.codecs import weconvene
 
-            return weconvene.decode(self.container, device, progress, region)
+            return weconvene.decode(self.fetched(region, device), device, progress, region)
         from wavelic.codecs import wcae
 
-        return wcae.decode(self.container, device, progress, region)
+        return wcae.decode(self.fetched(region, device), device, progress, region)
+
+    def fetched(self, region: Region | None, device: str) -> Container:
+        """The container with the payloads that this region needs; arguments as checked by `decode`."""
+        return self.container
 
     def verify(self) -> None:
         """Everything `decode` checks, without the synthesis: the coded latent against its checksum, and alpha."""
@@ -133,8 +139,7 @@ class WlicFile(ArrayFace):
 
             weconvene.verify(self.container)
             return
-        if header.has_alpha:
-            decode_alpha(self.container.find(ALPH) or b"", header.width, header.height, header.bit_depth)
+        alpha_plane(self.container)
         card = self._card()
         from wavelic.codecs.wcae import decode_symbols_of
         from wavelic.models.deployed import load_deployed
@@ -152,11 +157,12 @@ class WlicFile(ArrayFace):
         return card
 
 
-def wlic_info(container: Container, size: int) -> dict[str, Any]:
-    """The dictionary behind `wavelic info`."""
+def wlic_info(container: Container, size: int, chunks: Sequence[ChunkInfo] | None = None) -> dict[str, Any]:
+    """The dictionary behind `wavelic info`.  ``chunks``: those of the file, where the container has not all of them."""
     from wavelic.models.weights import card_by_id
 
     header = container.header
+    chunks = chunks or describe_chunks(container)
     try:
         model = card_by_id(header.model).name
     except ModelError:
@@ -176,7 +182,7 @@ def wlic_info(container: Container, size: int) -> dict[str, Any]:
         "bytes": size,
         "bpp": round(size * 8 / (header.width * header.height), 5),
         "header_bytes": header.header_bytes,
-        "chunks": [{"kind": c.kind, "bytes": c.size, "meaning": c.meaning} for c in describe_chunks(container)],
+        "chunks": [{"kind": c.kind, "bytes": c.size, "meaning": c.meaning} for c in chunks],
     }
     if header.bit_depth == 16:
         info["precision"] = "16-bit source coded lossily: colour at the network's precision, alpha exactly"

@@ -25,6 +25,7 @@ from wavelic.container.header import (
 )
 from wavelic.container.limits import DEFAULT_LIMITS, Limits, memory_estimate
 from wavelic.container.metadata import ChunkInfo, describe_chunks, strip_metadata, with_metadata
+from wavelic.container.outline import Outline, Place, read_chunk, read_outline
 from wavelic.container.tiles import Box, TileGrid
 
 __all__ = [
@@ -51,13 +52,17 @@ __all__ = [
     "Container",
     "Header",
     "Limits",
+    "Outline",
     "PaddingRule",
+    "Place",
     "TileGrid",
     "crc32c",
     "describe_chunks",
     "memory_estimate",
+    "read_chunk",
     "read_container",
     "read_header",
+    "read_outline",
     "read_tile",
     "strip_metadata",
     "tile_spans",

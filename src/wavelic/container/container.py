@@ -60,7 +60,7 @@ def write_container(container: Container) -> bytes:
     """
     header, chunks = container.header, container.chunks
     pieces = [write_header(header)]
-    _check_chunks(header, chunks, UsageError, "correct the chunks before writing")
+    check_chunks(header, _kinds(chunks), UsageError, "correct the chunks before writing")
     pieces += [write_chunk(chunk) for chunk in framed_chunks(container)]
     return b"".join(pieces)
 
@@ -117,7 +117,7 @@ def read_container(data: Buffer, limits: Limits = DEFAULT_LIMITS) -> Container:
         raise FormatError(f"chunk WEND has {len(chunk.payload)} bytes, expected none; the file is damaged")
     if offset != len(view):
         raise FormatError(f"{len(view) - offset} bytes after the end of the image, expected none; cut them off")
-    _check_chunks(header, chunks, FormatError, "the file is damaged")
+    check_chunks(header, _kinds(chunks), FormatError, "the file is damaged")
     return Container(header, tuple(chunks))
 
 
@@ -165,11 +165,11 @@ def _read_tile_index(view: memoryview, header: Header, limits: Limits) -> tuple[
     return struct.unpack(f">{tiles}I", chunk.payload), header.header_bytes + chunk.size
 
 
-def _check_chunks(header: Header, chunks: Sequence[Chunk], error: type[WavelicError], remedy: str) -> None:
-    """Raise `error` unless the chunks are those the header calls for, in the right order."""
+def check_chunks(header: Header, chunks: Sequence[tuple[bytes, int]], error: type[WavelicError], remedy: str) -> None:
+    """Raise `error` unless the chunks, (kind, bytes of payload), are those the header calls for, in the right order."""
     tiles = TileGrid.of(header).count
-    counts = Counter(chunk.kind for chunk in chunks)
-    leading = sum(chunk.kind == DATA for chunk in chunks[:tiles])
+    counts = Counter(kind for kind, _ in chunks)
+    leading = sum(kind == DATA for kind, _ in chunks[:tiles])
     if not counts[DATA] == leading == tiles:
         raise error(f"{counts[DATA]} DATA chunks, {leading} of them at the front, expected {tiles}; {remedy}")
     alphas = int(header.has_alpha)
@@ -182,6 +182,10 @@ def _check_chunks(header: Header, chunks: Sequence[Chunk], error: type[WavelicEr
             )
         if kind in (TIDX, WEND) or (kind in KINDS and kind != DATA and count > 1):
             raise error(f"{count} chunks {kind.decode()}, expected at most one in its place; {remedy}")
-    latent = next((chunk for chunk in chunks if chunk.kind == LCRC), None)
-    if latent is not None and len(latent.payload) != 4 * tiles:
-        raise error(f"chunk lcrc has {len(latent.payload)} bytes, expected {4 * tiles} for {tiles} tiles; {remedy}")
+    latent = next((length for kind, length in chunks if kind == LCRC), None)
+    if latent is not None and latent != 4 * tiles:
+        raise error(f"chunk lcrc has {latent} bytes, expected {4 * tiles} for {tiles} tiles; {remedy}")
+
+
+def _kinds(chunks: Sequence[Chunk]) -> list[tuple[bytes, int]]:
+    return [(chunk.kind, len(chunk.payload)) for chunk in chunks]

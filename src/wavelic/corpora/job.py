@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from wavelic.codecs.options import DEFAULT_CODEC
 from wavelic.errors import FormatError, UsageError
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class Job:
         threads: of a worker.  Fixed by the job and not by the machine, because float sums may depend on them.
     """
 
-    codec: str = "wcae"
+    codec: str = DEFAULT_CODEC
     target: tuple[str, float] | None = None
     strip: bool = False
     layers: int | tuple[float, ...] | None = None

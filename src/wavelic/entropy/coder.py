@@ -11,24 +11,23 @@ The decoder knows the table of every symbol, so it knows this order.  ``docs/ent
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from itertools import pairwise
-
 import constriction
 import numpy as np
 import numpy.typing as npt
 
 from wavelic.entropy.escape import decode_escapes, encode_escapes, escape_bits
+from wavelic.entropy.grouping import Grouping
 from wavelic.entropy.tables import TableSet
 from wavelic.errors import FormatError, UsageError
 
-# Symbols grouped at a time: their order (8 bytes each) and values stay in a 4 MiB cache.  Part of the format.
+# Symbols grouped at a time.  Part of the format.
 BLOCK = 1 << 18
-_GLANCE = 64  # symbols looked at first to see whether a block needs no grouping
 
 _WHOLE = 1 << 64
 
 Integers = npt.NDArray[np.integer]
+# Of each escaped symbol its table's number, and its value (encoder) or its place (decoder).
+_Escapes = tuple[npt.NDArray[np.intp], npt.NDArray[np.int64]]
 
 
 class RangeEncoder:
@@ -57,35 +56,26 @@ class RangeEncoder:
         if values.shape != index.shape:
             raise UsageError(f"symbols have shape {values.shape}, table_index {index.shape}; give one table per symbol")
         values, index = values.ravel(), index.ravel()
-        escapes: list[_Escapes] = []
-        for begin in range(0, len(values), BLOCK):
-            escapes += self._encode_block(values[begin : begin + BLOCK], index[begin : begin + BLOCK], tables)
-        if escapes:
-            encode_escapes(self._coder, np.concatenate([e.values for e in escapes]), *_ranges(escapes, tables))
+        numbers, escaped = _joined(
+            [
+                self._encode_block(values[begin : begin + BLOCK], index[begin : begin + BLOCK], tables)
+                for begin in range(0, len(values), BLOCK)
+            ]
+        )
+        if escaped.size:
+            encode_escapes(self._coder, escaped, *_ranges(numbers, tables))
 
-    def _encode_block(self, values: npt.NDArray[np.int32], index: Integers, tables: TableSet) -> list[_Escapes]:
-        order = _group_order(index)
-        # all of order is in range; "wrap" only spares numpy the proof
-        grouped = values.copy() if order is None else values.take(order, mode="wrap")
-        entries = grouped.view(np.uint32)
-        groups = _groups(index, order, len(tables))
-        for table, begin, end in groups:
-            run = entries[begin:end]
-            # modulo 2^32, so that just the symbols of the table come below their number
-            np.subtract(run, tables.modular_offsets[table], run)
-        escapes = []
-        highest = np.maximum.reduceat(entries, [begin for _, begin, _ in groups])
-        counts = tables.sizes[[table for table, _, _ in groups]] - 1
-        for group in np.flatnonzero(highest >= counts).tolist():
-            table, begin, end = groups[group]
-            run, count = entries[begin:end], tables.bounds[table][1]
-            outside = run >= count
-            symbols = (run[outside] + tables.modular_offsets[table]).view(np.int32).astype(np.int64)
-            escapes.append(_Escapes(table, symbols))
-            run[outside] = count
-        for table, begin, end in groups:
-            self._coder.encode(grouped[begin:end], tables.model(table))
-        return escapes
+    def _encode_block(self, values: npt.NDArray[np.int32], index: Integers, tables: TableSet) -> _Escapes:
+        grouping, symbols = Grouping.gather(values, index, len(tables))
+        entries = symbols.view(np.uint32)
+        # modulo 2^32, so that just the symbols of a table come below their number
+        entries -= grouping.spread(tables.modular_offsets)
+        places, numbers = grouping.reaching(entries, tables.counts)
+        escaped = (entries[places] + tables.modular_offsets[numbers]).view(np.int32)
+        entries[places] = tables.counts[numbers]
+        for table, begin, end in grouping.runs():
+            self._coder.encode(symbols[begin:end], tables.model(table))
+        return numbers, escaped.astype(np.int64)
 
     def finish(self) -> bytes:
         """The stream so far, as short as it can be: empty for no symbols, and never ending in a zero byte."""
@@ -122,42 +112,29 @@ class RangeDecoder:
         index = _table_numbers(table_index, tables)
         symbols = np.empty(index.size, dtype=np.int32)
         flat = index.ravel()
-        escapes: list[_Escapes] = []
+        escapes = []
         try:
             for begin in range(0, len(flat), BLOCK):
                 block = symbols[begin : begin + BLOCK]
-                found = self._decode_block(block, flat[begin : begin + BLOCK], tables)
-                escapes += [_Escapes(escape.table, escape.values + begin) for escape in found]
-            if escapes:
-                places = np.concatenate([e.values for e in escapes])
-                symbols[places] = decode_escapes(self._coder, *_ranges(escapes, tables))
+                numbers, places = self._decode_block(block, flat[begin : begin + BLOCK], tables)
+                escapes.append((numbers, places + begin))
+            numbers, places = _joined(escapes)
+            if places.size:
+                symbols[places] = decode_escapes(self._coder, *_ranges(numbers, tables))
         except AssertionError:  # how constriction reports a point beyond the last symbol
             raise FormatError("the range-coded data is damaged; get a new copy of the file") from None
         return symbols.reshape(index.shape)
 
-    def _decode_block(self, symbols: npt.NDArray[np.int32], index: Integers, tables: TableSet) -> list[_Escapes]:
-        """Fills ``symbols`` but for the escaped ones, and returns the places of those."""
-        order = _group_order(index)
-        grouped = symbols if order is None else np.empty_like(symbols)
-        escapes = []
-        for table, begin, end in _groups(index, order, len(tables)):
-            offset, count = tables.bounds[table]
-            run = self._coder.decode(tables.model(table), end - begin)
-            if run.max() == count:
-                places = begin + np.flatnonzero(run == count)
-                escapes.append(_Escapes(table, places if order is None else order[places]))
-            np.add(run, np.int32(offset), out=grouped[begin:end])
-        if order is not None:
-            symbols[order] = grouped
-        return escapes
-
-
-@dataclass(frozen=True)
-class _Escapes:
-    """The escaped symbols of one table in one block: their values (encoder) or their places (decoder), int64."""
-
-    table: int
-    values: npt.NDArray[np.int64]
+    def _decode_block(self, symbols: npt.NDArray[np.int32], index: Integers, tables: TableSet) -> _Escapes:
+        """Fills ``symbols`` but for the escaped ones, and returns the tables and places of those."""
+        grouping = Grouping(index, len(tables))
+        grouped = np.empty_like(symbols)
+        for table, begin, end in grouping.runs():
+            grouped[begin:end] = self._coder.decode(tables.model(table), end - begin)
+        places, numbers = grouping.reaching(grouped, tables.counts)
+        grouped += grouping.spread(tables.offsets)
+        grouping.scatter(grouped, symbols)
+        return numbers, grouping.positions(places)
 
 
 def encode_symbols(symbols: npt.ArrayLike, table_index: npt.ArrayLike, tables: TableSet) -> bytes:
@@ -211,22 +188,18 @@ def _add(prefix: bytes, carry: int) -> bytes:
     return (int.from_bytes(prefix, "big") + carry).to_bytes(len(prefix), "big")
 
 
-def _group_order(index: Integers) -> npt.NDArray[np.intp] | None:
-    """The stable order by table number, or None if ``index`` is in order already."""
-    if all(bool((part[1:] >= part[:-1]).all()) for part in (index[:_GLANCE], index)):  # most often the first says no
-        return None
-    return index.argsort(kind="stable")  # a radix sort for the one- and two-byte numbers of _table_numbers
+def _no_escapes() -> _Escapes:
+    return np.empty(0, np.intp), np.empty(0, np.int64)
 
 
-def _groups(index: Integers, order: npt.NDArray[np.intp] | None, tables: int) -> list[tuple[int, int, int]]:
-    """(table, begin, end) of every table that occurs, as ranges of the grouped symbols."""
-    begins = index.searchsorted(np.arange(tables, dtype=index.dtype), sorter=order).tolist()
-    return [(table, begin, end) for table, (begin, end) in enumerate(pairwise([*begins, len(index)])) if begin < end]
+def _joined(escapes: list[_Escapes]) -> _Escapes:
+    """The escapes of all blocks, of which there may be none."""
+    tables, values = zip(_no_escapes(), *escapes, strict=True)
+    return np.concatenate(tables), np.concatenate(values)
 
 
-def _ranges(escapes: list[_Escapes], tables: TableSet) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """First and last symbol of the table of every escaped symbol."""
-    numbers = np.repeat([e.table for e in escapes], [len(e.values) for e in escapes])
+def _ranges(numbers: npt.NDArray[np.intp], tables: TableSet) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """First and last symbol of every escaped symbol's table."""
     first = tables.offsets[numbers].astype(np.int64)
     return first, first + tables.sizes[numbers] - 2
 

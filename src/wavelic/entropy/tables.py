@@ -137,12 +137,17 @@ class TableSet:
     @cached_property
     def bounds(self) -> list[tuple[int, int]]:
         """Per table (offset, number of symbols without the escape entry) as Python integers."""
-        return list(zip(self.offsets.tolist(), (self.sizes - 1).tolist(), strict=True))
+        return list(zip(self.offsets.tolist(), self.counts.tolist(), strict=True))
 
     @cached_property
-    def modular_offsets(self) -> list[np.uint32]:
+    def counts(self) -> npt.NDArray[np.uint32]:
+        """Per table the number of its symbols, the escape entry not among them, which is also that entry's place."""
+        return (self.sizes - 1).astype(np.uint32)
+
+    @cached_property
+    def modular_offsets(self) -> npt.NDArray[np.uint32]:
         """The offsets modulo 2^32."""
-        return list(self.offsets.view(np.uint32))
+        return self.offsets.view(np.uint32)
 
     def model(self, index: int) -> Any:
         """constriction's model of one table, made on first use."""

@@ -80,9 +80,7 @@ def _strips(bands: Iterable[np.ndarray], rows: int) -> Iterator[np.ndarray]:
         yield left
 
 
-def _head(
-    shape: tuple[int, ...], dtype: np.dtype[Any], rows: int, lengths: list[int], metadata: Metadata
-) -> bytes:
+def _head(shape: tuple[int, ...], dtype: np.dtype[Any], rows: int, lengths: list[int], metadata: Metadata) -> bytes:
     """Header and directory, of the same size whatever the lengths are."""
     height, width, channels = shape
     directory: Any = ImageFileDirectory_v2(prefix=b"II")

@@ -16,7 +16,7 @@ from wavelic.jpeg2000.binding import OpenJpeg, openjpeg
 from wavelic.jpeg2000.boxes import GREY, SRGB, SYCC, Jp2, Uuid, is_jp2, read_jp2, replace_codestream, write_jp2
 from wavelic.jpeg2000.codestream import CodingStyle, Component, MainHeader, decoding_memory, parse_main_header
 from wavelic.jpeg2000.decode import Decoded, decode_codestream
-from wavelic.jpeg2000.encode import EncodeOptions, encode_codestream
+from wavelic.jpeg2000.encode import EncodeOptions, encode_codestream, encode_filled
 from wavelic.jpeg2000.limits import DEFAULT_LIMITS, Limits
 from wavelic.jpeg2000.packets import PacketIndex, index_packets
 from wavelic.jpeg2000.tileparts import TilePart, tile_parts
@@ -42,6 +42,7 @@ __all__ = [
     "decode_codestream",
     "decoding_memory",
     "encode_codestream",
+    "encode_filled",
     "index_packets",
     "is_jp2",
     "layer_sizes",

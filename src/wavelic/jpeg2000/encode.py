@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from ctypes import c_char_p
 from dataclasses import dataclass
 
@@ -14,6 +14,7 @@ from wavelic.errors import UsageError, WavelicError
 from wavelic.jpeg2000 import structs
 from wavelic.jpeg2000.binding import CODESTREAM_FORMAT, openjpeg
 from wavelic.jpeg2000.codestream import PROGRESSIONS, parse_main_header
+from wavelic.jpeg2000.interruptible import run_interruptibly
 from wavelic.jpeg2000.messages import MessageLog
 from wavelic.jpeg2000.stream import WriteStream
 from wavelic.jpeg2000.tileparts import assemble, packet_lengths, tile_parts
@@ -22,6 +23,8 @@ MAX_COMPONENTS = 4
 MAX_BITS = 16
 _MAX_LEVELS = 12
 _RGB, _GRAY, _UNSPECIFIED = 1, 2, 0
+_TILE_BITS = int(2**32 * 8 / 1.4)  # the library counts the bytes of a tile, taken as 1.4 times its samples', in 32 bits
+_IN_BACKGROUND = 1 << 22  # samples that take seconds
 _REMEDY = "check the parameters"
 
 
@@ -79,16 +82,69 @@ def encode_codestream(
     WavelicError
         The library failed.
     """
-    options = EncodeOptions() if options is None else options
     planes = _check_planes(components, bits, signed)
-    _check_options(options, len(planes))
+
+    def fill(targets: Sequence[NDArray[np.int32]]) -> None:
+        for target, plane in zip(targets, planes, strict=True):
+            target[...] = plane
+
+    height, width = planes[0].shape
+    return encode_filled((height, width), len(planes), bits, fill, options, signed=signed)
+
+
+def encode_filled(
+    size: tuple[int, int],
+    count: int,
+    bits: int,
+    fill: Callable[[Sequence[NDArray[np.int32]]], None],
+    options: EncodeOptions | None = None,
+    *,
+    signed: bool = False,
+    tick: Callable[[], None] | None = None,
+) -> bytes:
+    """As `encode_codestream`, for ``count`` components of ``size`` (height, width) that ``fill`` writes.
+
+    ``fill`` gets the library's own planes, which are its working memory as well, and must set every sample within the
+    range of ``bits``; the planes are gone afterwards.  So nothing is held twice.  A large image is coded on a thread of
+    its own, so that signals are answered meanwhile, and ``tick`` is called about every second.
+    """
+    options = EncodeOptions() if options is None else options
+    _check_options(options, count)
+    height, width = size
+    bits_in_all = count * bits * max(width, 1 << options.levels) * max(height, 1 << options.levels)
+    if bits_in_all >= _TILE_BITS:
+        raise UsageError(
+            f"{width} x {height} with {count} components of {bits} bits are {bits_in_all:.3g} bits, expected fewer than"
+            f" {_TILE_BITS:.3g}, which is what libopenjp2 codes in one tile; encode parts of the image"
+        )
+
+    def encode(check: Callable[[], None]) -> bytes:
+        return _encode(size, count, bits, fill, options, signed, check)
+
+    if count * height * width < _IN_BACKGROUND:
+        return _without_comments(encode(lambda: None))
+    return _without_comments(run_interruptibly(encode, tick))
+
+
+def _encode(
+    size: tuple[int, int],
+    count: int,
+    bits: int,
+    fill: Callable[[Sequence[NDArray[np.int32]]], None],
+    options: EncodeOptions,
+    signed: bool,
+    check: Callable[[], None],
+) -> bytes:
+    """The codestream as the library writes it.  check: called between steps, may raise."""
     api = openjpeg().api
-    image = _create_image(api, planes, bits, signed)
+    image = _create_image(api, size, count, bits, signed)
     try:
+        fill([np.ctypeslib.as_array(image.contents.comps[index].data, size) for index in range(count)])
+        check()
         codec = api.opj_create_compress(CODESTREAM_FORMAT)
         try:
             log = MessageLog(api, codec)
-            parameters = _parameters(api, options, planes, bits)
+            parameters = _parameters(api, options, size, count, bits)
             log.check(
                 api.opj_setup_encoder(codec, ctypes.addressof(parameters), image),
                 "accept the parameters", UsageError, _REMEDY,
@@ -105,7 +161,7 @@ def encode_codestream(
                     (lambda: api.opj_end_compress(codec, stream.handle), "finish encoding"),
                 ):
                     log.check(step(), name, WavelicError, _REMEDY)
-                return _without_comments(stream.getvalue())
+                return stream.getvalue()
         finally:
             api.opj_destroy_codec(codec)
     finally:
@@ -169,9 +225,8 @@ def _is_power_of_two(number: int) -> bool:
     return number > 0 and number & (number - 1) == 0
 
 
-def _create_image(api: ctypes.CDLL, planes: list[NDArray[np.integer]], bits: int, signed: bool) -> ctypes._Pointer:
-    height, width = planes[0].shape
-    count = len(planes)
+def _create_image(api: ctypes.CDLL, size: tuple[int, int], count: int, bits: int, signed: bool) -> ctypes._Pointer:
+    height, width = size
     parameters = (structs.ComponentParameters * count)()
     for parameter in parameters:
         parameter.dx = parameter.dy = 1
@@ -183,13 +238,11 @@ def _create_image(api: ctypes.CDLL, planes: list[NDArray[np.integer]], bits: int
         raise WavelicError(f"no memory for {count} components of {width}x{height}; encode a smaller image")
     contents = image.contents
     contents.x1, contents.y1 = width, height
-    for index, plane in enumerate(planes):
-        np.ctypeslib.as_array(contents.comps[index].data, (height, width))[...] = plane
     return image
 
 
 def _parameters(
-    api: ctypes.CDLL, options: EncodeOptions, planes: list[NDArray[np.integer]], bits: int
+    api: ctypes.CDLL, options: EncodeOptions, size: tuple[int, int], count: int, bits: int
 ) -> structs.CompressionParameters:
     memory = (ctypes.c_ubyte * (ctypes.sizeof(structs.CompressionParameters) + structs.RESERVE))()
     api.opj_set_default_encoder_parameters(ctypes.addressof(memory))
@@ -198,7 +251,7 @@ def _parameters(
     parameters.irreversible = int(not options.reversible)
     parameters.tcp_mct = bytes([options.colour_transform])
     parameters.numresolution = options.levels + 1
-    height, width = planes[0].shape
+    height, width = size
     parameters.tile_size_on = 1  # one tile; the library wants it to be 2**levels wide and high, the image need not be
     parameters.cp_tdx, parameters.cp_tdy = max(width, 1 << options.levels), max(height, 1 << options.levels)
     parameters.cblockw_init, parameters.cblockh_init = options.code_block
@@ -208,7 +261,7 @@ def _parameters(
         parameters.res_spec = options.levels + 1
         for resolution in range(options.levels + 1):
             parameters.prcw_init[resolution], parameters.prch_init[resolution] = options.precincts
-    raw_bytes = len(planes) * planes[0].size * bits / 8
+    raw_bytes = count * height * width * bits / 8
     targets = list(options.layer_bytes or options.layer_psnr) or [None]
     parameters.tcp_numlayers = len(targets)
     for index, target in enumerate(targets):

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from wavelic.errors import ModelError, UsageError
+from wavelic.models.lifting_steps import EVERYWHERE, LUMA_ONLY, LearnedSteps, Steps
 from wavelic.models.lifting_structures import (
     FixedLevel,
     FusedLevel,
@@ -38,24 +39,43 @@ class LiftingTransform(nn.Module):
     Images are (N, C, H, W); the components are transformed independently with the same weights.  Pixel range: centred
     at 0 and one wide, [-0.5, 0.5], for every component, since the offset of equation 5 is absolute.  Any size from 1x1.
 
-    luma_only: the first component has the learned steps, the others the base wavelet alone: a third of the work for a
-    colour image.
+    steps: at which levels which components have which learned steps; where they have none they have the base wavelet
+    alone.  Only a hybrid can do one step without the other.  luma_only=True: `LUMA_ONLY`.
+
+    finer_bits: how many bits more than the pseudo-image has a file's decoder asks the stock decoder for (see
+    `jpeg2000.precision`).  It changes nothing here; it belongs to what files made with these weights mean.
     """
 
-    def __init__(self, level: Level, *, luma_only: bool = False) -> None:
+    def __init__(
+        self, level: Level, *, luma_only: bool = False, steps: LearnedSteps = EVERYWHERE, finer_bits: int = 0
+    ) -> None:
         super().__init__()
         self.level = level
         self.plain = FixedLevel(level.base)
-        self.luma_only = luma_only
+        self.steps = LUMA_ONLY if luma_only else steps
+        self.finer_bits = finer_bits
+
+    @property
+    def luma_only(self) -> bool:
+        """Whether of several components the first is treated as if alone, and no other has a learned step."""
+        return self.steps.chroma == LUMA_ONLY.chroma and self.steps.luma == self.steps.grey
+
+    def reach(self, number: int) -> int:
+        """No sample of level ``number`` depends on anything farther away, in samples of the signal it splits."""
+        of = self.steps
+        return max(self._level(steps, number).reach for steps in (of.luma, of.chroma, of.grey))
 
     @property
     def base(self) -> str:
         """The wavelet whose inverse makes a picture of the coefficients: "5/3" or "9/7"."""
         return self.level.base
 
-    def analysis(self, x: Tensor, levels: int = 5, *, start: tuple[int, int] = (0, 0)) -> Coefficients2d:
+    def analysis(
+        self, x: Tensor, levels: int = 5, *, start: tuple[int, int] = (0, 0), finest: int = 1
+    ) -> Coefficients2d:
         """Transform an image (N, C, H, W) whose first sample is at ``start`` (row, column).
 
+        finest: the number of the first of these levels, 1 unless ``x`` is the low band of some levels before.
         The result says ``wavelet`` = `base` and normalisation "jpeg2000": `wavelic.wavelets.idwt2` of it is the
         pseudo-image, `synthesis` of it the image.  Raises UsageError for another number of dimensions.
         """
@@ -64,19 +84,20 @@ class LiftingTransform(nn.Module):
         if levels < 0 or min(start) < 0:
             raise UsageError(f"levels={levels} and start={start}; expected numbers of at least 0")
         low, details, at = x, [], start
-        for _ in range(levels):
+        for number in range(finest, finest + levels):
             parts = []
-            for level, part in self._by_level(low):
+            for level, part in self._by_level(low, number):
                 part_low, bands = level.analyze(_planes(part), at)
                 parts.append([_images(band, part.shape[:2]) for band in (part_low, bands.lh, bands.hl, bands.hh)])
-            low, *bands_ = (torch.cat(pieces, 1) for pieces in zip(*parts, strict=True))
+            low, *bands_ = parts[0] if len(parts) == 1 else map(_side_by_side, *parts)
             details.append(Bands2d(*bands_))
             at = (low_start(at[0]), low_start(at[1]))
         return Coefficients2d(low, tuple(details), (x.shape[2], x.shape[3]), self.base, "jpeg2000", start)
 
-    def synthesis(self, coefficients: Coefficients2d) -> Tensor:
+    def synthesis(self, coefficients: Coefficients2d, *, finest: int = 1) -> Tensor:
         """Inverse of `analysis`: (N, C, H, W) with (H, W) = ``coefficients.size``.
 
+        finest: as there; the number of the first of the coefficients' levels.
         Raises UsageError if a band has not the shape that size and start imply.
         """
         c = coefficients
@@ -86,30 +107,43 @@ class LiftingTransform(nn.Module):
             starts.append((low_start(starts[-1][0]), low_start(starts[-1][1])))
         low = c.low
         _check("low", low, sizes[-1].low if sizes else c.size)
-        for size, at, bands in zip(reversed(sizes), reversed(starts[:-1]), reversed(c.levels), strict=True):
+        numbers = range(finest, finest + len(c.levels))
+        for number, size, at, bands in zip(
+            reversed(numbers), reversed(sizes), reversed(starts[:-1]), reversed(c.levels), strict=True
+        ):
             _check("lh", bands.lh, size.lh)
             _check("hl", bands.hl, size.hl)
             _check("hh", bands.hh, size.hh)
             parts = []
-            groups = zip(*(self._by_level(band) for band in (low, bands.lh, bands.hl, bands.hh)), strict=True)
+            groups = zip(*(self._by_level(band, number) for band in (low, bands.lh, bands.hl, bands.hh)), strict=True)
             for (level, part), *others in groups:
                 details = Bands2d(*(_planes(other) for _, other in others))
                 parts.append(_images(level.synthesize(_planes(part), details, at), part.shape[:2]))
-            low = torch.cat(parts, 1)
+            low = parts[0] if len(parts) == 1 else _side_by_side(*parts)
         return low
 
-    def _by_level(self, x: Tensor) -> list[tuple[Level, Tensor]]:
-        """The components of ``x`` (N, C, h, w), grouped by the level that transforms them."""
-        if self.luma_only and x.shape[1] > 1:
-            return [(self.level, x[:, :1]), (self.plain, x[:, 1:])]
-        return [(self.level, x)]
+    def _by_level(self, x: Tensor, number: int) -> list[tuple[Level, Tensor]]:
+        """The components of ``x`` (N, C, h, w), grouped by what transforms them at level ``number``."""
+        first, others = self.steps.of(x.shape[1])
+        if first.at(number) == others.at(number):
+            return [(self._level(first, number), x)]
+        return [(self._level(first, number), x[:, :1]), (self._level(others, number), x[:, 1:])]
+
+    def _level(self, steps: Steps, number: int) -> Level:
+        high_to_low, low_to_high = steps.at(number)
+        if high_to_low and low_to_high:
+            return self.level
+        return self.level.partial(high_to_low, low_to_high) if high_to_low or low_to_high else self.plain
 
 
-def build_lifting(name: str, *, luma_only: bool = False) -> LiftingTransform:
+def build_lifting(
+    name: str, *, luma_only: bool = False, steps: LearnedSteps = EVERYWHERE, finer_bits: int = 0
+) -> LiftingTransform:
     """The transform called ``name``, with new weights.  Raises ModelError, listing the names, if there is none."""
     if name not in STRUCTURES:
         raise ModelError(f"no lifting transform {name!r}; choose one of {', '.join(STRUCTURES)}")
-    return LiftingTransform(STRUCTURES[name](), luma_only=luma_only)
+    level = STRUCTURES[name]()
+    return LiftingTransform(level, luma_only=luma_only, steps=steps, finer_bits=finer_bits)
 
 
 def _check(name: str, band: Tensor, size: tuple[int, int]) -> None:
@@ -117,6 +151,11 @@ def _check(name: str, band: Tensor, size: tuple[int, int]) -> None:
         raise UsageError(
             f"band {name} has shape {tuple(band.shape)}; expected (batch, components, {size[0]}, {size[1]})"
         )
+
+
+def _side_by_side(*parts: Tensor) -> Tensor:
+    """Groups of components (N, ., h, w) as one image."""
+    return torch.cat(parts, 1)
 
 
 def _planes(x: Tensor) -> Tensor:

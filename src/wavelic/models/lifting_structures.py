@@ -16,6 +16,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from wavelic.errors import UsageError
 from wavelic.nn.lifting_grid import Axis, Kind, merge, split
 from wavelic.nn.lifting_operators import Kinds, Operator, apply, apply_to_band
 from wavelic.wavelets import Bands2d, Coefficients2d, dwt2, idwt2, level_sizes2d
@@ -52,6 +53,10 @@ class Level(nn.Module, ABC):
         An operator of radius r sees r samples of one parity on either side: 2 r + 1 samples of x.
         """
         return self.fixed_reach + sum(2 * radius + 1 for radius in self.radii)
+
+    def partial(self, high_to_low: bool, low_to_high: bool) -> Level:
+        """The level with only some of its learned steps.  Raises UsageError if it cannot do without one."""
+        raise UsageError(f"{type(self).__name__} has its learned steps all or none; use a hybrid structure")
 
     @abstractmethod
     def analyze(self, x: Tensor, start: Start) -> tuple[Tensor, Bands2d]:
@@ -103,10 +108,10 @@ class HybridLevel(Level):
     the cleaned low band predicts: detail' = detail - T_L2H(LL').  The decoder undoes the second step first, so T_H2L
     has an input even if all details were quantised to zero.  A level with an empty band is left to the base wavelet.
 
-    high_to_low: 3 inputs (HL, LH, HH), 1 output.  low_to_high: 1 input, 3 outputs (HL, LH, HH).
+    high_to_low: 3 inputs (HL, LH, HH), 1 output.  low_to_high: 1 input, 3 outputs (HL, LH, HH).  None: without it.
     """
 
-    def __init__(self, base: str, high_to_low: Operator, low_to_high: Operator) -> None:
+    def __init__(self, base: str, high_to_low: Operator | None, low_to_high: Operator | None) -> None:
         super().__init__()
         self.base = base
         self.fixed = FixedLevel(base)
@@ -115,25 +120,35 @@ class HybridLevel(Level):
 
     @property
     def radii(self) -> tuple[int, ...]:
-        return self.high_to_low.radius, self.low_to_high.radius
+        return tuple(step.radius for step in (self.high_to_low, self.low_to_high) if step is not None)
 
     @property
     def fixed_reach(self) -> int:
         return self.fixed.fixed_reach
+
+    def partial(self, high_to_low: bool, low_to_high: bool) -> Level:
+        """See `Level.partial`; with the same networks."""
+        first, second = self.high_to_low if high_to_low else None, self.low_to_high if low_to_high else None
+        return HybridLevel(self.base, first, second)
 
     def analyze(self, x: Tensor, start: Start) -> tuple[Tensor, Bands2d]:
         low, details = self.fixed.analyze(x, start)
         axes = axes_of(low, details, start)
         if _any_empty(axes):
             return low, details
-        low = low - high_to_low(self.high_to_low, details, axes)
-        return low, _add(details, low_to_high(self.low_to_high, low, axes), -1)
+        if self.high_to_low is not None:
+            low = low - high_to_low(self.high_to_low, details, axes)
+        if self.low_to_high is not None:
+            details = _add(details, low_to_high(self.low_to_high, low, axes), -1)
+        return low, details
 
     def synthesize(self, low: Tensor, details: Bands2d, start: Start) -> Tensor:
         axes = axes_of(low, details, start)
         if not _any_empty(axes):
-            details = _add(details, low_to_high(self.low_to_high, low, axes), 1)
-            low = low + high_to_low(self.high_to_low, details, axes)
+            if self.low_to_high is not None:
+                details = _add(details, low_to_high(self.low_to_high, low, axes), 1)
+            if self.high_to_low is not None:
+                low = low + high_to_low(self.high_to_low, details, axes)
         return self.fixed.synthesize(low, details, start)
 
 

@@ -1,7 +1,8 @@
 """Trained learned-lifting transforms as files: a safetensors file and a JSON card, as for every codec.
 
 The weights are stored in half precision, which rounds them once, before anything is coded with them: encoder and
-decoder load the same numbers.  Whether only the first component has learned steps is stored, and hashed, with them.
+decoder load the same numbers.  What a file means beyond the numbers is stored, and hashed, with them: at which levels
+which learned steps are done, and how finely the decoder asks for samples of the pseudo-image.
 """
 
 from __future__ import annotations
@@ -18,12 +19,18 @@ from torch import Tensor
 from wavelic.errors import ModelError
 from wavelic.models.lifting import LiftingTransform, build_lifting
 from wavelic.models.lifting_cards import FAMILY, find_lifting
+from wavelic.models.lifting_steps import EVERYWHERE, LUMA_ONLY, LearnedSteps
 from wavelic.models.weights import Card, load_weights, save_weights
 from wavelic.nn.proposal_opacity import ProposalOpacity
 from wavelic.nn.proposal_opacity_half import half_is_fast
 
 _NETWORK = "network."
-_LUMA_ONLY = "luma_only"
+# Arrays beside the network.  Weights from before the second and the third say by the first, 0 or 1, whether chroma has
+# its learned steps nowhere, and decode from samples of the stock decoder's own bits.
+_LUMA_ONLY, _STEPS, _FINER_BITS = "luma_only", "steps", "finer_bits"
+
+#: What new weights are saved with.
+FINER_BITS = 8
 
 
 def save_lifting(
@@ -33,16 +40,24 @@ def save_lifting(
     about: Mapping[str, Any],
     *,
     luma_only: bool = False,
+    steps: LearnedSteps = EVERYWHERE,
+    finer_bits: int = FINER_BITS,
     family: str = FAMILY,
 ) -> Card:
     """Write ``<path>.safetensors`` and ``<path>.json``; a suffix of ``path`` is ignored.
 
     transform_name: as in `build_lifting`.  state: the transform's ``state_dict()``.  about: what the card says of the
-    training.  luma_only: as in `LiftingTransform`.  Raises ModelError if state and transform do not fit.
+    training.  luma_only, steps, finer_bits: as in `LiftingTransform`.  Raises ModelError if state and transform
+    do not fit.
     """
+    steps = LUMA_ONLY if luma_only else steps
     _load_state(build_lifting(transform_name), state, str(path))
     tensors: dict[str, Any] = {_NETWORK + key: value.detach().cpu().half().numpy() for key, value in state.items()}
-    tensors[_LUMA_ONLY] = np.array([luma_only], np.uint8)
+    tensors[_LUMA_ONLY] = np.array([steps == LUMA_ONLY], np.uint8)
+    if steps not in (EVERYWHERE, LUMA_ONLY):
+        tensors[_STEPS] = np.array(steps.pack(), np.uint8)
+    if finer_bits:
+        tensors[_FINER_BITS] = np.array([finer_bits], np.uint8)
     name = path.name.removesuffix(".safetensors").removesuffix(".json")
     return save_weights(path.parent, name, transform_name, family, 0, tensors, dict(about))
 
@@ -61,7 +76,11 @@ def load_lifting_card(card: Card, device: str = "cpu") -> LiftingTransform:
     """The trained transform of ``card``, as `load_lifting`, on a torch device."""
     arrays = dict(load_weights(card))
     luma_only = bool(arrays.pop(_LUMA_ONLY, np.zeros(1))[0])
-    transform = build_lifting(card.architecture, luma_only=luma_only)
+    packed = arrays.pop(_STEPS, np.array((LUMA_ONLY if luma_only else EVERYWHERE).pack()))
+    finer_bits = int(arrays.pop(_FINER_BITS, [0])[0])
+    transform = build_lifting(
+        card.architecture, steps=LearnedSteps.unpack(tuple(packed.tolist())), finer_bits=finer_bits
+    )
     state = {key.removeprefix(_NETWORK): torch.from_numpy(value).float() for key, value in arrays.items()}
     _load_state(transform, state, card.path.name)
     if device == "cpu" and half_is_fast():

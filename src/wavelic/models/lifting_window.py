@@ -7,6 +7,9 @@ same numbers by the same operations as in the whole image.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 from torch import Tensor
 
 from wavelic.errors import UsageError
@@ -19,12 +22,18 @@ Region = tuple[int, int, int, int]  # x, y, width, height, relative to the first
 
 
 def window_axes(
-    transform: LiftingTransform, size: tuple[int, int], levels: int, region: Region, start: tuple[int, int] = (0, 0)
+    transform: LiftingTransform,
+    size: tuple[int, int],
+    levels: int,
+    region: Region,
+    start: tuple[int, int] = (0, 0),
+    finest: int = 1,
 ) -> list[Axes]:
     """What to synthesise at every level so that ``region`` of an image of ``size`` (height, width) comes out right.
 
     Returns, for level 1 first, the rows and columns of that level's signal to compute; those of level 1 contain the
-    region, those of a later level contain the low band of the one before.  Raises UsageError if the region is empty or
+    region, those of a later level contain the low band of the one before.  finest: the number of level 1, as in
+    `LiftingTransform.synthesis`.  Raises UsageError if the region is empty or
     not a part of the image.
     """
     x, y, width, height = region
@@ -32,11 +41,20 @@ def window_axes(
         raise UsageError(f"region {region} is not a part of an image of {size[1]}x{size[0]}; give x, y, width, height")
     wanted: Axes = (Axis(start[0] + y, height), Axis(start[1] + x, width))
     plan = []
-    for whole in _signals(size, levels, start):
-        rows, columns = (_widened(w, all_, transform.level.reach) for w, all_ in zip(wanted, whole, strict=True))
+    image: Axes = (Axis(start[0], size[0]), Axis(start[1], size[1]))
+    for number, whole in enumerate(signals_of(image, levels), finest):
+        rows, columns = (_widened(w, all_, transform.reach(number)) for w, all_ in zip(wanted, whole, strict=True))
         plan.append((rows, columns))
         wanted = _low((rows, columns))
     return plan
+
+
+@dataclass(frozen=True)
+class LevelBands:
+    """Details of one level around a window.  axes: rows and columns of the signal that has exactly these details."""
+
+    axes: Axes
+    details: Bands2d
 
 
 def synthesize_window(transform: LiftingTransform, coefficients: Coefficients2d, region: Region) -> Tensor:
@@ -47,32 +65,56 @@ def synthesize_window(transform: LiftingTransform, coefficients: Coefficients2d,
     """
     c = coefficients
     plan = window_axes(transform, c.size, len(c.levels), region, c.start)
-    signals = _signals(c.size, len(c.levels), c.start)
-    x, y, width, height = region
-    wanted = [(Axis(c.start[0] + y, height), Axis(c.start[1] + x, width)), *map(_low, plan)]
     image: Axes = (Axis(c.start[0], c.size[0]), Axis(c.start[1], c.size[1]))
-    low = _crop(c.low, _low(signals[-1]) if signals else image, wanted[-1])
+    signals = signals_of(image, len(c.levels) + 1)
+    pieces = [LevelBands(signal, details) for signal, details in zip(signals, c.levels, strict=False)]
+    x, y, width, height = region
+    wanted = Axis(c.start[0] + y, height), Axis(c.start[1] + x, width)
+    return synthesize_pieces(transform, plan, wanted, pieces, (c.low, signals[-1]))
+
+
+def synthesize_pieces(
+    transform: LiftingTransform,
+    plan: Sequence[Axes],
+    wanted: Axes,
+    pieces: Sequence[LevelBands],
+    low: tuple[Tensor, Axes],
+    finest: int = 1,
+) -> Tensor:
+    """The samples ``wanted`` of the signal whose levels are these: (N, C, rows, columns).
+
+    plan: from `window_axes`.  pieces: one per level, the finest first, each covering the plan of its level.  low: the
+    low band of the last level, and its rows and columns; all in absolute coordinates.  finest: the number of the first
+    level, as in `LiftingTransform.synthesis`.
+    """
+    targets = [wanted, *(_low(axes) for axes in plan)]
+    signal = _crop(*low, targets[-1])
     for level in reversed(range(len(plan))):
-        rows, columns = plan[level]
+        axes, piece = plan[level], pieces[level]
         bands = Bands2d(
-            _crop_band(c.levels[level].lh, signals[level], plan[level], ("high", "low")),
-            _crop_band(c.levels[level].hl, signals[level], plan[level], ("low", "high")),
-            _crop_band(c.levels[level].hh, signals[level], plan[level], ("high", "high")),
+            _crop_band(piece.details.lh, piece.axes, axes, ("high", "low")),
+            _crop_band(piece.details.hl, piece.axes, axes, ("low", "high")),
+            _crop_band(piece.details.hh, piece.axes, axes, ("high", "high")),
         )
+        rows, columns = axes
         part = Coefficients2d(
-            low, (bands,), (rows.size, columns.size), c.wavelet, c.normalization, (rows.start, columns.start)
+            signal,
+            (bands,),
+            (rows.size, columns.size),
+            transform.base,
+            "jpeg2000",
+            (rows.start, columns.start),
         )
-        low = _crop(transform.synthesis(part), plan[level], wanted[level])
-    return low
+        signal = _crop(transform.synthesis(part, finest=finest + level), axes, targets[level])
+    return signal
 
 
-def _signals(size: tuple[int, int], levels: int, start: tuple[int, int]) -> list[Axes]:
-    """Rows and columns of the signal every level splits."""
+def signals_of(image: Axes, count: int) -> list[Axes]:
+    """Rows and columns of the first ``count`` signals: the image itself, its low band, the low band of that, ..."""
     signals: list[Axes] = []
-    axes: Axes = (Axis(start[0], size[0]), Axis(start[1], size[1]))
-    for _ in range(levels):
-        signals.append(axes)
-        axes = _low(axes)
+    for _ in range(count):
+        signals.append(image)
+        image = _low(image)
     return signals
 
 

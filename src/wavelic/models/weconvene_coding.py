@@ -14,6 +14,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from wavelic.container import crc32c
 from wavelic.entropy import RangeDecoder, RangeEncoder, TableSet, gaussian_scales, gaussian_tables, scale_index
 from wavelic.errors import UsageError
 from wavelic.models.weconvene import STRIDE, WeConvene
@@ -34,28 +35,14 @@ class LatentCoder:
         self.scales = gaussian_scales(scales)
         self.tables = gaussian_tables(self.scales)
 
-    @torch.inference_mode()
     def encode(self, images: Tensor) -> bytes:
         """The stream of ``images`` (N, 3, H, W) in 0..1, sides multiples of 64.
 
         Raises:
             UsageError: another shape, or weights that give infinite latents.
         """
-        coefficients, z = self.model.coefficients(images)
-        encoder = RangeEncoder()
-        medians = self.model.prior.medians
-        symbols = (z - medians).round()
-        encoder.encode(_integers(symbols), self._hyper_index(z.shape), self.hyper_tables)
+        return self.encode_checked(images)[0]
 
-        def write(part: Slice, mean: Tensor, scale: Tensor) -> Tensor:
-            symbols = (coefficients[:, part.start : part.stop] - mean).round()
-            encoder.encode(_integers(symbols), self._index(scale), self.tables)
-            return symbols + mean
-
-        self.model.decode_slices(symbols + medians, write)
-        return encoder.finish()
-
-    @torch.inference_mode()
     def decode(self, data: bytes, size: tuple[int, int], batch: int = 1) -> Tensor:
         """Images (batch, 3, H, W), unclipped, nominally 0..1, of a stream; size: (H, W).
 
@@ -63,21 +50,55 @@ class LatentCoder:
             UsageError: sides that are no multiples of 64.
             FormatError: the stream cannot come from an encoder.
         """
+        return self.decode_checked(data, size, batch)[0]
+
+    @torch.inference_mode()
+    def encode_checked(self, images: Tensor) -> tuple[bytes, int]:
+        """As `encode`, with the CRC-32C of all symbols in coding order, int32, little-endian."""
+        coefficients, z = self.model.coefficients(images)
+        encoder = RangeEncoder()
+        medians = self.model.prior.medians
+        symbols = (z - medians).round()
+        checksum = 0
+
+        def put(symbols: Tensor, index: npt.NDArray[np.integer], tables: TableSet) -> None:
+            nonlocal checksum
+            whole = _integers(symbols)
+            checksum = _checksum(whole, checksum)
+            encoder.encode(whole, index, tables)
+
+        put(symbols, self._hyper_index(z.shape), self.hyper_tables)
+
+        def write(part: Slice, mean: Tensor, scale: Tensor) -> Tensor:
+            symbols = (coefficients[:, part.start : part.stop] - mean).round()
+            put(symbols, self._index(scale), self.tables)
+            return symbols + mean
+
+        self.model.decode_slices(symbols + medians, write)
+        return encoder.finish(), checksum
+
+    @torch.inference_mode()
+    def decode_checked(self, data: bytes, size: tuple[int, int], batch: int = 1) -> tuple[Tensor, int]:
+        """As `decode`, with the checksum of `encode_checked` over what was decoded."""
         if min(batch, *size) < 1 or size[0] % STRIDE or size[1] % STRIDE:
             raise UsageError(f"{batch} images of {size[0]}x{size[1]}; expected sides that are multiples of {STRIDE}")
         decoder = RangeDecoder(data)
         medians = self.model.prior.medians
         device = medians.device
+        checksum = 0
 
         def read(index: npt.NDArray[np.integer], tables: TableSet) -> Tensor:
-            return torch.from_numpy(decoder.decode(index, tables)).to(device, medians.dtype)
+            nonlocal checksum
+            symbols = decoder.decode(index, tables)
+            checksum = _checksum(symbols, checksum)
+            return torch.from_numpy(symbols).to(device, medians.dtype)
 
         def read_slice(part: Slice, mean: Tensor, scale: Tensor) -> Tensor:
             return read(self._index(scale), self.tables) + mean
 
         shape = (batch, self.model.prior.channels, size[0] // STRIDE, size[1] // STRIDE)
         decoded = self.model.decode_slices(read(self._hyper_index(shape), self.hyper_tables) + medians, read_slice)
-        return self.model.reconstruct(decoded)
+        return self.model.reconstruct(decoded), checksum
 
     def _index(self, scale: Tensor) -> npt.NDArray[np.int64]:
         return scale_index(scale.cpu().numpy(), self.scales)
@@ -85,6 +106,10 @@ class LatentCoder:
     def _hyper_index(self, shape: tuple[int, ...]) -> npt.NDArray[np.int64]:
         channels = np.arange(shape[1]).reshape(1, -1, 1, 1)
         return np.broadcast_to(channels, shape)
+
+
+def _checksum(symbols: npt.NDArray[np.integer], before: int) -> int:
+    return crc32c(np.ascontiguousarray(symbols, "<i4").tobytes(), before)
 
 
 def _integers(symbols: Tensor) -> npt.NDArray[np.int32]:

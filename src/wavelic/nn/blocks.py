@@ -14,6 +14,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu, pixel_shuffle
 
+from wavelic.errors import UsageError
 from wavelic.nn.gdn import GDN
 
 SLOPE = 0.01  # of every LeakyReLU
@@ -21,7 +22,12 @@ GAMMA_INIT = 0.1  # initial diagonal of every GDN of these models
 
 
 def conv(in_channels: int, out_channels: int, kernel: int, stride: int = 1, groups: int = 1) -> nn.Conv2d:
-    """A kernel x kernel convolution, ``kernel`` odd: (N, in, H, W) -> (N, out, ceil(H / stride), ceil(W / stride))."""
+    """A kernel x kernel convolution, ``kernel`` odd: (N, in, H, W) -> (N, out, ceil(H / stride), ceil(W / stride)).
+
+    Raises UsageError for a 1x1 convolution with a stride: torch's own is not safe, see `skip_connection`.
+    """
+    if kernel == 1 and stride > 1:
+        raise UsageError(f"a 1x1 convolution with stride {stride}; use `Subsample` before one without")
     return nn.Conv2d(in_channels, out_channels, kernel, stride, kernel // 2, groups=groups)
 
 

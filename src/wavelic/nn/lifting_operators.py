@@ -16,12 +16,14 @@ from torch import Tensor
 from wavelic.nn.lifting_grid import Axis, Kind
 from wavelic.nn.proposal_opacity import ProposalOpacity
 from wavelic.nn.proposal_opacity_half import half_operator
+from wavelic.wavelets.serial import run_serially
 
 Kinds = tuple[Kind, Kind]  # of rows, of columns
 
-# Output samples of one strip when no gradient is kept.  The widest network holds some 60 maps of float32 for each:
-# strips of this size need about 16 MB whatever the size of the image, and larger ones are not faster.
-STRIP_SAMPLES = 1 << 16
+# Output samples of one strip of one plane when no gradient is kept.  The widest network holds some 60 maps of 2 or 4
+# bytes for each: strips of this size need about 20 MB a thread whatever the size of the image, and have enough rows for
+# those that the networks' margins add to matter little.
+STRIP_SAMPLES = 1 << 17
 
 
 class Operator(Protocol):
@@ -45,20 +47,27 @@ def apply(
     bands: the inputs (B, 1, h, w), none empty, each with the kinds of its rows and columns.  axes: rows and columns of
     the signal these bands belong to.  Returns (B, outputs, rows[1] - rows[0], columns[1] - columns[0]).
     """
-    width = columns[1] - columns[0]
-    height = rows[1] - rows[0]
-    batch = bands[0][0].shape[0]
-    strip = max(1, STRIP_SAMPLES // max(1, batch * width))
+    first = bands[0][0]
+    if torch.is_grad_enabled() or first.device.type != "cpu":
+        return operator(_extended(bands, axes, rows, columns, operator.radius))
     run: Callable[[Tensor], Tensor] = operator
-    if not torch.is_grad_enabled() and isinstance(operator, ProposalOpacity) and operator.in_half:
+    if isinstance(operator, ProposalOpacity) and operator.in_half:
         run = half_operator(operator)
-    if torch.is_grad_enabled() or height <= strip:
-        return run(_extended(bands, axes, rows, columns, operator.radius))
-    pieces = []
-    for first in range(rows[0], rows[1], strip):
-        piece = (first, min(first + strip, rows[1]))
-        pieces.append(run(_extended(bands, axes, piece, columns, operator.radius)))
-    return torch.cat(pieces, -2)
+    height, width = rows[1] - rows[0], columns[1] - columns[0]
+    result = first.new_empty((first.shape[0], operator.outputs, height, width))
+    strip = max(1, STRIP_SAMPLES // max(1, width))
+    strips = -(-height // strip)
+
+    def piece(number: int) -> None:
+        plane, part = divmod(number, strips)
+        top = rows[0] + part * height // strips
+        stop = rows[0] + (part + 1) * height // strips
+        seen = [(band[plane : plane + 1], kinds) for band, kinds in bands]
+        found = run(_extended(seen, axes, (top, stop), columns, operator.radius))
+        result[plane, :, top - rows[0] : stop - rows[0]] = found[0]
+
+    run_serially(piece, range(first.shape[0] * strips), result.numel())
+    return result
 
 
 def apply_to_band(

@@ -33,21 +33,25 @@ def half_operator(operator: ProposalOpacity) -> Callable[[Tensor], Tensor]:
     residual = [block for block in operator.blocks if isinstance(block, ResidualBlock)]
     blocks = [(_half(block.first.weight), _half(block.second.weight)) for block in residual]
     taps = operator.proposals()
-    taps = _by_rows(taps) if shape.inputs == 1 else _half(taps)
+    single, phases = shape.inputs == 1, _columns_at_once(shape.outputs * shape.channels, shape.support)
+    taps = _by_column(_by_rows(taps) if single else _half(taps), phases)
     # sums over the channels of an output, as a convolution with ones
     sums = torch.block_diag(*torch.ones(operator.outputs, 1, shape.channels, device=taps.device))
     pick = _half(sums[:, :, None, None])
 
     def run(x: Tensor) -> Tensor:
         x = x.to(torch.bfloat16).contiguous(memory_format=torch.channels_last)
-        proposals = functional.conv2d(_rows(x, shape.support) if shape.inputs == 1 else x, taps)
+        width = x.shape[-1] - shape.support + 1
+        wide = functional.pad(x, (0, -width % phases)) if width % phases else x
+        wide = functional.conv2d(_rows(wide, shape.support) if single else wide, taps, stride=(1, phases))
+        proposals = _together(wide, phases)[..., :width]
         maps = functional.conv2d(_rows(x, shape.first), first).relu_()
         for inner, outer in blocks:
             inside = functional.conv2d(functional.conv2d(maps, inner).relu_(), outer)
             maps = inside.add_(maps[..., 2:-2, 2:-2]).relu_()
         evidence = functional.conv2d(maps, last).relu_().add_(OFFSET)
         share = functional.conv2d(evidence, pick).float()
-        return functional.conv2d(proposals.mul_(evidence), pick).float().div_(share)
+        return functional.conv2d(evidence.mul_(proposals), pick).float().div_(share)
 
     return run
 
@@ -59,6 +63,25 @@ def _half(weight: Tensor) -> Tensor:
 def _by_rows(weight: Tensor) -> Tensor:
     """Filters (O, I, K, K) for `_rows`: (O, K * I, 1, K)."""
     return _half(weight.transpose(1, 2).flatten(1, 2).unsqueeze(2))
+
+
+def _columns_at_once(outputs: int, side: int) -> int:
+    """How many neighbouring columns a filter of that many outputs and that width finds cheapest at once: 1 or 3.
+
+    Outputs are counted in sixteens; finding several columns needs taps for the columns all of them see.
+    """
+    return min((1, 3), key=lambda phases: -(-phases * outputs // 16) * (side + phases - 1) / phases)
+
+
+def _by_column(weight: Tensor, phases: int) -> Tensor:
+    """Filters (O, I, R, K) for every phases-th column, (phases * O, I, R, K + phases - 1): column by column."""
+    return _half(torch.cat([functional.pad(weight, (phase, phases - 1 - phase)) for phase in range(phases)]))
+
+
+def _together(x: Tensor, phases: int) -> Tensor:
+    """What `_by_column` filters find, (B, phases * O, H, W), as (B, O, H, phases * W); a view in channels_last."""
+    batch, _, height, width = x.shape
+    return x.permute(0, 2, 3, 1).reshape(batch, height, width * phases, -1).permute(0, 3, 1, 2)
 
 
 def _rows(x: Tensor, side: int) -> Tensor:

@@ -155,7 +155,10 @@ class WaveletConv(nn.Module):
         batch, channels, height, width = y.shape
         y = (_pixels(y) @ self.channel_analysis.to(y.dtype)).view(batch, height, width, channels).permute(0, 3, 1, 2)
         y = _pixels(self._convolve_subbands(y))
-        y = torch.addmm(_pixels(skip), y, self.channel_synthesis.to(y.dtype))
+        out, synthesis = _pixels(skip), self.channel_synthesis.to(y.dtype)
+        # What a skip convolution gave is nobody else's: the sum goes there.  Under autocast it has another type.
+        own = not isinstance(self.skip, nn.Identity) and out.dtype == y.dtype
+        y = out.addmm_(y, synthesis) if own else torch.addmm(out, y, synthesis)
         return y.view(batch, height, width, channels).permute(0, 3, 1, 2)
 
     def _convolve_subbands(self, x: Tensor) -> Tensor:

@@ -52,18 +52,20 @@ class HttpSource(Source):
         assert self._version is not None
         self.size = self._version.size
         self._head = head[: self.size]
+        self.kept = len(self._head) if self._whole is None else self.size
 
     def _fetch(self, spans: list[Span]) -> list[bytes]:
-        if self._whole is None:
-            missing = [span for span in spans if span[1] > len(self._head)]
-            if len(missing) > 1:
-                with ThreadPoolExecutor(min(self.policy.connections, len(missing))) as pool:
-                    fetched = dict(zip(missing, pool.map(self._get, missing), strict=True))
-            else:
-                fetched = {span: self._get(span) for span in missing}
+        known = len(self._head)
+        missing = [(max(start, known), stop) for start, stop in spans if stop > known] if self._whole is None else []
+        if len(missing) > 1:
+            with ThreadPoolExecutor(min(self.policy.connections, len(missing))) as pool:
+                fetched = list(pool.map(self._get, missing))
+        else:
+            fetched = [self._get(span) for span in missing]
         if self._whole is not None:  # perhaps only since one of these requests
             return [self._whole[start:stop] for start, stop in spans]
-        return [fetched[span] if span in fetched else self._head[span[0] : span[1]] for span in spans]
+        pieces = iter(fetched)
+        return [self._head[start:stop] + (next(pieces) if stop > known else b"") for start, stop in spans]
 
     def _get(self, span: Span) -> bytes:
         """Bytes of one range, in as many attempts as the policy allows."""
@@ -151,6 +153,7 @@ class HttpSource(Source):
                     raise TimeoutError(f"not finished within {self.policy.deadline:g} s")
         self._same_version(response.headers, len(whole))
         self._whole = bytes(whole)
+        self.kept = len(self._whole)
         warnings.warn(f"{self.name}: the server does not serve ranges, all {len(whole)} bytes were read",
                       RangeWarning, stacklevel=2)  # fmt: skip
 

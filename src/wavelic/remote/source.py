@@ -45,6 +45,7 @@ class Source(ABC):
         size: bytes of the whole file.
         bytes_read: bytes received so far.
         requests: reads from where the bytes are, so far.
+        kept: bytes from the start of the file that are kept, and not fetched again.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Source(ABC):
         self.policy = policy
         self.bytes_read = 0
         self.requests = 0
+        self.kept = 0
         self._lock = threading.Lock()
 
     def read(self, start: int, stop: int) -> bytes:

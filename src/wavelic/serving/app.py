@@ -5,6 +5,7 @@
 - ``/iiif/3;layers=N;decode=stock/ID/...`` the same with fewer quality layers, or without the learned synthesis
 - ``/iiif/manifest.json`` IIIF Presentation 3.0 manifest of the folder
 - ``/api/images``, ``/api/images/ID`` what the viewer lists
+- ``/api/ranges/ID/TILES`` which bytes of the file tiles are decoded from
 - ``/healthz`` state of the server
 """
 
@@ -39,7 +40,7 @@ from wavelic.serving.documents import (
 )
 from wavelic.serving.refusal import Refusal
 from wavelic.serving.request import FORMATS, SizeLimits, parse_request
-from wavelic.serving.site import Entry, Site, public_message
+from wavelic.serving.site import Entry, Site, Tile, public_message
 from wavelic.serving.source import Facts, Variant, warm_up
 from wavelic.serving.workers import ClientGone, Workers
 
@@ -57,6 +58,9 @@ _PREFLIGHT = {
     "Access-Control-Allow-Headers": "*",
     "Access-Control-Max-Age": "86400",
 }
+_TILE = re.compile(r"(s?)(\d{1,5})\.(\d{1,2})\.(\d{1,5})\.(\d{1,5})", re.ASCII)
+#: Tiles that one request for their ranges may name.
+MAX_TILES = 64
 _CLIENT_GONE = 499  # in the log only
 
 
@@ -158,6 +162,8 @@ class Application:
                 return await self._list()
             case ["api", "images", identifier]:
                 return await self._details(identifier, receive)
+            case ["api", "ranges", identifier, tiles]:
+                return await self._ranges(identifier, parse_tiles(tiles), receive)
             case ["iiif", "manifest.json"]:
                 return await self._manifest(request)
             case ["iiif", service, *_] if found := _SERVICE.fullmatch(service):
@@ -228,6 +234,11 @@ class Application:
         sizes = await self._work(lambda: self.site.layer_bytes(entry), entry, receive)
         return JSONResponse(details(entry.identifier, facts, sizes), headers={"Cache-Control": "no-cache"})
 
+    async def _ranges(self, identifier: str, tiles: list[Tile], receive: Receive) -> Response:
+        entry, facts = await self._open(identifier)
+        ranges = await self._work(lambda: self.site.ranges(entry, tiles), entry, receive)
+        return JSONResponse({"bytes": facts.bytes, "ranges": ranges}, headers={"Cache-Control": "no-cache"})
+
     def _health(self) -> Response:
         document = {
             "status": "ok",
@@ -287,6 +298,26 @@ def _variant(options: str) -> Variant:
             raise Refusal(400, "the service is /iiif/3 with ;layers=N, N at least 1, and ;decode=stock or without")
         seen.add(name)
     return Variant(layers, stock)
+
+
+def parse_tiles(text: str) -> list[Tile]:
+    """``LAYERS.HALVED.COLUMN.ROW,...``, layers 0 for all, or with an ``s`` in front the stock decode.
+
+    Raises Refusal (400) for anything else.
+
+    >>> parse_tiles("0.2.5.3,s1.0.0.0")
+    [(Variant(layers=None, stock=False), 2, 5, 3), (Variant(layers=1, stock=True), 0, 0, 0)]
+    """
+    items = text.split(",")
+    found = [_TILE.fullmatch(item) for item in items[:MAX_TILES]]
+    if len(items) > MAX_TILES or not all(found):
+        raise Refusal(400, f"expected up to {MAX_TILES} tiles, layers.halved.column.row, as in 0.2.5.3,0.2.6.3")
+    tiles = []
+    for match in found:
+        assert match
+        layers, reduce, column, row = (int(group) for group in match.groups()[1:])
+        tiles.append((Variant(layers or None, bool(match[1])), reduce, column, row))
+    return tiles
 
 
 def _matches(request: Request, tag: str) -> bool:

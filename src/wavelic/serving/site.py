@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,6 +21,8 @@ from wavelic.serving.render import blocks, finish, plan
 from wavelic.serving.request import Box, Resolved
 from wavelic.serving.source import SUFFIXES, TILE, Facts, Samples, Source, Variant, read_facts
 
+#: Which picture of the file, how often halved, column and row of a tile.
+Tile = tuple[Variant, int, int, int]
 #: Longest identifier, in characters after decoding.
 MAX_IDENTIFIER = 1024
 #: Files listed, and directory entries looked at for the list.
@@ -145,6 +147,20 @@ class Site:
             ("layers", entry.key), lambda: self._source(entry).layer_bytes, lambda _: _FACTS_WEIGHT
         )
         return sizes
+
+    def ranges(self, entry: Entry, tiles: Sequence[Tile]) -> list[tuple[int, int]]:
+        """[start, stop) of the bytes of the file that these tiles are decoded from.  Raises Refusal (400) for tiles
+        outside the image."""
+        facts = self.facts(entry)
+        windows = []
+        for variant, reduce, column, row in tiles:
+            if reduce > facts.scale_levels:
+                raise Refusal(400, f"the image is halved {facts.scale_levels} times at most")
+            width, height = level_dimensions(facts.width, facts.height, reduce)[reduce]
+            if column * TILE >= width or row * TILE >= height:
+                raise Refusal(400, "no such tile in the image")
+            windows.append((variant.of(facts), reduce, (column * TILE, row * TILE, TILE, TILE)))
+        return self._source(entry).ranges(windows)
 
     def _source(self, entry: Entry) -> Source:
         def made() -> Source:

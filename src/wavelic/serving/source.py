@@ -7,8 +7,11 @@ need; the levels are kept in the cache, so they count towards its bound.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,11 +20,16 @@ from wavelic.codecs.api import open_file
 from wavelic.codecs.carrier_box import BOX_ID, NO_MODEL, find_payload, unpack_box
 from wavelic.codecs.lifting import LiftingFile, is_jpeg2000
 from wavelic.codecs.opened import OpenedFile, level_dimensions
+from wavelic.codecs.ranged import RangedCarrier, find_ranges
 from wavelic.container import MAGIC, read_header
 from wavelic.errors import FormatError
 from wavelic.images.image import convert_depth
 from wavelic.jpeg2000 import Uuid, decode_codestream, is_jp2, parse_main_header, read_jp2
+from wavelic.remote import merge_spans, open_source
 from wavelic.serving.request import Box, Size
+
+if TYPE_CHECKING:
+    from wavelic.models.lifting import LiftingTransform
 
 #: File name endings that are served.
 SUFFIXES = (".jp2", ".j2k", ".j2c", ".wlic")
@@ -89,6 +97,10 @@ class Variant:
         return Variant(layers, self.stock and facts.learned)
 
 
+#: Which picture, how often halved, and a box in samples of that level.
+Window = tuple[Variant, int, Box]
+
+
 def read_facts(path: Path) -> Facts:
     """Facts from the first bytes of a file; the rest is not read, nor checked.
 
@@ -131,7 +143,7 @@ class Source:
     """An opened file: windows of its levels, and its ICC profile.  A decode uses one thread."""
 
     def __init__(self, path: Path, facts: Facts) -> None:
-        self.facts = facts
+        self.facts, self._path = facts, path
         self._file: OpenedFile = open_file(path)
         jp2 = self._file.carrier.jp2 if isinstance(self._file, LiftingFile) else None
         self.icc = jp2.icc if jp2 and jp2.icc and len(jp2.icc) <= MAX_ICC else None
@@ -153,6 +165,37 @@ class Source:
             return _stock(file, reduce, variant.layers, region)
         _one_thread()
         return _eight_bits(file.read(reduce=reduce, layers=variant.layers, region=region))
+
+    def ranges(self, windows: Iterable[Window]) -> list[tuple[int, int]]:
+        """[start, stop) of the bytes of the file that decoding ``windows`` needs, sorted and apart.
+
+        Of a file without packet lengths, and of a `.wlic` file, that is all of it.  The headers are always among them.
+        Raises ModelError if the weights are not installed.
+        """
+        ranged, facts = self._ranged, self.facts
+        if ranged is None:
+            return [(0, facts.bytes)]
+        found = [(0, int(ranged.offset + ranged.layout.starts.min()))]
+        for variant, reduce, (x, y, width, height) in windows:
+            left, top = x << reduce, y << reduce
+            region = left, top, min(width << reduce, facts.width - left), min(height << reduce, facts.height - top)
+            transform = None if variant.stock else self._transform
+            found += ranged.ranges(transform, min(reduce, facts.levels), variant.layers or facts.layers, region)
+        return merge_spans(sorted(found), 0, len(found))
+
+    @cached_property
+    def _ranged(self) -> RangedCarrier | None:
+        """Where the packets are; None if the file does not say."""
+        if not isinstance(self._file, LiftingFile):
+            return None
+        with open_source(self._path) as source:
+            file = find_ranges(source)
+        return None if file is None else file.carrier
+
+    @cached_property
+    def _transform(self) -> LiftingTransform | None:
+        assert isinstance(self._file, LiftingFile)
+        return self._file.transform()
 
     def pyramid(self) -> list[Samples]:
         """All levels of a `.wlic` image, the full one first.  Raises FormatError, ModelError if it does not decode."""

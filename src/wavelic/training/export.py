@@ -92,7 +92,7 @@ def export(
         return [export_small(max(finals, key=lambda path: path.stat().st_mtime), folder, images, every, progress)]
     if about_run(finals[-1]).get("family") == FAMILY:
         latest = max(finals, key=lambda path: path.stat().st_mtime)
-        return [export_lifting(latest, folder, FAMILY, luma_only=True)]
+        return [export_lifting(latest, folder, FAMILY)]
     training, held_out = read_rgb(images, every), read_rgb(validation)
     pixels = sum(image.shape[0] * image.shape[1] for image in held_out)
     tables = deployed_tables()

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from wavelic.errors import UsageError
+from wavelic.models.lifting_steps import PRODUCT_STEPS, LearnedSteps
 from wavelic.models.lifting_weights import save_lifting
 from wavelic.models.weights import Card
 from wavelic.training.lifting import transform_of
@@ -22,10 +23,12 @@ def about_run(path: Path) -> dict[str, Any]:
     return about
 
 
-def export_lifting(path: Path, folder: Path, name: str, *, luma_only: bool, family: str = FAMILY) -> Card:
+def export_lifting(
+    path: Path, folder: Path, name: str, *, steps: LearnedSteps = PRODUCT_STEPS, family: str = FAMILY
+) -> Card:
     """Write the transform of one ``final.pt`` (or ``best.pt``) as ``folder/name``.
 
-    luma_only: colour images have the learned steps in luma alone, which is what the recipes train on.
+    steps: which learned steps luma and chroma have at which levels; recipes train on luma and all of them.
     Raises UsageError if the file is of another family.
     """
     about = about_run(path)
@@ -34,4 +37,4 @@ def export_lifting(path: Path, folder: Path, name: str, *, luma_only: bool, fami
     state = torch.load(path, map_location="cpu", weights_only=True)["objective"]
     transform = transform_of(about["model"], state)
     weights = transform.state_dict()
-    return save_lifting(folder / name, about["model"], weights, about, luma_only=luma_only, family=family)
+    return save_lifting(folder / name, about["model"], weights, about, steps=steps, family=family)

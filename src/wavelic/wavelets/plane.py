@@ -36,6 +36,7 @@ from wavelic.wavelets.lifting import (
 )
 from wavelic.wavelets.memory import empty_plane, is_channels_last
 from wavelic.wavelets.parts import Part, share
+from wavelic.wavelets.quad import analyze_quad, suits, synthesize_quad
 from wavelic.wavelets.schemes import Normalization, Scheme, Step
 from wavelic.wavelets.serial import run_serially, serial_threads
 
@@ -58,11 +59,11 @@ def synthesize2d(bands: Bands, scheme: Scheme, normalization: Normalization, sta
 
 def _gains2d(
     scheme: Scheme, normalization: Normalization, size: tuple[int, int], start: tuple[int, int]
-) -> tuple[float, float, float, float]:
+) -> list[float]:
     """Factors of low, lh, hl, hh."""
     low_rows, high_rows = axis_gains(scheme, normalization, size[0], start[0])
     low_columns, high_columns = axis_gains(scheme, normalization, size[1], start[1])
-    return low_rows * low_columns, high_rows * low_columns, low_rows * high_columns, high_rows * high_columns
+    return [low_rows * low_columns, high_rows * low_columns, low_rows * high_columns, high_rows * high_columns]
 
 
 def _phases(x: Tensor, start: tuple[int, int]) -> Bands:
@@ -162,9 +163,11 @@ def _analysis(x: Tensor, scheme: Scheme, normalization: Normalization, start: tu
     if not (x.is_contiguous() or is_channels_last(x)):
         x = x.contiguous()
     size = (x.shape[-2], x.shape[-1])
-    bands = _empty_bands(x, level_sizes2d(size, 1, start)[0])
     gains = _gains2d(scheme, normalization, size, start)
     steps = scheme.scaled_steps(normalization)
+    if serial_threads(x.numel()) == 1 and suits(x, start):
+        return analyze_quad(x, steps, gains)
+    bands = _empty_bands(x, level_sizes2d(size, 1, start)[0])
 
     def run(part: Part, x: Tensor, bands: Bands) -> None:
         phases = _phases(x[..., 2 * part.first : 2 * part.last, :], start)
@@ -196,6 +199,9 @@ def _synthesis(bands: Bands, scheme: Scheme, normalization: Normalization, start
     x = empty_plane(bands[0], size)
     gains = [1.0 / gain for gain in _gains2d(scheme, normalization, size, start)]
     steps = scheme.scaled_steps(normalization)
+    if serial_threads(x.numel()) == 1 and suits(x, start):
+        synthesize_quad(bands, x, steps, gains)
+        return x
     memory_format = torch.channels_last if is_channels_last(x) else torch.contiguous_format
     bands = tuple(band.contiguous(memory_format=memory_format) for band in bands)  # type: ignore[assignment]
 

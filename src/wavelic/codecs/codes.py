@@ -1,0 +1,91 @@
+"""The samples of a pseudo-image while it waits to be coded, perhaps more than once."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wavelic.errors import OutputError
+
+#: Bytes of codes that are kept in memory; more go to a temporary file.
+IN_MEMORY = 1 << 28
+_BAND_BYTES = 1 << 24
+
+
+class Codes:
+    """Unsigned samples of up to 16 bits, (components, height, width), two bytes each.
+
+    The stock coder works in the memory it is given, so a search that codes an image at several rates needs the samples
+    again: at 100 megapixels 600 MB beside the coder's own need.  From `IN_MEMORY` bytes on they wait in an unnamed
+    temporary file (in TMPDIR), which the system removes with the process whatever ends it.
+    """
+
+    def __init__(self, components: int, height: int, width: int) -> None:
+        """Samples not written yet are undefined.  Raises OutputError if there is no room for the temporary file."""
+        self.shape = components, height, width
+        self._array: NDArray[np.uint16] | None = None
+        self._file: BinaryIO | None = None
+        if components * height * width * 2 <= IN_MEMORY:
+            self._array = np.empty(self.shape, np.uint16)
+            return
+        try:
+            self._file = tempfile.TemporaryFile()  # noqa: SIM115, lives as long as the codes
+            self._file.truncate(components * height * width * 2)
+        except OSError as error:
+            raise _no_room(error) from error
+
+    @classmethod
+    def of(cls, planes: NDArray[np.uint16]) -> Codes:
+        """All samples at once, (components, height, width)."""
+        codes = cls(*planes.shape)
+        codes.write(0, 0, planes)
+        return codes
+
+    def write(self, top: int, left: int, window: NDArray[np.uint16]) -> None:
+        """Set the samples (components, h, w) from that row and column on."""
+        _, height, width = window.shape
+        if self._array is not None:
+            self._array[:, top : top + height, left : left + width] = window
+            return
+        assert self._file is not None
+        try:
+            for component, plane in enumerate(window):
+                for row, samples in enumerate(np.ascontiguousarray(plane), top):
+                    self._file.seek(self._offset(component, row, left))
+                    self._file.write(samples.data)
+        except OSError as error:
+            raise _no_room(error) from error
+
+    def fill(self, planes: Sequence[NDArray[np.int32]]) -> None:
+        """Copy the samples into ``planes`` (height, width), one per component."""
+        for component, plane in enumerate(planes):
+            for rows in self._bands():
+                plane[rows] = self._rows(component, rows)
+
+    def _rows(self, component: int, rows: slice) -> NDArray[np.uint16]:
+        if self._array is not None:
+            return self._array[component, rows]
+        assert self._file is not None
+        self._file.seek(self._offset(component, rows.start, 0))
+        count = (rows.stop - rows.start) * self.shape[2]
+        return np.frombuffer(self._file.read(2 * count), np.uint16, count).reshape(-1, self.shape[2])
+
+    def _bands(self) -> Iterator[slice]:
+        height = self.shape[1]
+        step = max(1, _BAND_BYTES // (2 * self.shape[2]))
+        for first in range(0, height, step):
+            yield slice(first, min(first + step, height))
+
+    def _offset(self, component: int, row: int, column: int) -> int:
+        return 2 * ((component * self.shape[1] + row) * self.shape[2] + column)
+
+
+def _no_room(error: OSError) -> OutputError:
+    return OutputError(
+        f"a temporary file for a large image cannot be written ({error.strerror or error});"
+        " free space, or set TMPDIR to a folder on a larger disk"
+    )

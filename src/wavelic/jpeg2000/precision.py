@@ -1,0 +1,53 @@
+"""Asking a stock decoder for samples in more bits, and with more range, than the codestream declares.
+
+The irreversible path of JPEG 2000 ends in real numbers, which a decoder rounds to integers of the declared bits and
+clips to their range.  What a step size means is relative to the declared bits (T.800 equation E-3): step =
+2^(bits - exponent) (1 + mantissa / 2^11).  So a header that declares b + n bits gives samples 2^n times as large, of
+which the n bits that rounding loses are a part.  One bit more together with exponents larger by one leaves the step as
+it is and doubles the range, so that nothing is clipped; one guard bit less keeps the number of bit planes (equation
+E-2), of which the exponents are a part too.  Not a byte of the packets changes.
+"""
+
+from __future__ import annotations
+
+import struct
+
+from wavelic.errors import FormatError
+from wavelic.jpeg2000.codestream import QCC, QCD, RGN, MainHeader
+
+_FIRST_DEPTH = 42  # byte of SIZ, after the marker SOC, in which the first component's bits are
+_REMEDY = "convert the file"
+
+
+def finer_codestream(codestream: bytes, header: MainHeader, bits: int) -> bytes:
+    """The codestream with a header by which a sample v of b bits becomes 2^bits (v + 2^(b - 1)), not clipped.
+
+    bits: 1 or more; together with the declared ones at most 30.  For single-precision decoders 24 is all there is.
+    Raises FormatError for a reversible codestream and for one whose quantisers cannot be shifted.
+    """
+    if any(style.reversible for style in header.styles):
+        raise FormatError(f"a reversible codestream has no finer samples; {_REMEDY}")
+    changed = bytearray(codestream)
+    for index, component in enumerate(header.components):
+        if component.bits + bits > 30:
+            raise FormatError(f"{component.bits} bits per sample and {bits} more are above 30; {_REMEDY}")
+        changed[_FIRST_DEPTH + 3 * index] += bits + 1
+    for segment in header.segments:
+        if segment.marker == RGN:
+            raise FormatError(f"the codestream has a region of interest, which wavelic does not write; {_REMEDY}")
+        if segment.marker == QCD:
+            _shift(changed, segment.start + 4, segment.stop)
+        elif segment.marker == QCC:
+            _shift(changed, segment.start + 5, segment.stop)
+    return bytes(changed)
+
+
+def _shift(codestream: bytearray, start: int, stop: int) -> None:
+    """One guard bit less, exponents larger by one, in the quantiser segment whose style byte is at ``start``."""
+    style = codestream[start]
+    steps = [struct.unpack_from(">H", codestream, at)[0] for at in range(start + 1, stop - 1, 2)]
+    if style & 0x1F not in (1, 2) or not style >> 5 or any(step >> 11 == 31 for step in steps):
+        raise FormatError(f"quantiser style {style:#x} leaves no room for a finer decode; {_REMEDY}")
+    codestream[start] -= 1 << 5
+    for number, step in enumerate(steps):
+        struct.pack_into(">H", codestream, start + 1 + 2 * number, step + (1 << 11))
