@@ -28,7 +28,7 @@ from lifting_results import LAYERS, encode, luma, transform_of
 
 ROOT = Path(__file__).resolve().parents[1]
 FOUND = ROOT / "results" / "lifting"
-LOG = ROOT / "results" / "training" / "lifting-cpu.jsonl"
+LOGS = [ROOT / "results" / "training" / f"{name}.jsonl" for name in ("lifting-cpu", "lifting-more")]
 PAGE = ROOT / "docs" / "lifting-results.md"
 PLOT, PICTURE = ROOT / "docs" / "lifting-kodak.svg", ROOT / "docs" / "lifting-reduced.png"
 METRICS = (("psnr", "PSNR"), ("ssim", "SSIM"), ("ms_ssim", "MS-SSIM"))
@@ -116,15 +116,15 @@ def colour_section() -> list[str]:
 
 
 def curve_section() -> list[str]:
-    """The learning curve, about fifteen lines of it."""
-    rows = [json.loads(line) for line in LOG.read_text().splitlines()]
+    """The learning curve, about thirty lines of it."""
+    rows = [json.loads(line) for log in LOGS for line in log.read_text().splitlines()]
     spent = 0.0
     lines = [
         "| stage | step | minutes | BD-rate [%] | stock viewer [dB] | pseudo-image | T_H2L rms, levels 1..5 |",
         "|---|---:|---:|---:|---:|---|---|",
     ]
     previous, offset = "", 0.0
-    keep = max(1, len(rows) // 15)
+    keep = max(1, len(rows) // 30)
     for number, row in enumerate(rows):
         if row["stage"] != previous:
             offset, previous = spent, row["stage"]
