@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +15,7 @@ from wavelic.errors import ModelError
 from wavelic.jpeg2000 import decode_codestream
 from wavelic.models.lifting import LiftingTransform, build_lifting
 from wavelic.models.lifting_window import Axes
+from wavelic.wavelets.serial import run_serially
 
 if TYPE_CHECKING:
     from wavelic.codecs.carrier_file import CarrierFile
@@ -43,10 +44,14 @@ def to_pixels(components: Tensor, depth: int, base: str = "9/7") -> NDArray[np.u
     _, count, height, width = components.shape
     matrix = _matrix(count, base, inverse=True) * peak
     pixels = np.empty((height, width, count), np.uint8 if depth == 8 else np.uint16)
-    for rows in _strips(components[0, 0]):
-        for index, weights in enumerate(matrix.tolist()):
-            x = _weighted([plane[rows] for plane in components[0]], weights, 0.5 * peak)
-            pixels[rows, :, index] = x.round_().clamp_(0, peak).numpy()
+    weights = matrix.tolist()
+
+    def strip(rows: slice) -> None:
+        planes = [plane[rows] for plane in components[0]]
+        for index, row in enumerate(weights):
+            pixels[rows, :, index] = _weighted(planes, row, 0.5 * peak).round_().clamp_(0, peak).numpy()
+
+    _in_strips(components[0, 0], strip)
     return pixels
 
 
@@ -63,11 +68,14 @@ def from_codes(planes: Sequence[Tensor] | Tensor, box: CarrierBox) -> Tensor:
     matrix = _matrix(len(planes), box.base, inverse=False)
     result = torch.empty((1, len(planes), *planes[0].shape))
     zero = -0.5 - box.offset / box.scale
-    for rows in _strips(planes[0]):
+
+    def strip(rows: slice) -> None:
         codes = [plane[rows].float() for plane in planes]
         for component, weights in zip(result[0], matrix, strict=True):
             constant = zero * float(weights.sum())
             _weighted(codes, (weights / box.scale).tolist(), constant, component[rows])
+
+    _in_strips(planes[0], strip)
     return result
 
 
@@ -92,10 +100,13 @@ def luma_of(planes: Sequence[Tensor], box: CarrierBox) -> Tensor:
     """First component (h, w) of the colour transform, in the range of `to_components`, of planes of codes."""
     weights = (1.0,) if len(planes) == 1 else (_RCT if box.base == "5/3" else _ICT)[0]
     luma = torch.empty(planes[0].shape)
-    for rows in _strips(luma):
-        strip = luma[rows].fill_(-0.5 - box.offset / box.scale)
+
+    def strip(rows: slice) -> None:
+        part = luma[rows].fill_(-0.5 - box.offset / box.scale)
         for plane, weight in zip(planes, weights, strict=True):
-            strip.add_(plane[rows], alpha=weight / box.scale)
+            part.add_(plane[rows], alpha=weight / box.scale)
+
+    _in_strips(luma, strip)
     return luma
 
 
@@ -108,20 +119,22 @@ def mapped(planes: Sequence[Tensor], box: CarrierBox, change: Tensor | None = No
     peak = (1 << box.depth) - 1
     pixels = np.empty((*planes[0].shape, len(planes)), np.uint8 if box.depth == 8 else np.uint16)
     factor = peak / box.scale
-    for rows in _strips(planes[0]):
+
+    def strip(rows: slice) -> None:
         for index, plane in enumerate(planes):
             x = plane[rows] * factor - box.offset * factor
             if change is not None:
                 x.add_(change[rows], alpha=peak)
             pixels[rows, :, index] = x.round_().clamp_(0, peak).numpy()
+
+    _in_strips(planes[0], strip)
     return pixels
 
 
-def _strips(plane: Tensor) -> Iterator[slice]:
-    """Slices of rows that stay in the cache."""
+def _in_strips(plane: Tensor, task: Callable[[slice], None]) -> None:
+    """Call ``task`` for slices of rows that stay in the cache, beside each other where there are threads."""
     rows = max(1, _STRIP_SAMPLES // max(1, plane.shape[1]))
-    for first in range(0, plane.shape[0], rows):
-        yield slice(first, first + rows)
+    run_serially(lambda first: task(slice(first, first + rows)), range(0, plane.shape[0], rows), plane.numel())
 
 
 def matching(transform: LiftingTransform | None, box: CarrierBox) -> LiftingTransform:

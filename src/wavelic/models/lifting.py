@@ -31,6 +31,7 @@ from wavelic.models.lifting_structures import (
 from wavelic.nn.lifting_iwave import IWaveOperator, PBlock
 from wavelic.nn.proposal_opacity import ProposalOpacity, SideBySide, f18, u16
 from wavelic.wavelets import Bands2d, Coefficients2d, level_sizes2d, low_start
+from wavelic.wavelets.serial import run_serially
 
 
 class LiftingTransform(nn.Module):
@@ -154,8 +155,17 @@ def _check(name: str, band: Tensor, size: tuple[int, int]) -> None:
 
 
 def _side_by_side(*parts: Tensor) -> Tensor:
-    """Groups of components (N, ., h, w) as one image."""
-    return torch.cat(parts, 1)
+    """Groups of components (N, ., h, w) as one image: `torch.cat`, without gradients one component on each thread."""
+    if parts[0].device.type != "cpu" or any(part.requires_grad for part in parts):
+        return torch.cat(parts, 1)
+    image = parts[0].new_empty((parts[0].shape[0], sum(part.shape[1] for part in parts), *parts[0].shape[2:]))
+    planes = [plane for part in parts for plane in part.unbind(1)]
+
+    def copy(number: int) -> None:
+        image[:, number].copy_(planes[number])
+
+    run_serially(copy, range(len(planes)), image.numel())
+    return image
 
 
 def _planes(x: Tensor) -> Tensor:
