@@ -22,7 +22,7 @@ from wavelic.evaluation.results import Curve, read_curve
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "results"
 PAGE = ROOT / "docs" / "weconvene-results.md"
-ANCHORS = ("jpeg-420-best", "jpeg2000", "webp-best", "jpegxl-best", "avif", "avif-best")
+ANCHORS = ("jpeg-420-best", "jpeg2000", "jpeg2000-default", "webp-best", "jpegxl-best", "avif", "avif-best")
 PUBLISHED = ("vtm", "cheng2020-anchor@8bit", "HPCM-Large")
 PLOTS = {"psnr-rgb": ROOT / "docs" / "weconvene-psnr.svg", "ms-ssim-rgb": ROOT / "docs" / "weconvene-msssim.svg"}
 LOGS = ("weconvene-s-cpu",)

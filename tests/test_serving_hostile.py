@@ -225,8 +225,9 @@ def test_a_wlic_image_larger_than_the_cache_is_refused(tmp_path: Path) -> None:
 def raw(server: RunningServer, data: bytes, seconds: float = 20) -> bytes:
     """What comes back until the server closes the connection or falls silent."""
     with socket.create_connection(("127.0.0.1", server.port), timeout=seconds) as connection:
-        connection.sendall(data)
-        connection.shutdown(socket.SHUT_WR)
+        with suppress(OSError):  # the server may have refused and closed already
+            connection.sendall(data)
+            connection.shutdown(socket.SHUT_WR)
         received = b""
         try:
             while piece := connection.recv(65536):
@@ -255,7 +256,9 @@ def test_malformed_http_is_400(server: RunningServer, data: bytes) -> None:
 
 def test_a_long_request_line_is_refused(server: RunningServer) -> None:
     head = raw(server, b"GET /" + b"a" * 200_000 + b" HTTP/1.1\r\nHost: h\r\n\r\n")[:12]
-    assert head in (b"HTTP/1.1 400", b"HTTP/1.1 404")  # by whether it arrived in one piece
+    # By whether it arrived in one piece; a reset can overtake the answer to what was still being sent.
+    assert head in (b"HTTP/1.1 400", b"HTTP/1.1 404", b"")
+    assert server.get("/healthz").status == 200
 
 
 def test_an_upload_is_not_read(server: RunningServer) -> None:
