@@ -50,7 +50,7 @@ def measure(folder: Path, side: int, repeats: int) -> dict[str, object]:
     import wavelic
     from wavelic.codecs.batch import decode_batch
 
-    files = [wavelic.encode(pixels, quality=50) for pixels in squares(folder, side)]
+    files = [wavelic.encode(pixels, "wcae", quality=50) for pixels in squares(folder, side)]
     single = np.stack([wavelic.decode(data) for data in files])
     difference = np.abs(decode_batch(files).astype(int) - single)
     one, many = [], []
