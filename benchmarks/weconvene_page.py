@@ -150,25 +150,29 @@ def rates_of(log: Path) -> list[dict[str, float]]:
     return json.loads(log.read_text().splitlines()[-1])["validation"]["rates"]
 
 
+def change(reference: Path, test: Path) -> float:
+    """BD-rate of the ends of two training runs in percent."""
+    columns = ([row[key] for row in rates_of(log)] for log in (reference, test) for key in ("bpp", "psnr"))
+    return bd_rate(*columns).value
+
+
+def comparison(text: str, log: Path, base: Path, digits: int) -> str:
+    """A table's row: what a run is, its steps, its BD-rate against ``base``, where it stands at three steps."""
+    rows = rates_of(log)
+    steps = json.loads(log.read_text().splitlines()[-1])["step"]
+    delta = "reference" if log == base else f"{change(base, log):+.{digits}f} %"
+    shown = "; ".join(f"{row['bpp']:.3f}, {row['psnr']:.2f}" for row in (rows[0], rows[2], rows[4]))
+    return f"| {text} | {steps} | {delta} | {shown} |"
+
+
 def twins() -> list[str]:
     """Training twins, on validation crops."""
     found = {name: RESULTS / "training" / f"twin-{name}.jsonl" for name in TWINS}
-    base = rates_of(found["weconvene-s"])
+    base = found["weconvene-s"]
     lines = ["| twin | steps | BD-rate, PSNR | bpp, PSNR at steps 16, 64, 224 |", "|---|---:|---:|---|"]
-    said: list[str] = []
-    for name, text in TWINS.items():
-        if not found[name].exists():
-            continue
-        rows = rates_of(found[name])
-        steps = json.loads(found[name].read_text().splitlines()[-1])["step"]
-        columns = ([row[key] for row in rates] for rates in (base, rows) for key in ("bpp", "psnr"))
-        delta = "reference" if name == "weconvene-s" else f"{bd_rate(*columns).value:+.1f} %"
-        shown = "; ".join(f"{row['bpp']:.3f}, {row['psnr']:.2f}" for row in (rows[0], rows[2], rows[4]))
-        lines.append(f"| `{name}`: {text} | {steps} | {delta} | {shown} |")
-        if name in PARTS and name != "weconvene-s":
-            columns = ([row[key] for row in rates] for rates in (rows, base) for key in ("bpp", "psnr"))
-            change = bd_rate(*columns).value
-            said.append(f"{PARTS[name]} {'saves' if change < 0 else 'costs'} {abs(change):.1f} %")
+    lines += [comparison(f"`{name}`: {text}", found[name], base, 1) for name, text in TWINS.items()]
+    gains = {name: change(found[name], base) for name in PARTS}
+    said = [f"{PARTS[name]} {'saves' if gain < 0 else 'costs'} {abs(gain):.1f} %" for name, gain in gains.items()]
     return [
         *lines,
         "",
@@ -179,18 +183,8 @@ def twins() -> list[str]:
 def two_stages() -> list[str]:
     """Fine-tuning with and without reweighted rates, all from the same weights."""
     found = {name: RESULTS / "training" / f"stage-{name}.jsonl" for name in STAGES}
-    if not all(path.exists() for path in found.values()):
-        return ["Not run."]
-    base = rates_of(found["one"])
     lines = ["| second stage | steps | BD-rate, PSNR | bpp, PSNR at steps 16, 64, 224 |", "|---|---:|---:|---|"]
-    for name, text in STAGES.items():
-        rows = rates_of(found[name])
-        steps = json.loads(found[name].read_text().splitlines()[-1])["step"]
-        columns = ([row[key] for row in rates] for rates in (base, rows) for key in ("bpp", "psnr"))
-        delta = "reference" if name == "one" else f"{bd_rate(*columns).value:+.2f} %"
-        shown = "; ".join(f"{row['bpp']:.3f}, {row['psnr']:.2f}" for row in (rows[0], rows[2], rows[4]))
-        lines.append(f"| {text} | {steps} | {delta} | {shown} |")
-    return lines
+    return lines + [comparison(text, found[name], found["one"], 2) for name, text in STAGES.items()]
 
 
 def shipped_logs() -> list[list[dict[str, Any]]]:
