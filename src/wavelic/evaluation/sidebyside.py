@@ -12,6 +12,7 @@ import numpy as np
 
 from wavelic.codecs.api import CODECS, Options, decode_image, encode_image
 from wavelic.codecs.api import EXTENSIONS as OWN_EXTENSIONS
+from wavelic.codecs.options import DEFAULT_CODEC
 from wavelic.codecs.search import Target
 from wavelic.errors import MissingDependencyError, OutputError, UsageError
 from wavelic.evaluation.anchors import get_anchor
@@ -43,7 +44,7 @@ def side_by_side(
 ) -> tuple[PictureSet, list[Rendering], list[str]]:
     """Code ``pixels`` (uint8 RGB) with our codecs and the anchors into ``folder``.
 
-    The first codec of ours is given ``bpp``; the size of its file is what all others get at most.
+    The default codec comes first and is given ``bpp``; the size of its file is what all others get at most.
 
     Returns:
         Everything for a report, the renderings, and one remark for each codec that could not take part.
@@ -53,7 +54,7 @@ def side_by_side(
     total, target = len(CODECS) + len(anchors), 0
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for codec in CODECS:
+        for codec in sorted(CODECS, key=lambda codec: codec != DEFAULT_CODEC):
             step(len(renderings), total, LABELS[codec])
             goal = Target("size", target) if target else Target("bpp", bpp)
             renderings.append(_own(codec, name, pixels, goal, folder, device))
