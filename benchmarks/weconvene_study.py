@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+TILE = 1024  # one tile for a Kodak picture, whatever the codec has found to be better since
 QUALITIES = (5.0, 20.0, 35.0, 50.0, 65.0, 80.0, 95.0)
 BAND_QUALITIES = (20.0, 50.0, 80.0)
 
@@ -41,9 +42,9 @@ def measure_files(names: list[str], images: Path, out: Path) -> None:
             name=name,
             label=name,
             description=f"weconvene files with weights {card.hash[:12]}, {card.training.get('step')} steps",
-            encode=lambda pixels, quality, model=model: SmallEncoding(from_array(pixels), model, strip=True).file(
-                step_of_quality(quality)
-            ),
+            encode=lambda pixels, quality, model=model: SmallEncoding(
+                from_array(pixels), model, strip=True, tile=TILE
+            ).file(step_of_quality(quality)),
             decode=lambda data: decode_image(data).pixels,
         )
         curve = evaluate(codec, list_images(images), QUALITIES, out / f"{name}.json", dataset=images.name)

@@ -8,7 +8,6 @@ tiles that its coefficients lie in, and memory for coding is bounded by the tile
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,9 +34,11 @@ from wavelic.models.subband_integer import STEP_UNIT, step_code
 from wavelic.models.subbands import LEVELS, MULTIPLE
 from wavelic.models.weights import card_by_id
 
-#: Sides of a tile in pixels; larger pictures have several.
-TILE = 1024
-#: The same with access "random", so that a window needs fewer bytes.
+#: Sides of a tile in pixels, larger pictures have several: at steps finer than FINE_STEP, and at others.  The networks
+#: were trained on crops of 256; what they know of coarse levels carries over to larger tiles less well than to small
+#: ones, while contexts end at borders.  On validation images these two cost least (docs/weconvene.md).
+FINE_TILE, COARSE_TILE, FINE_STEP = 256, 512, 180
+#: The side with access "random", so that a window needs fewer bytes.
 RANDOM_TILE = 256
 #: Largest side of a tile that a file may have: what bounds a decoder's memory.
 MAX_TILE = 2048
@@ -53,6 +54,11 @@ def step_of_quality(quality: float) -> int:
 def quality_of_step(step: int) -> float:
     """Inverse of `step_of_quality`."""
     return 100 * (COARSEST - step) / (COARSEST - FINEST)
+
+
+def tile_of_step(step: int) -> int:
+    """Side of the tiles that costs the fewest bytes at a step in 1/32 octave."""
+    return FINE_TILE if step < FINE_STEP else COARSE_TILE
 
 
 @dataclass
@@ -88,7 +94,7 @@ class SmallEncoding:
         image: what is coded.
         model: with which weights.
         strip: leave out ICC, Exif and XMP.
-        tile: side of the tiles in pixels, a multiple of 128 up to MAX_TILE.
+        tile: side of the tiles in pixels, a multiple of 128 up to MAX_TILE; None: `tile_of_step`.
         rate_weight: see `encode_tile`.
         progress: called with windows and tiles done, and in all, for each step that is tried.
 
@@ -99,19 +105,15 @@ class SmallEncoding:
     image: Image
     model: DeployedSmall
     strip: bool = False
-    tile: int = TILE
+    tile: int | None = None
     rate_weight: float = RATE_WEIGHT
     progress: Progress | None = None
     _files: dict[int, bytes] = field(default_factory=dict)
     _coded: tuple[int, Planes] | None = None
 
     def __post_init__(self) -> None:
-        if self.tile % MULTIPLE or not 0 < self.tile <= MAX_TILE:
+        if self.tile is not None and (self.tile % MULTIPLE or not 0 < self.tile <= MAX_TILE):
             raise UsageError(f"tiles of {self.tile} pixels; expected a multiple of {MULTIPLE} up to {MAX_TILE}")
-
-    @cached_property
-    def grid(self) -> TileGrid:
-        return TileGrid.of(self._header(FINEST))
 
     def file(self, step: int) -> bytes:
         """The whole file at ``step``, 1/32 octave of a grey level."""
@@ -130,25 +132,25 @@ class SmallEncoding:
 
     def _code(self, step: int) -> None:
         self._coded = None  # before there are other coefficients
-        colour = self.image.colour()
+        colour, grid = self.image.colour(), TileGrid.of(self._header(step))
         windows = window_count((0, 0, padded(colour.shape[1]), padded(colour.shape[0])))
-        report = Stages(self.progress, windows + self.grid.count)
+        report = Stages(self.progress, windows + grid.count)
         planes = analyse(self.model, colour, step, report.stage(windows))
-        tiles = report.stage(self.grid.count)
+        tiles = report.stage(grid.count)
         chunks = []
-        for index in range(self.grid.count):
-            box = padded_box(self.grid, index)
+        for index in range(grid.count):
+            box = padded_box(grid, index)
             low, details = planes.cut(box)
             data, values = encode_tile(self.model, low, details, step, self.rate_weight)
             planes.paste(box, values)  # in place of what was coded
             chunks.append(Chunk(DATA, data))
-            tiles(index + 1, self.grid.count)
+            tiles(index + 1, grid.count)
         data = write_file(self._header(step), chunks, self.image, coded_alpha(self.image), self.strip)
         self._files[step], self._coded = data, (step, planes)
 
     def _header(self, step: int) -> Header:
-        image = self.image
-        tiled = max(image.width, image.height) > self.tile
+        image, tile = self.image, self.tile or tile_of_step(step)
+        tiled = max(image.width, image.height) > tile
         return Header(
             codec=CodecId.WECONVENE,
             channels=image.channels,
@@ -157,8 +159,8 @@ class SmallEncoding:
             model=self.model.card.file_id,
             bit_depth=image.bit_depth,
             padding=PaddingRule.REPLICATE,
-            tile_width=self.tile if tiled else 0,
-            tile_height=self.tile if tiled else 0,
+            tile_width=tile if tiled else 0,
+            tile_height=tile if tiled else 0,
             quality=round(100 * quality_of_step(step)),
             gain=step,
         )

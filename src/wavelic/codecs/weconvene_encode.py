@@ -11,7 +11,6 @@ from wavelic.codecs.weconvene import (
     COARSEST,
     FINEST,
     RANDOM_TILE,
-    TILE,
     SmallEncoding,
     quality_of_step,
     step_of_quality,
@@ -31,7 +30,7 @@ def encode_weconvene(image: Image, target: Target, options: Options) -> Encoded:
     """Compress ``image`` with the shipped `weconvene` weights.  Raises ModelError if there are none."""
     card = family("weconvene")[-1]
     model = load_small(card, check_device(options.device))
-    tile = RANDOM_TILE if options.access == "random" else TILE
+    tile = None if options.access == "whole" else RANDOM_TILE
     encoding = SmallEncoding(image, model, options.strip, tile, progress=options.progress)
     if target.kind == "quality":
         step, note = step_of_quality(target.value), ""
