@@ -3,18 +3,21 @@
     python benchmarks/bench_remote.py FOLDER... [--json results/benchmarks/bench_remote.json] [--no-wlic]
 
 Pictures of 2048 x 2048 pixels: for every FOLDER a mosaic of sixteen crops of its photographs, and the first photograph
-of the first FOLDER enlarged, which is as smooth as large scans are.  Each is coded as plain 9/7 carrier file with
-precincts of 256 x 256 at about 1 bpp and served over HTTP on this machine.  Windows of 256 x 256 at random places are
-read: as the file is, and (bytes only, from the packet index) as with the learned transform Hybrid(9/7)-U16 on luma or
-on all components, whose synthesis sees further.  Reduced sizes are read with all layers and with fewer; their PSNR is
-that against the same size of a file of 8 bpp.  The first mosaic is coded as `.wlic` of codec weconvene too, with tiles
-of two sizes.  Shares are of the bytes of the file; `open_share` is paid once.
+of the first FOLDER enlarged, which is as smooth as large scans are.  Each is coded by codec lifting at 1 bpp with
+`--access windows` and `--access random`, without learned steps, and the first mosaic with the installed weights too.
+The files are served over HTTP on this machine.  Windows of 256 x 256 at random places are read, and (bytes only, from
+the packet index) all those at multiples of 256 counted, which touch most precincts; and what windows would cost with
+the installed weights.  Reduced sizes are read with all layers, an eighth with fewer too; their PSNR is that against
+the same size of a file of 8 bpp, that of the full size against the picture.  What `--access random` does to the first
+mosaic at other rates is measured without learned steps as well (`rates`).  The first mosaic is coded as `.wlic` of
+codec weconvene too, with tiles of two sizes.  Shares are of the bytes of the file; `open_share` is paid once.
 """
 
 from __future__ import annotations
 
 import argparse
 import http.server
+import itertools
 import json
 import re
 import threading
@@ -24,7 +27,8 @@ from typing import Any
 import numpy as np
 
 SIDE, CROP, WINDOW, PLACES = 2048, 512, 256, 24
-LAYERS = (0.06, 0.125, 0.25, 0.35, 0.5, 0.7, 1.0)
+BPP, FINE = 1.0, 8.0
+RATES = (0.5, 0.7, 1.5, 2.0)
 TILES = (1024, 256)
 QUALITY = 76
 
@@ -52,19 +56,18 @@ def enlarged(pixels: np.ndarray) -> np.ndarray:
     return np.asarray(Image.fromarray(pixels[:CROP, :CROP]).resize((SIDE, SIDE), Image.Resampling.LANCZOS))
 
 
-def encode(pixels: np.ndarray, layers: tuple[float, ...] = LAYERS) -> bytes:
-    """A carrier file without learned steps, of these bits per pixel, in precincts."""
-    import torch
-
-    from wavelic.codecs.carrier import encode_carrier, to_components
-    from wavelic.jpeg2000 import EncodeOptions
+def encode(pixels: np.ndarray, access: str, learned: bool = False, bpp: float = BPP) -> bytes:
+    """A file of codec lifting of that rate."""
+    import wavelic
+    from wavelic.codecs.carrier_box import NO_MODEL
+    from wavelic.codecs.lifting_encode import Encoding, product_transform
+    from wavelic.codecs.options import Options, check_access
     from wavelic.models.lifting import build_lifting
 
-    budgets = [round(SIDE * SIDE / 8 * bpp) for bpp in layers]
-    options = EncodeOptions(layer_bytes=budgets, precincts=(256, 256), progression="RPCL")
-    with torch.inference_mode():
-        coefficients = build_lifting("CDF-9/7").analysis(to_components(pixels), 5)
-        return encode_carrier(coefficients, 8, options).data
+    transform, model = product_transform()[:2] if learned else (build_lifting("CDF-9/7"), NO_MODEL)
+    options = Options(access=check_access(access))
+    encoding = Encoding(wavelic.images.from_array(pixels), transform, model, options)
+    return encoding.at_bytes(bpp * SIDE * SIDE / 8, exceed=True)
 
 
 class Web:
@@ -103,18 +106,19 @@ def places() -> list[tuple[int, int]]:
 
 
 def windows(file: Any, whole: np.ndarray) -> dict[str, object]:
-    """What the windows cost, and whether they have the pixels of the whole."""
-    shares, requests, equal = [], [], True
+    """What the windows cost, and by how much they differ from the pixels of the whole."""
+    shares, requests, most, differ = [], [], 0, 0
     for x, y in places():
         before, asked = file.source.bytes_read, file.source.requests
         window = file.read(region=(x, y, WINDOW, WINDOW))
         shares.append((file.source.bytes_read - before) / file.source.size)
         requests.append(file.source.requests - asked)
-        equal &= bool((window == whole[y : y + WINDOW, x : x + WINDOW]).all())
+        error = abs(window.astype(int) - whole[y : y + WINDOW, x : x + WINDOW])
+        most, differ = max(most, int(error.max())), differ + int((error > 0).sum())
     return {
         "windows": PLACES,
-        "window_equals_crop": equal,
-        "window_share_plain": statistics(shares),
+        "window_error": {"max": most, "share_of_samples": round(differ / (PLACES * WINDOW**2 * 3), 6)},
+        "window_share": statistics(shares),
         "requests_per_window": statistics(requests),
     }
 
@@ -124,49 +128,75 @@ def psnr(a: np.ndarray, b: np.ndarray) -> float:
     return round(float(10 * np.log10(255**2 / np.mean((a.astype(float) - b) ** 2))), 2)
 
 
-def jpeg2000(web: Web, pixels: np.ndarray) -> dict[str, object]:
-    """Opening, windows and reduced sizes of a carrier file."""
+def jpeg2000(web: Web, pixels: np.ndarray, access: str, learned: bool, fine: Any) -> dict[str, object]:
+    """Opening, windows and reduced sizes of a file of codec lifting; ``fine``: one of the same transform, opened."""
     import wavelic
+    from wavelic.codecs.lifting_coarse import coarse_note
+    from wavelic.codecs.lifting_encode import product_transform
     from wavelic.jpeg2000.partial import needed_packets
-    from wavelic.models.lifting import build_lifting
 
-    web.data = data = encode(pixels)
-    file = wavelic.open(web.url)
+    web.data = data = encode(pixels, access, learned)
+    file, whole = wavelic.open(web.url), wavelic.open(data).read()
     rows: dict[str, object] = {
         "bytes": len(data),
         "bpp": round(len(data) * 8 / SIDE**2, 4),
+        "psnr": psnr(whole, pixels),
+        "note": coarse_note(data) if access == "random" else "",
         "open_share": round(file.source.bytes_read / len(data), 4),
-        **windows(file, wavelic.open(data).read()),
+        "open_and_reduce_3_share": round(file.carrier.reduced_bytes[3] / len(data), 4),
+        **windows(file, whole),
     }
     carrier = file.carrier
-    for name, luma_only in (("learned_luma", True), ("learned_all", False)):
-        reach = carrier._reach(build_lifting("Hybrid(9/7)-U16", luma_only=luma_only))
-        sizes = []
-        for x, y in places():
-            chosen = needed_packets(carrier.layout, area=(x, y, WINDOW, WINDOW), reach=reach)
-            sizes.append(float(carrier.layout.index.length[chosen].sum()) / len(data))
-        rows[f"window_share_{name}"] = statistics(sizes)
+    transforms = {"": file.transform(), "_learned": product_transform()[0]}
+    aligned = [(x, y) for y in range(0, SIDE, WINDOW) for x in range(0, SIDE, WINDOW)]
+    for (name, transform), (kind, corners) in itertools.product(
+        transforms.items(), {"window_share": places(), "aligned_window_share": aligned}.items()
+    ):
+        layout, sizes = carrier.layout, []
+        for x, y in corners:
+            area = (x, y, WINDOW, WINDOW)
+            chosen = needed_packets(layout, area=area, reach=carrier._reach(transform))
+            sizes.append(float(layout.index.length[chosen].sum()) / len(data))
+        rows.setdefault(kind + name, statistics(sizes))
     rows["reduce"] = {}
-    fine = wavelic.open(encode(pixels, (8.0,)))
     for reduce in range(1, 6):
-        reference = fine.read(reduce=reduce)
         chosen = needed_packets(carrier.layout, reduce=reduce)
         before = file.source.bytes_read
-        file.read(reduce=reduce)
+        small = file.read(reduce=reduce)
         rows["reduce"][str(reduce)] = {  # type: ignore[index]
             "share": round((file.source.bytes_read - before) / len(data), 4),
             "packets_share": round(float(carrier.layout.index.length[chosen].sum()) / len(data), 4),
             "ranges": len(carrier.layout.spans(chosen)),
-            "share_by_layers": [
-                round(file.read_bytes(reduce, layers) / len(data), 4) for layers in range(1, len(LAYERS) + 1)
-            ],
-            "psnr_by_layers": [
-                psnr(file.read(reduce=reduce, layers=layers), reference) for layers in range(1, len(LAYERS) + 1)
-            ],
+            "psnr": psnr(small, fine.read(reduce=reduce)),
         }
-    tenth = len(data) // 10
-    layers = file.layers_within(tenth, reduce=3)
-    rows["reduce_3_within_a_tenth"] = {"layers": layers, "share": round(file.read_bytes(3, layers) / len(data), 4)}
+    reference, counts = fine.read(reduce=3), range(1, len(file.layers) + 1)
+    within = file.layers_within(len(data) // 10, reduce=3)
+    rows["reduce_3"] = {
+        "share_by_layers": [round(file.read_bytes(3, layers) / len(data), 4) for layers in counts],
+        "psnr_by_layers": [psnr(file.read(reduce=3, layers=layers), reference) for layers in counts],
+        "layers_within_a_tenth": within,
+    }
+    return rows
+
+
+def rates(pixels: np.ndarray) -> list[dict[str, object]]:
+    """What an eighth of the size takes at several rates, and the PSNR of the full picture, without learned steps."""
+    import wavelic
+    from wavelic.codecs.carrier_file import open_carrier
+
+    rows: list[dict[str, object]] = []
+    for bpp, access in itertools.product(RATES, ("windows", "random")):
+        data = encode(pixels, access, bpp=bpp)
+        share = (open_carrier(data).reduced_bytes[3] or 0) / len(data)
+        rows.append(
+            {
+                "access": access,
+                "bpp": round(len(data) * 8 / SIDE**2, 4),
+                "open_and_reduce_3_share": round(share, 4),
+                "psnr": psnr(wavelic.open(data).read(), pixels),
+            }
+        )
+        print(rows[-1], flush=True)
     return rows
 
 
@@ -203,19 +233,30 @@ def wlic(web: Web, pixels: np.ndarray, tile: int) -> dict[str, object]:
 
 def main() -> None:
     """Measure and write the tables."""
+    import wavelic
+
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folders", type=Path, nargs="+", metavar="FOLDER")
     parser.add_argument("--json", type=Path, default=Path("results/benchmarks/bench_remote.json"))
-    parser.add_argument("--no-wlic", action="store_true", help="leave out codec weconvene, which takes longest")
+    parser.add_argument(
+        "--no-wlic", action="store_true", help="keep the rows of codec weconvene, which take longest, as they are"
+    )
     arguments = parser.parse_args()
     pictures = {f"mosaic {folder.name}": mosaic(folder) for folder in arguments.folders}
     first = next(iter(pictures.values()))
     pictures["enlarged"] = enlarged(first)
     web = Web()
     document: dict[str, object] = {"jpeg2000": {}, "wlic": []}
-    for name, pixels in pictures.items():
-        document["jpeg2000"][name] = jpeg2000(web, pixels)  # type: ignore[index]
-        print(name, json.dumps(document["jpeg2000"][name], indent=1), flush=True)  # type: ignore[index]
+    if arguments.no_wlic and arguments.json.exists():
+        document["wlic"] = json.loads(arguments.json.read_text())["wlic"]
+    for name, learned in [*((name, False) for name in pictures), (next(iter(pictures)), True)]:
+        pixels, title = pictures[name], name + (", learned" if learned else "")
+        fine = wavelic.open(encode(pixels, "windows", learned, FINE))
+        for access in ("windows", "random"):
+            rows = jpeg2000(web, pixels, access, learned, fine)
+            document["jpeg2000"].setdefault(title, {})[access] = rows  # type: ignore[attr-defined]
+            print(title, access, json.dumps(rows, indent=1), flush=True)
+    document["rates"] = rates(first)
     for tile in () if arguments.no_wlic else TILES:
         # moved, so that the borders of the mosaic are not those of tiles
         document["wlic"].append(wlic(web, np.roll(first, (200, 300), (0, 1)), tile))  # type: ignore[attr-defined]

@@ -50,6 +50,7 @@ class CopyShard(EncodeShard):
             "bytes": len(data),
             "psnr": 30.0 + len(data) % 7,
             "exact": False,
+            "note": self.job.codec_options().access,
             "sha256": hashlib.sha256(data[::-1]).hexdigest(),
         }
         return row, data[::-1]

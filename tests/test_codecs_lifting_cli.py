@@ -59,7 +59,7 @@ def test_the_command_line(tmp_path: Path) -> None:
         (["encode", "photo.png", "x.wlic", "--layers", "3"], "options of lifting"),
         (["encode", "photo.png", "x.jp2", "--layers", "a,b"], "neither a number"),
         (["encode", "photo.png", "x.jp2", "--layers", "2,1"], "ascending"),
-        (["encode", "photo.png", "x.jp2", "--access", "fast"], "choose whole or random"),
+        (["encode", "photo.png", "x.jp2", "--access", "fast"], "choose whole, windows or random"),
         (["encode", "photo.png", "x.jp2", "--published"], "mode of wcae"),
         (["decode", "a.jp2", "x.png", "--region", "1,2,3"], "x,y,width,height"),
         (["decode", "a.jp2", "x.png", "--region", "0,0,999,1"], "not inside the image"),

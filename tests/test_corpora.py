@@ -173,6 +173,18 @@ def test_outputs_are_never_mixed(source: Path, tmp_path: Path) -> None:
     assert tree(tmp_path / "out") == before
 
 
+def test_workers_are_told_the_access_and_it_stays(source: Path, tmp_path: Path) -> None:
+    encode(source, tmp_path / "out", access="random")
+    told = {row["note"] for number in range(4) for row in read_rows(tmp_path / "out", number) or []}
+    assert told == {"random"}
+    for other in ("whole", "windows"):
+        with pytest.raises(UsageError, match=f"access random -> {other}"):
+            encode(source, tmp_path / "out", resume=True, access=other)
+    (tmp_path / "out" / "shard-000001.jsonl").unlink()
+    encode(source, tmp_path / "out", resume=True, access="random")
+    assert {row["note"] for row in read_rows(tmp_path / "out", 1) or []} == {"random"}
+
+
 def test_two_runs_do_not_share_an_output(source: Path, tmp_path: Path) -> None:
     fcntl = pytest.importorskip("fcntl")
     encode(source, tmp_path / "out")
@@ -214,7 +226,8 @@ def test_jobs_without_sense(wrong: dict[str, Any]) -> None:
     [
         {"codec": "jpeg"},
         {"target": ("bpp", -1.0)},
-        {"access": "random"},
+        {"access": "fast"},
+        {"access": "random", "codec": "wcae"},
         {"layers": 3},
         {"layers": 99, "codec": "lifting"},
     ],
@@ -343,7 +356,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def test_ray_loses_nothing_when_a_worker_is_killed(cluster: None, source: Path, tmp_path: Path) -> None:
-    encode(source, tmp_path / "whole")
+    encode(source, tmp_path / "whole", access="random")
     killed: list[int] = []
 
     def kill() -> None:
@@ -353,7 +366,7 @@ def test_ray_loses_nothing_when_a_worker_is_killed(cluster: None, source: Path, 
 
     thread = threading.Thread(target=kill, daemon=True)
     thread.start()
-    report = encode(source, tmp_path / "out", engine="ray", seconds=0.4)
+    report = encode(source, tmp_path / "out", engine="ray", seconds=0.4, access="random")
     thread.join()
     assert killed
     assert report["failed"] == 0

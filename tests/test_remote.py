@@ -22,6 +22,7 @@ from wavelic.codecs.ranged import RangedFile, open_ranged, open_within
 from wavelic.errors import ChecksumError, FormatError, LimitError, SourceError, UsageError
 from wavelic.jpeg2000 import EncodeOptions, Limits, encode_codestream
 from wavelic.models.lifting import LiftingTransform
+from wavelic.models.lifting_steps import EVERYWHERE, LUMA_ONLY, PRODUCT_STEPS, LearnedSteps
 from wavelic.remote import RangeWarning, open_source
 
 torch.set_num_threads(1)
@@ -66,11 +67,11 @@ def test_every_part_equals_the_local_one(precincts: tuple[int, int] | None) -> N
                 np.testing.assert_array_equal(window, whole[rows, columns])
 
 
-@pytest.mark.parametrize("luma_only", [False, True])
-def test_learned_windows_equal_the_crop(luma_only: bool) -> None:
+@pytest.mark.parametrize("steps", [EVERYWHERE, LUMA_ONLY, PRODUCT_STEPS], ids=["everywhere", "luma", "product"])
+def test_learned_windows_equal_the_crop(steps: LearnedSteps) -> None:
     """Up to what window and whole differ by in memory as well: rounding of convolutions of different size."""
     level = random_transform("Hybrid(9/7)-U16", 0.12, torch.float32).level
-    transform = LiftingTransform(level, luma_only=luma_only)
+    transform = LiftingTransform(level, steps=steps)
     pixels = np.stack([picture(290, 260, 8, seed) for seed in range(3)], -1).astype(np.uint8)
     how = EncodeOptions(layer_bytes=(3_000, 14_000), precincts=(32, 32), progression="RPCL")
     with torch.inference_mode():

@@ -95,7 +95,11 @@ def encode(
         ),
     ] = None,
     access: Annotated[
-        str, typer.Option(help="lifting, weconvene: whole, or random for files that are read in windows.")
+        str,
+        typer.Option(
+            help="lifting, weconvene: whole; windows for files that are read in windows; random for those read in"
+            " small sizes too: lifting's reduce=3 then takes a tenth of the file, if that costs little enough quality."
+        ),
     ] = "whole",
     force: Annotated[bool, typer.Option("--force", "-f", help="Replace existing files.")] = False,
     processors: Annotated[

@@ -93,8 +93,14 @@ def _jpeg2000_lines(facts: dict[str, Any], rate: str) -> dict[str, str]:
         "sizes": sizes,
         "order": f"{facts['progression']}, precincts {precincts}",
         "rate": rate,
+        "reduced": _reduced_shares(facts["reduced"]),
         "cut short": cut,
     }
+
+
+def _reduced_shares(rows: list[dict[str, Any]]) -> str:
+    shares = [f"{row['reduce']}: {row['share']:.1%}" for row in rows if row["reduce"] and row["share"] is not None]
+    return f"{', '.join(shares)} of the file" if shares else ""
 
 
 def _layer_table(layers: list[dict[str, Any]]) -> Table:

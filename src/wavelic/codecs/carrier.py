@@ -94,19 +94,36 @@ class PseudoImage:
         metadata: Metadata | None = None,
         tick: Callable[[], None] | None = None,
     ) -> bytes:
-        """The JP2 file.  options: layers, precincts, progression, threads; the rest is set here.  alpha: payload of the
-        opacity box (`images.encode_alpha`).  tick: as for `encode_filled`."""
-        metadata = metadata or Metadata()
+        """The JP2 file: `codestream`, then `boxed`."""
+        return self.boxed(self.codestream(options, tick), model=model, alpha=alpha, metadata=metadata)
+
+    def codestream(self, options: EncodeOptions, tick: Callable[[], None] | None = None) -> bytes:
+        """What the stock encoder makes of it.
+
+        options: layers, precincts, progression, threads; the rest is set here.  tick: as for `encode_filled`.
+        """
         components, height, width = self.codes.shape
-        colours = components == 3
         reversible = self.box.base == "5/3"
-        options = replace(options, reversible=reversible, colour_transform=colours, levels=self.levels)
-        codestream = encode_filled((height, width), components, self.bits, self.codes.fill, options, tick=tick)
+        options = replace(options, reversible=reversible, colour_transform=components == 3, levels=self.levels)
+        return encode_filled((height, width), components, self.bits, self.codes.fill, options, tick=tick)
+
+    def boxed(
+        self,
+        codestream: bytes,
+        *,
+        model: bytes = NO_MODEL,
+        alpha: bytes | None = None,
+        metadata: Metadata | None = None,
+    ) -> bytes:
+        """The JP2 file around a ``codestream`` of this image.  alpha: payload of the opacity box
+        (`images.encode_alpha`)."""
+        metadata = metadata or Metadata()
         box = replace(self.box, model=model, alpha=None if alpha is None else crc32c(alpha))
         boxes = [box.pack(codestream), *metadata_boxes(metadata)]
         if alpha is not None:
             boxes.append(Uuid(ALPHA_ID, alpha))
-        return write_jp2(codestream, colour=SRGB if colours else GREY, icc=metadata.icc or None, uuids=boxes)
+        colour = SRGB if self.codes.shape[0] == 3 else GREY
+        return write_jp2(codestream, colour=colour, icc=metadata.icc or None, uuids=boxes)
 
 
 def pseudo_image(coefficients: Coefficients2d, depth: int, bits: int | None = None) -> PseudoImage:

@@ -41,6 +41,7 @@ from wavelic.jpeg2000 import (
     trim_codestream,
 )
 from wavelic.jpeg2000.boxes import list_boxes
+from wavelic.jpeg2000.partial import read_layout, reduced_sizes
 
 if TYPE_CHECKING:
     from wavelic.models.lifting import LiftingTransform
@@ -91,6 +92,16 @@ class CarrierFile:
             return tuple(self.overhead + size for size in layer_sizes(self.codestream, self.limits))
         except FormatError:
             return (*(None for _ in range(self.layers - 1)), total)
+
+    @cached_property
+    def reduced_bytes(self) -> tuple[int | None, ...]:
+        """Bytes of the file that ``reduce`` 0, 1, ... takes, headers included; None where it does not say."""
+        whole = self.overhead + len(self.codestream)
+        try:
+            layout = read_layout(lambda start, stop: self.codestream[start:stop], len(self.codestream), self.limits)
+        except FormatError:
+            return (whole, *(None for _ in range(self.levels)))
+        return tuple(self.overhead + size for size in reduced_sizes(layout))
 
     @property
     def level_dimensions(self) -> tuple[tuple[int, int], ...]:

@@ -204,6 +204,10 @@ def _info(file: LiftingFile) -> dict[str, Any]:
             {"layers": n + 1, "bytes": layer.bytes, "bpp": None if layer.bpp is None else round(layer.bpp, 5)}
             for n, layer in enumerate(file.layers)
         ],
+        "reduced": [
+            {"reduce": n, "bytes": size, "share": None if size is None else round(size / file.size, 5)}
+            for n, size in enumerate(carrier.reduced_bytes)
+        ],
         "chunks": [{"kind": b.kind, "bytes": b.bytes, "meaning": b.meaning} for b in file.boxes],
     }
 

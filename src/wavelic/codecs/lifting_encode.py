@@ -21,6 +21,7 @@ from wavelic.codecs.carrier_file import CarrierFile, open_carrier, trim_carrier
 from wavelic.codecs.carrier_pixels import PLAIN_TRANSFORMS
 from wavelic.codecs.large import read_large
 from wavelic.codecs.large_encode import IN_WINDOWS, analysis_steps, pseudo_image_in_windows
+from wavelic.codecs.lifting_coarse import coarse_note, thin_coarse
 from wavelic.codecs.options import Encoded, Options, check_device, psnr
 from wavelic.codecs.search import Found, Target
 from wavelic.errors import UsageError
@@ -74,7 +75,7 @@ def encode_lifting(image: Image, target: Target, options: Options) -> Encoded:
     pixels = image.width * image.height
     if target.kind == "quality":
         data = encoding.file(encoding.layer_bytes(quality_to_bpp(target.value) * pixels / 8))
-        return Encoded(data, name, target.value, "")
+        return Encoded(data, name, target.value, _note(data, options))
     if target.kind == "psnr":
         data, reached = encoding.at_psnr(target.value)
     elif target.kind == "size":
@@ -84,7 +85,12 @@ def encode_lifting(image: Image, target: Target, options: Options) -> Encoded:
         data = encoding.at_bytes(target.value * pixels / 8, exceed=True)
         reached = len(data) * 8 / pixels
     quality = bpp_to_quality(max(1, len(data) - encoding.beside) * 8 / pixels)
-    return Encoded(data, name, round(quality, 2), Found(0, reached, 0).note(target))
+    return Encoded(data, name, round(quality, 2), _note(data, options, Found(0, reached, 0).note(target)))
+
+
+def _note(data: bytes, options: Options, target: str = "") -> str:
+    """How well a target was met, and with access "random" what a small picture takes."""
+    return "; ".join(filter(None, (target, coarse_note(data) if options.access == "random" else "")))
 
 
 @dataclass
@@ -132,14 +138,26 @@ class Encoding:
         parts = (self.alpha, self.metadata.icc, self.metadata.exif, self.metadata.xmp)
         return _HEADERS + sum(len(part) for part in parts if part)
 
-    def file(self, layer_bytes: Sequence[int]) -> bytes:
-        """The whole file, with layers of these codestream sizes; fewer where they coincide."""
-        sizes = sorted({max(1, size) for size in layer_bytes})
-        random = self.options.access == "random"
+    def file(self, layer_bytes: Sequence[int], *, thin: bool = True) -> bytes:
+        """The whole file, with layers of these codestream sizes; fewer where they coincide.
+
+        thin: leave out of coarse resolutions what access "random" leaves out.
+        """
+        codestream = self._codestream(sorted({max(1, size) for size in layer_bytes}))
+        if self.options.access == "random" and thin:
+            overhead = len(self._boxed(codestream)) - len(codestream)
+            codestream = thin_coarse(codestream, LEVELS, overhead)
+        return self._boxed(codestream)
+
+    def _boxed(self, codestream: bytes) -> bytes:
+        return self.pseudo.boxed(codestream, model=self.model, alpha=self.alpha, metadata=self.metadata)
+
+    def _codestream(self, sizes: Sequence[int]) -> bytes:
+        windows = self.options.access != "whole"
         how = EncodeOptions(
             layer_bytes=sizes,
-            precincts=_PRECINCTS if random else None,
-            progression="RPCL" if random else "LRCP",
+            precincts=_PRECINCTS if windows else None,
+            progression="RPCL" if windows else "LRCP",
             threads=torch.get_num_threads(),
         )
         pseudo, started = self.pseudo, time.monotonic()
@@ -148,9 +166,9 @@ class Encoding:
             share = (time.monotonic() - started) / max(1e-3, _CODING_SHARE * self._seconds)
             self._report(self._steps * (1 + _CODING_SHARE * min(share, 0.99)))
 
-        data = pseudo.file(how, model=self.model, alpha=self.alpha, metadata=self.metadata, tick=tick)
+        codestream = pseudo.codestream(how, tick)
         self._report(self._steps * (1 + _CODING_SHARE))
-        return data
+        return codestream
 
     @property
     def _steps(self) -> int:
@@ -187,7 +205,7 @@ class Encoding:
         The layers of one file of high quality show between which rates it lies; interpolation does the rest.
         """
         pixels = self.image.width * self.image.height
-        many = self.file([round(bpp * pixels / 8) for bpp in _PSNR_BPP])
+        many = self.file([round(bpp * pixels / 8) for bpp in _PSNR_BPP], thin=False)
         file = open_carrier(many)
         sizes = [float(size or 1) for size in file.layer_bytes]
         seen: dict[int, float] = {}
@@ -213,7 +231,8 @@ class Encoding:
             points = sorted([*points, (math.log(len(data)), reached)], key=lambda point: abs(point[1] - wanted))[:2]
             points.sort()
         layer = min(seen, key=lambda k: abs(seen[k] - wanted))
-        if best is None or abs(seen[layer] - wanted) < best[0]:
+        assert best is not None
+        if self.options.access != "random" and abs(seen[layer] - wanted) < best[0]:  # `many` is not thinned
             return trim_carrier(many, max_layers=layer + 1), seen[layer]
         return best[1], best[2]
 

@@ -34,7 +34,7 @@ from wavelic.jpeg2000 import DEFAULT_LIMITS, Limits, parse_main_header, read_jp2
 from wavelic.jpeg2000.boxes import list_boxes
 from wavelic.jpeg2000.codestream import CUT_SHORT, SOT
 from wavelic.jpeg2000.limits import admit
-from wavelic.jpeg2000.partial import Layout, layer_sizes, needed_packets, read_layout, rebuild
+from wavelic.jpeg2000.partial import Layout, layer_sizes, needed_packets, read_layout, rebuild, reduced_sizes
 from wavelic.remote import DEFAULT_POLICY, Policy, Source, merge_spans, open_source
 
 if TYPE_CHECKING:
@@ -59,6 +59,11 @@ class RangedCarrier(CarrierFile):
     def layer_bytes(self) -> tuple[int | None, ...]:
         """Bytes of the file trimmed to 1, 2, ... layers."""
         return tuple(self.overhead + size for size in layer_sizes(self.layout))
+
+    @cached_property
+    def reduced_bytes(self) -> tuple[int | None, ...]:
+        """Bytes of the file that ``reduce`` 0, 1, ... takes, headers included."""
+        return tuple(self.overhead + size for size in reduced_sizes(self.layout))
 
     def read(
         self,
@@ -112,12 +117,15 @@ class RangedCarrier(CarrierFile):
         return [(self.offset + start, self.offset + stop) for start, stop in self.layout.spans(chosen)]
 
     def _reach(self, transform: LiftingTransform | None) -> tuple[int, ...] | None:
-        """How far a level of each component's synthesis sees; None: as far as the codestream's own wavelet."""
+        """How far each level of the synthesis sees; None: as far as the codestream's own wavelet.
+
+        The same for all components, even if some have fewer learned steps: the stock decoder mixes them and clips the
+        result, which without chroma could change luma.
+        """
         if transform is None:
             return None
-        learned = transform.level.reach + _ROUNDING_MARGIN
-        others = transform.plain.reach + _ROUNDING_MARGIN if transform.luma_only else learned
-        return learned, *(others for _ in self.header.components[1:])
+        count, numbers = len(self.header.components), range(1, self.levels + 1)
+        return tuple(transform.reach_of(count, number) + _ROUNDING_MARGIN for number in numbers)
 
 
 @dataclass(frozen=True)

@@ -73,9 +73,12 @@ class Job:
         check_layers_asked(self.layers)
         check_device(self.device)
         self.codec_target()
-        if self.codec != "lifting" and (self.layers is not None or self.access != "whole"):
-            names = ", ".join(LADDERS)
-            raise UsageError(f"layers or access given for codec {self.codec}; they are options of lifting, not {names}")
+        if self.codec != "lifting" and self.layers is not None:
+            raise UsageError(f"layers given for codec {self.codec}; they are an option of lifting")
+        if self.codec in LADDERS and self.access != "whole":
+            raise UsageError(
+                f"access {self.access} given for codec {self.codec}; it is an option of lifting and weconvene"
+            )
 
     def codec_target(self) -> Target | None:
         """The target as the encoder takes it."""

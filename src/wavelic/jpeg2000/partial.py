@@ -31,7 +31,6 @@ from numpy.typing import NDArray
 
 from wavelic.errors import FormatError, UsageError
 from wavelic.jpeg2000.codestream import (
-    COD,
     COM,
     CUT_SHORT,
     EOC,
@@ -44,7 +43,7 @@ from wavelic.jpeg2000.codestream import (
 )
 from wavelic.jpeg2000.limits import DEFAULT_LIMITS, Limits, admit
 from wavelic.jpeg2000.packets import PacketIndex, index_packets
-from wavelic.jpeg2000.tileparts import TilePart, assemble
+from wavelic.jpeg2000.tileparts import TilePart, assemble, empty_packet
 
 #: Bytes [start, stop) of the codestream; fewer only beyond its end.
 Read = Callable[[int, int], bytes]
@@ -53,7 +52,6 @@ Span = tuple[int, int]  # [start, stop)
 
 _BLOCK = 1 << 12
 _SOT_BYTES = 12
-_USES_EPH = 4
 #: How far to either side a sample of a level's synthesis sees, among interleaved samples (T.800 F.3): by reversible.
 _REACH = {True: 2, False: 4}
 
@@ -187,9 +185,9 @@ def needed_packets(
     """Which packets `decode_codestream` with the same arguments depends on: one bool per packet, in file order.
 
     A window is widened in every resolution by what a level of the synthesis sees, and rounded out to whole precincts
-    (T.800 B.6, B.7).  ``reach``, one number per component, is how far that is to either side, among interleaved
-    samples; None: as far as the codestream's own wavelet (T.800 F.3) sees.  Raises UsageError for a request outside the
-    image.
+    (T.800 B.6, B.7).  ``reach``, one number per level, the finest first, is how far that is to either side, among
+    interleaved samples; None: as far as the codestream's own wavelet (T.800 F.3) sees.  Raises UsageError for a request
+    outside the image.
     """
     header, index = layout.header, layout.index
     if not 0 <= reduce <= header.levels:
@@ -204,7 +202,6 @@ def needed_packets(
     box = np.zeros((len(header.components), most, 5), np.int64)
     box[..., 1] = box[..., 3] = -1
     for number, (component, style) in enumerate(zip(header.components, header.styles, strict=True)):
-        margin = _REACH[style.reversible] if reach is None else reach[number]
         rows: Span = (y, y + height)
         columns: Span = (x, x + width)
         for resolution in range(style.levels, -1, -1):
@@ -219,6 +216,7 @@ def needed_packets(
                 columns = ceil_div(columns[0], component.dx << level), ceil_div(columns[1], component.dx << level)
                 rows = ceil_div(rows[0], component.dy << level), ceil_div(rows[1], component.dy << level)
             if resolution:
+                margin = _REACH[style.reversible] if reach is None else reach[level]
                 columns = max(0, columns[0] - margin), min(size_x, columns[1] + margin)
                 rows = max(0, rows[0] - margin), min(size_y, rows[1] + margin)
             box[number, resolution, :2] = rows[0] // precinct_height, (rows[1] - 1) // precinct_height
@@ -243,6 +241,14 @@ def layer_sizes(layout: Layout) -> tuple[int, ...]:
     return tuple(sizes)
 
 
+def reduced_sizes(layout: Layout) -> tuple[int, ...]:
+    """Bytes of the codestream that ``reduce`` 0, 1, ... takes: the headers, and the packets of its resolutions."""
+    length = layout.index.length
+    headers = layout.size - int(length.sum())
+    chosen = (needed_packets(layout, reduce=reduce) for reduce in range(layout.header.levels + 1))
+    return tuple(headers + int(length[packets].sum()) for packets in chosen)
+
+
 def rebuild(layout: Layout, chosen: NDArray[np.bool_], pieces: Iterable[bytes]) -> bytes:
     """A complete codestream with the ``chosen`` packets; ``pieces`` are the bytes of ``layout.spans(chosen)``.
 
@@ -255,7 +261,7 @@ def rebuild(layout: Layout, chosen: NDArray[np.bool_], pieces: Iterable[bytes]) 
     if wrong:
         raise FormatError(f"bytes {wrong[0][0]} to {wrong[0][1]} of the codestream are incomplete; {CUT_SHORT}")
     layers = int(index.layer[chosen].max(initial=0)) + 1
-    empty = _empty_packet(layout)
+    empty = empty_packet(layout.head, layout.header)
     kept = index.layer < layers
     data: list[bytes] = []
     done = 0
@@ -268,9 +274,3 @@ def rebuild(layout: Layout, chosen: NDArray[np.bool_], pieces: Iterable[bytes]) 
     data.append(empty * int(before[-1] - done))
     lengths = np.where(chosen, index.length, len(empty))[kept].tolist()
     return assemble(layout.head, layout.header, {0: b"".join(data)}, layers=layers, lengths=lengths)
-
-
-def _empty_packet(layout: Layout) -> bytes:
-    """A packet without code-blocks: one zero bit, padded, and the end marker if COD announces those."""
-    (cod,) = (segment.start for segment in layout.header.segments if segment.marker == COD)
-    return b"\x00\xff\x92" if layout.head[cod + 4] & _USES_EPH else b"\x00"

@@ -14,6 +14,7 @@ from wavelic.jpeg2000.codestream import COD, COM, CUT_SHORT, EOC, ESSENTIAL, PLT
 
 _SOT_BYTES = 12
 _PLT_PAYLOAD = 65535 - 3
+_USES_EPH = 4
 
 
 @dataclass(frozen=True)
@@ -123,6 +124,12 @@ def assemble(
         pieces += [struct.pack(">HHHIBB", SOT, 10, tile, size, 0, 1), plt, struct.pack(">H", SOD), data]
     pieces.append(struct.pack(">H", EOC))
     return b"".join(pieces)
+
+
+def empty_packet(codestream: bytes, header: MainHeader) -> bytes:
+    """A packet without code-blocks: one zero bit, padded, and the end marker if COD announces those."""
+    (cod,) = (segment.start for segment in header.segments if segment.marker == COD)
+    return b"\x00\xff\x92" if codestream[cod + 4] & _USES_EPH else b"\x00"
 
 
 def _plt_segments(lengths: list[int]) -> bytes:

@@ -15,9 +15,7 @@ from wavelic.errors import FormatError, UsageError
 from wavelic.jpeg2000.codestream import CUT_SHORT, MainHeader, parse_main_header
 from wavelic.jpeg2000.limits import DEFAULT_LIMITS, Limits
 from wavelic.jpeg2000.packets import PacketIndex, index_packets
-from wavelic.jpeg2000.tileparts import TilePart, assemble, canonical, tile_parts
-
-_EMPTY_PACKET = b"\x00"
+from wavelic.jpeg2000.tileparts import TilePart, assemble, canonical, empty_packet, tile_parts
 
 
 def layer_sizes(codestream: bytes, limits: Limits = DEFAULT_LIMITS) -> tuple[int, ...]:
@@ -101,8 +99,9 @@ def salvage(codestream: bytes, limits: Limits = DEFAULT_LIMITS) -> Salvaged:
         raise FormatError(f"the codestream ends at byte {len(codestream)}, before its first packet does; {CUT_SHORT}")
     packets = b"".join(codestream[part.start : part.stop] for part in parts)
     kept = [packets[start : start + length] for start, length in _spans(index, there)]
-    lengths = [*map(len, kept), *[1] * int((~there).sum())]
-    packets = b"".join(kept) + _EMPTY_PACKET * int((~there).sum())
+    empty, count = empty_packet(codestream, header), int((~there).sum())
+    lengths = [*map(len, kept), *[len(empty)] * count]
+    packets = b"".join(kept) + empty * count
     return Salvaged(assemble(codestream, header, {0: packets}, lengths=lengths), 0, header.layers)
 
 

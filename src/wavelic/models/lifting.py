@@ -66,6 +66,10 @@ class LiftingTransform(nn.Module):
         of = self.steps
         return max(self._level(steps, number).reach for steps in (of.luma, of.chroma, of.grey))
 
+    def reach_of(self, components: int, number: int) -> int:
+        """`reach` for an image of so many components, which need not have the learned steps of every kind."""
+        return max(self._level(steps, number).reach for steps in self.steps.of(components))
+
     @property
     def base(self) -> str:
         """The wavelet whose inverse makes a picture of the coefficients: "5/3" or "9/7"."""

@@ -26,8 +26,10 @@ class FilesystemSource(Source):
             self._state = self._look()
         except ImportError as error:
             raise MissingDependencyError(f"{url}: {error}; install that package") from error
+        except SourceError:
+            raise
         except Exception as error:  # every file system has errors of its own
-            raise SourceError(f"{url} cannot be opened ({_one_line(error)}); check the address") from error
+            raise SourceError(f"{url} cannot be opened ({_one_line(error)}); check address and credentials") from error
         self.size = int(self._state["size"])
 
     def _look(self) -> dict[str, Any]:
@@ -43,6 +45,8 @@ class FilesystemSource(Source):
             paths = [self._path] * len(spans)
             blocks = self._system.cat_ranges(paths, list(starts), list(stops), on_error="raise")
             state = self._look()
+        except SourceError:
+            raise
         except Exception as error:
             raise SourceError(f"{self.name} cannot be read ({_one_line(error)}); try again") from error
         if state != self._state:
@@ -52,4 +56,6 @@ class FilesystemSource(Source):
 
 
 def _one_line(error: BaseException) -> str:
+    if isinstance(error, FileNotFoundError):  # its text is a path, or whatever the service answered
+        return "it does not exist"
     return " ".join(str(error).split())[:120] or type(error).__name__
