@@ -1,6 +1,6 @@
 """Throughput of `wavelic encode-dir`: images per second with 1 and 2 workers, beside a plain loop in one process.
 
-    python benchmarks/bench_collections.py [--images 96] [--codec wcae] [--json FILE] [--cost-only]
+    python benchmarks/bench_collections.py [--images 96] [--codec wcae] [--json FILE] [--cost-only | --ray]
 
 The images are 256x256 crops of the packaged photograph as PNG files.  The loop loads, encodes and writes one after
 another, on one thread, as a script would; the engine does the same in shards, with workers of one thread.  Two runs of
@@ -8,6 +8,9 @@ the engine of different length separate the start of the workers (imports, weigh
 time depends on what else the machine does, processor time hardly does: both are recorded, with the load.
 
 With --cost-only the engine does not run: only the processor time of an image is taken, in this process and by steps.
+
+With --ray only two workers are measured, of the local engine and of a Ray cluster that the command starts and ends on
+this machine, in turns.  Ray's workers are not children of the command, so that their processor time is not known.
 """
 
 from __future__ import annotations
@@ -108,12 +111,40 @@ def cost_by_step(folder: Path, codec: str) -> dict[str, float]:
     return {step: statistics.median(values) for step, values in times.items()}
 
 
+def encode_dir(source: Path, output: Path, codec: str, shard: int, *options: str) -> Cost:
+    """What `wavelic encode-dir` takes."""
+    return timed(
+        sys.executable, "-c", "from wavelic.cli.main import run; run()", "encode-dir",
+        str(source), str(output), "--codec", codec, "--shard-size", str(shard), *options,
+    )  # fmt: skip
+
+
+def compare_engines(folder: Path, codec: str, few: int, many: int) -> dict[str, dict[str, float]]:
+    """Two workers of each engine: seconds for few and for many images, and between them images per second."""
+    rows, shard = {}, max(2, few // 2)
+    for engine in ("local", "ray"):
+        wall = {}
+        for size in ("few", "many"):
+            options = "-j", "2", "--no-measure", "--engine", engine
+            wall[size] = encode_dir(folder / size, folder / f"{size}-{engine}", codec, shard, *options).wall_s
+        rows[engine] = {
+            "few_wall_s": wall["few"],
+            "many_wall_s": wall["many"],
+            "images_per_s": many / wall["many"],
+            "images_per_s_once_started": (many - few) / (wall["many"] - wall["few"]),
+        }
+        print(engine, rows[engine], flush=True)
+    return rows
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=96)
     parser.add_argument("--codec", default="wcae")
     parser.add_argument("--json", type=Path, default=Path("results/benchmarks/bench_collections.json"))
-    parser.add_argument("--cost-only", action="store_true")
+    mode = parser.add_mutually_exclusive_group()
+    mode.add_argument("--cost-only", action="store_true")
+    mode.add_argument("--ray", action="store_true")
     arguments = parser.parse_args()
 
     load = os.getloadavg()[0]
@@ -123,10 +154,22 @@ def main() -> None:
         few = max(4, arguments.images // 8)
         source_bytes = make_images(folder / "many", arguments.images)
         make_images(folder / "few", few)
+        task = f"{arguments.images} crops {SIDE}x{SIDE}, {source_bytes} bytes of PNG, codec {arguments.codec}"
+        if arguments.ray:
+            engines = compare_engines(folder, arguments.codec, few, arguments.images)
+            document = {
+                "task": task,
+                "few_images": few,
+                "processors": os.cpu_count(),
+                "load_average": {"before": load, "after": os.getloadavg()[0]},
+                "two_workers": engines,
+            }
+            arguments.json.write_text(json.dumps(document, indent=2) + "\n")
+            return
         cost = cost_by_step(folder / "many", arguments.codec)
         if arguments.cost_only:
             document = {
-                "task": f"{arguments.images} crops {SIDE}x{SIDE}, {source_bytes} bytes of PNG, codec {arguments.codec}",
+                "task": task,
                 "load_average": {"before": load, "after": os.getloadavg()[0]},
                 "core_s_per_image": cost,
             }
@@ -140,11 +183,9 @@ def main() -> None:
             for workers in (1, 2):
                 for measure in ("--no-measure", "--measure"):
                     run = f"{size}-{workers}{measure}"
-                    rows[f"encode-dir -j {workers} {measure}, {size}"] = timed(
-                        sys.executable, "-c", "from wavelic.cli.main import run; run()", "encode-dir",
-                        str(folder / size), str(folder / run), "--codec", arguments.codec, "-j", str(workers),
-                        measure, "--shard-size", str(max(2, few // 2)),
-                    )  # fmt: skip
+                    rows[f"encode-dir -j {workers} {measure}, {size}"] = encode_dir(
+                        folder / size, folder / run, arguments.codec, max(2, few // 2), "-j", str(workers), measure
+                    )
 
     result_rows = {}
     for name in sorted({key.rsplit(", ", 1)[0] for key in rows}):
@@ -174,7 +215,7 @@ def main() -> None:
     )
 
     result = {
-        "task": f"{arguments.images} crops {SIDE}x{SIDE}, {source_bytes} bytes of PNG, codec {arguments.codec}",
+        "task": task,
         "processors": os.cpu_count(),
         "load_average": {"before": load, "after": os.getloadavg()[0]},
         "few_images": few,

@@ -19,27 +19,35 @@ import sys
 import tempfile
 import time
 from functools import cache
+from itertools import product
 from pathlib import Path
 
 TINY = 64
 WINDOW = 512
-#: codec -> extension, options of its encoder
+#: What is measured -> codec, extension, bits of the image's samples, options of the encoder.
 CODECS = {
-    "lifting": ("jp2", ["--bpp", "1", "--access", "random"]),
-    "wcae": ("wlic", ["--quality", "50"]),
-    "weconvene": ("wlic", ["--quality", "50"]),
+    "lifting": ("lifting", "jp2", 8, ["--bpp", "1", "--access", "windows"]),
+    "lifting, 16 bits": ("lifting", "jp2", 16, ["--bpp", "1", "--access", "windows"]),
+    "wcae": ("wcae", "wlic", 8, ["--quality", "50"]),
+    "weconvene": ("weconvene", "wlic", 8, ["--quality", "50"]),
 }
 STEPS = ("encode", "decode", "window", "openjpeg_encode", "openjpeg_decode")
 _MAIN = "from wavelic.cli.main import run; run()"
 
 
+def coded(codec: str, side: int, folder: Path) -> Path:
+    """The compressed file."""
+    name, extension, bits, _ = CODECS[codec]
+    return folder / f"{name}-{bits}-{side}.{extension}"
+
+
 def command(codec: str, step: str, side: int, folder: Path) -> list[str]:
     """The command line of one step."""
-    extension, options = CODECS[codec]
-    image, file = folder / f"{side}.tif", folder / f"{codec}-{side}.{extension}"
+    name, _, bits, options = CODECS[codec]
+    image, file = source(side, bits, folder), coded(codec, side, folder)
     wavelic = [sys.executable, "-c", _MAIN]
     if step == "encode":
-        return [*wavelic, "encode", str(image), str(file), "--codec", codec, "--force", *options]
+        return [*wavelic, "encode", str(image), str(file), "--codec", name, "--force", *options]
     if step == "decode":
         return [*wavelic, "decode", str(file), str(folder / "decoded.tif"), "--force"]
     if step == "window":
@@ -77,17 +85,32 @@ def alone(step: str, path: Path) -> None:
     encode_filled((side, side), 3, 12, fill, options)
 
 
-def crop(source: Path, side: int, folder: Path) -> None:
-    """The top left square of an image as TIFF and, for `alone`, as planes of bytes."""
+def source(side: int, bits: int, folder: Path) -> Path:
+    """The square that is encoded."""
+    return folder / f"{side}{'' if bits == 8 else '-16'}.tif"
+
+
+def crop(image: Path, side: int, bits: int, folder: Path) -> None:
+    """The top left square of an image as TIFF and, of 8 bits, as planes of bytes for `alone`.
+
+    In 16 bits the lower half of a sample is noise, as of a sensor with 8 good bits.
+    """
     import numpy as np
     import PIL.Image
 
     from wavelic.images import from_array, save_image
 
     PIL.Image.MAX_IMAGE_PIXELS = None
-    with PIL.Image.open(source) as picture:
+    with PIL.Image.open(image) as picture:
         pixels = np.array(picture.crop((0, 0, side, side)))
-    save_image(from_array(pixels), folder / f"{side}.tif", force=True)
+    if bits == 16:
+        pixels = pixels.astype(np.uint16) << 8
+        random = np.random.default_rng(0)
+        for row in pixels:
+            row |= random.integers(0, 256, row.shape, np.uint16)
+    save_image(from_array(pixels), source(side, bits, folder), force=True)
+    if bits == 16:
+        return
     (folder / f"{side}.raw").write_bytes(np.ascontiguousarray(pixels.transpose(2, 0, 1)).tobytes())
 
 
@@ -121,14 +144,13 @@ def measure(codec: str, step: str, side: int, folder: Path) -> dict[str, object]
     """One step at one size and, for what it takes at least, at a tiny one."""
     tiny = tiny_peak(codec, step, folder)
     result = timed(command(codec, step, side, folder))
-    extension = CODECS[codec][0]
     beyond = result["peak_mb"] - tiny
     return {
         "codec": codec,
         "step": step,
         "side": side,
         "megapixels": round(side * side / 1e6, 2),
-        "bytes": (folder / f"{codec}-{side}.{extension}").stat().st_size,
+        "bytes": coded(codec, side, folder).stat().st_size,
         **result,
         "beyond_mb": beyond,
         "beyond_bytes_per_pixel": round(beyond * 2**20 / side**2, 1),
@@ -156,24 +178,25 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="where files lie, and stay for other calls; else a temporary one")
     parser.add_argument("--json", type=Path, default=Path("results/benchmarks/huge.json"))
     parser.add_argument("--alone", help=argparse.SUPPRESS)
-    parser.add_argument("--crop", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--crop", type=int, nargs=2, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.alone:
         alone(arguments.alone, arguments.image)
         return
     if arguments.crop:
-        crop(arguments.image, arguments.crop, arguments.folder)
+        crop(arguments.image, *arguments.crop, arguments.folder)
         return
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.folder or Path(temporary)
-        for side in (TINY, *arguments.sides):
-            if not (folder / f"{side}.raw").exists():
-                own = [sys.executable, __file__, str(arguments.image), "--crop", str(side), "--folder", str(folder)]
-                timed(own)
+        depths = sorted({CODECS[codec][2] for codec in arguments.codecs})
+        for side, bits in product((TINY, *arguments.sides), depths):
+            if not source(side, bits, folder).exists():
+                own = [sys.executable, __file__, str(arguments.image), "--crop", str(side), str(bits)]
+                timed([*own, "--folder", str(folder)])
         for side in arguments.sides:
             for codec in arguments.codecs:
                 for step in arguments.steps:
-                    if step.startswith("openjpeg") and codec != "lifting":
+                    if step.startswith("openjpeg") and CODECS[codec][:3] != ("lifting", "jp2", 8):
                         continue
                     try:
                         row = measure(codec, step, side, folder)

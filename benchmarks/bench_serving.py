@@ -12,7 +12,9 @@ has two decoding threads.
   IIIF, no cache.
 
 `cpu_ms` is processor time of the server per tile, which other work on the machine disturbs least.  --leak sends so many
-requests of all kinds and records the server's resident memory every tenth of them.
+requests of all kinds and records the server's resident memory after every thousand.  `growth_mb_per_1000` is the slope
+of the line that fits those of the second half best, `growth_error` its standard error: a leak is a slope beyond the
+error, and what the cache and the heaps take at first is no leak.  --only-leak leaves the rest of the file as it is.
 """
 
 from __future__ import annotations
@@ -207,21 +209,42 @@ def leak(folder: Path, requests: int) -> dict[str, object]:
     ]
     series = []
     with wavelic_server(folder, cache_mb=16) as (port, pid):
-        for step in range(10):
-            ask(port, [draw.choice(kinds) for _ in range(requests // 10)], 8, (200, 400, 404))
-            series.append({"requests": (step + 1) * (requests // 10), "resident_mb": round(resident_mb(pid), 1)})
+        for done in range(1000, requests + 1, 1000):
+            ask(port, [draw.choice(kinds) for _ in range(1000)], 8, (200, 400, 404))
+            series.append({"requests": done, "resident_mb": round(resident_mb(pid), 1)})
             print(series[-1], flush=True)
-    return {"requests": requests, "cache_mb": 16, "series": series}
+    half = series[len(series) // 2 :]
+    growth, error = slope([row["requests"] / 1000 for row in half], [row["resident_mb"] for row in half])
+    print(f"growth {growth:.2f} +- {error:.2f} MB per 1,000 requests")
+    return {
+        "requests": requests,
+        "cache_mb": 16,
+        "growth_mb_per_1000": round(growth, 2),
+        "growth_error": round(error, 2),
+        "series": series,
+    }
+
+
+def slope(x: list[float], y: list[float]) -> tuple[float, float]:
+    """Slope of the line of least squares, and its standard error; at least three points."""
+    across = np.array(x) - np.mean(x)
+    along = np.array(y) - np.mean(y)
+    found = float(across @ along / (across @ across))
+    rest = along - found * across
+    return found, float(np.sqrt(rest @ rest / (len(x) - 2) / (across @ across)))
 
 
 def main() -> None:
     """Run everything and write the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", type=Path, default=Path("results/benchmarks/bench_serving.json"))
-    parser.add_argument("--leak", type=int, default=0, metavar="REQUESTS", help="check for leaks with so many requests")
+    parser.add_argument("--leak", type=int, default=0, metavar="REQUESTS", help="so many to see leaks, from 6000")
+    parser.add_argument("--only-leak", action="store_true", help="keep the other results that are in the file")
     parser.add_argument("--tiles", type=int, metavar="N", help="only so many tiles of each file")
     arguments = parser.parse_args()
     count = arguments.tiles
+    if 0 < arguments.leak < 6000:
+        parser.error("--leak takes at least 6000 requests: the slope is that of the second half")
     document: dict[str, Any] = {
         "image": [WIDTH, HEIGHT],
         "bpp": BPP,
@@ -232,24 +255,31 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         document["model"] = make_files(folder)
-        rows = document["rows"]
-        with (
-            openjpeg_server(folder / "plain.jp2") as openjpeg,
-            wavelic_server(folder, 3) as uncached,
-            wavelic_server(folder, 512) as cached,
-        ):
-            for port, _ in (uncached, cached):  # the libraries are loaded when these are answered
-                ask(port, [f"/iiif/3/{n}.jp2/0,0,64,64/max/0/default.jpg" for n in ("plain", "lifting")], 1)
-            ask(cached[0], tiles("plain.jp2", count) + tiles("lifting.jp2", count), 2)
-            for clients in CLIENTS:
-                rows.append(measure("openjpeg", *openjpeg, tiles("plain.jp2", count), clients))
-                for kind in ("plain", "lifting"):
-                    rows.append(measure(kind, *uncached, tiles(f"{kind}.jp2", count), clients))
-                    rows.append(measure(f"{kind} cached", *cached, tiles(f"{kind}.jp2", count), clients))
-        write(document, arguments.json)
+        if arguments.only_leak:
+            document = json.loads(arguments.json.read_text())
+        else:
+            measure_all(folder, document["rows"], count)
+            write(document, arguments.json)
         if arguments.leak:
             document["leak"] = leak(folder, arguments.leak)
             write(document, arguments.json)
+
+
+def measure_all(folder: Path, rows: list[dict[str, object]], count: int | None) -> None:
+    """All rows of the table; ``count``: tiles of each file, at most."""
+    with (
+        openjpeg_server(folder / "plain.jp2") as openjpeg,
+        wavelic_server(folder, 3) as uncached,
+        wavelic_server(folder, 512) as cached,
+    ):
+        for port, _ in (uncached, cached):  # the libraries are loaded when these are answered
+            ask(port, [f"/iiif/3/{n}.jp2/0,0,64,64/max/0/default.jpg" for n in ("plain", "lifting")], 1)
+        ask(cached[0], tiles("plain.jp2", count) + tiles("lifting.jp2", count), 2)
+        for clients in CLIENTS:
+            rows.append(measure("openjpeg", *openjpeg, tiles("plain.jp2", count), clients))
+            for kind in ("plain", "lifting"):
+                rows.append(measure(kind, *uncached, tiles(f"{kind}.jp2", count), clients))
+                rows.append(measure(f"{kind} cached", *cached, tiles(f"{kind}.jp2", count), clients))
 
 
 def write(document: dict[str, Any], path: Path) -> None:

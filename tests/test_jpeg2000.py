@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import subprocess
 import sys
 import threading
 import time
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +28,7 @@ from wavelic.jpeg2000 import (
     structs,
     write_jp2,
 )
+from wavelic.jpeg2000.stream import ReadStream, WriteStream
 
 
 def picture(height: int, width: int, bits: int = 8, seed: int = 0) -> np.ndarray:
@@ -51,6 +54,21 @@ def test_reversible_coding_is_lossless(components: int, bits: int) -> None:
     assert decoded.bits == (bits,) * components
     for found, given in zip(decoded.planes, planes, strict=True):
         np.testing.assert_array_equal(found, given)
+
+
+def test_a_stream_is_gone_when_nobody_has_it() -> None:
+    """Its bytes do not wait for the garbage collector, which counts objects and not bytes."""
+    api = openjpeg().api
+    gc.disable()
+    try:
+        for make in (lambda: ReadStream(api, b"bytes"), lambda: WriteStream(api)):
+            stream = make()
+            with stream:
+                watched = weakref.ref(stream)
+            del stream
+            assert watched() is None
+    finally:
+        gc.enable()
 
 
 def test_signed_samples() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import socket
 import subprocess
@@ -19,6 +20,7 @@ from serving_support import photograph, plain_jp2, running, wait_for
 from wavelic.errors import UsageError
 from wavelic.jpeg2000 import EncodeOptions
 from wavelic.serving import server as server_module
+from wavelic.serving import workers as workers_module
 from wavelic.serving.app import Settings
 from wavelic.serving.cache import ByteCache
 from wavelic.serving.refusal import Refusal
@@ -81,6 +83,23 @@ def test_clients_that_leave_take_their_work_along(folder: Path) -> None:
         site.go.set()
         wait_for(lambda: server.app.workers.jobs == 0)
         assert site.rendered <= 1
+
+
+def test_memory_that_decodes_left_free_goes_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[str] = []
+    monkeypatch.setattr(workers_module, "give_back", lambda: calls.append("back"))
+    monkeypatch.setattr(workers_module, "TRIM_SECONDS", 1e9)
+    workers = workers_module.Workers(1, 10)
+
+    async def never() -> None:
+        await asyncio.sleep(60)
+
+    asyncio.run(workers.run(lambda: None, never))
+    assert not calls
+    monkeypatch.setattr(workers_module, "TRIM_SECONDS", 0.0)
+    asyncio.run(workers.run(lambda: None, never))
+    workers.close()
+    assert calls == ["back"]
 
 
 def test_the_cache_keeps_to_its_bytes() -> None:

@@ -310,3 +310,15 @@ def test_small_screens(browser: Any, server: RunningServer) -> None:
         box = page.page.locator(part).bounding_box()
         assert box["x"] + box["width"] <= 390, part
     page.close()
+
+
+def test_the_controls_stay_in_one_row_at_1200_pixels(browser: Any, server: RunningServer) -> None:
+    opened = Page(browser, server, "#image=sub%2Fplain+%26+wide.jp2", viewport={"width": 1200, "height": 760})
+    opened.wait_open("sub/plain & wide.jp2")
+    opened.page.wait_for_function("() => document.getElementById('read').dataset.bytes")
+    tops = opened.page.eval_on_selector_all(
+        ".controls .control:not([hidden])", "found => found.map(e => e.getBoundingClientRect().top)"
+    )
+    assert len(tops) == 4
+    assert len(set(tops)) == 1
+    opened.page.close()

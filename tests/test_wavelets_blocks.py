@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import pytest
 import torch
@@ -54,6 +56,26 @@ def test_strips_and_threads_do_not_change_a_bit(monkeypatch: pytest.MonkeyPatch)
         assert torch.allclose(leaf.grad, 2 * x, atol=1e-4)
     finally:
         torch.set_num_threads(threads)
+
+
+def test_every_thread_works_alone() -> None:
+    """One of torch's threads for each: two for each of two would wait for each other."""
+    threads = torch.get_num_threads()
+    seen: list[tuple[int, str]] = []
+
+    def task(number: int) -> None:
+        x = torch.ones(1 << 20).exp()  # as much as torch would split
+        seen.append((torch.get_num_threads(), threading.current_thread().name))
+        assert float(x[0]) > 2
+
+    try:
+        torch.set_num_threads(2)
+        serial_module.run_serially(task, range(8), 1 << 20)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(threads)
+    assert [count for count, _ in seen] == [1] * 8
+    assert threading.current_thread().name not in {name for _, name in seen}
 
 
 @pytest.mark.parametrize(("wavelet", "normalization"), FLOAT_KINDS)

@@ -18,7 +18,7 @@ from wavelic.codecs.pillow import register_pillow
 if TYPE_CHECKING:
     from wavelic.codecs.api import CODECS, OpenedFile, decode, encode
     from wavelic.codecs.api import open_file as open
-    from wavelic.codecs.batch import decode_batch
+    from wavelic.codecs.batch import decode_batch, decode_many
     from wavelic.images import Image, load_image, save_image
 
 __version__ = "0.1.0"
@@ -29,6 +29,7 @@ __all__ = [
     "__version__",
     "decode",
     "decode_batch",
+    "decode_many",
     "encode",
     "errors",
     "load_image",
@@ -42,6 +43,7 @@ _HOMES = {
     "OpenedFile": ("wavelic.codecs.api", "OpenedFile"),
     "decode": ("wavelic.codecs.api", "decode"),
     "decode_batch": ("wavelic.codecs.batch", "decode_batch"),
+    "decode_many": ("wavelic.codecs.batch", "decode_many"),
     "encode": ("wavelic.codecs.api", "encode"),
     "open": ("wavelic.codecs.api", "open_file"),
     "Image": ("wavelic.images", "Image"),

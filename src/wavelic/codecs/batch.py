@@ -1,105 +1,105 @@
-"""Decoding many small `wcae` images of one size together.
+"""Decoding many small images together, whatever codec wrote them.
 
-Two things make it faster than one by one: the network runs on several images at once, so that what a call costs
-whatever its size is paid once, and a second thread decodes the symbols of the next images meanwhile.
+Two things make it faster than one by one.  Files that are alike go through the networks together (`batch_groups`), so
+that what a call costs whatever its size is paid once.  And groups are decoded beside each other, every thread of torch
+one of its own, which need not wait for each other as the threads within one operation must.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from wavelic.codecs.around import alpha_plane, sample_type
-from wavelic.codecs.latents import Symbols
-from wavelic.codecs.opened import Pixels
+from wavelic.codecs.api import open_file
+from wavelic.codecs.batch_groups import decode_group, group_likeness
+from wavelic.codecs.opened import OpenedFile, Pixels
 from wavelic.codecs.options import check_device
-from wavelic.codecs.wcae import decode_symbols_of
-from wavelic.codecs.windows import WINDOW, denormalise
-from wavelic.container import DEFAULT_LIMITS, CodecId, Container, Limits, read_container
-from wavelic.entropy.schedule import GAIN_UNIT
+from wavelic.container import DEFAULT_LIMITS, Limits
 from wavelic.errors import UsageError
-from wavelic.models.deployed import Deployed, load_deployed
-from wavelic.models.weights import card_by_id
+from wavelic.wavelets.serial import run_serially
 
-_GROUP_PIXELS = 1 << 19  # in one call of the network: beyond, memory grows and speed does not
-_LARGEST = WINDOW * WINDOW
+_GROUP_PIXELS = 1 << 19  # in one call of a network: beyond, memory grows and speed does not
+_LEAST_PIXELS = 1 << 12  # what an image counts as at least, since networks extend it to their stride
+_SMALL = 1 << 20  # pixels of the largest image that is decoded on one thread, beside others
+
+Put = Callable[[int, Pixels], None]
 
 
 def decode_batch(files: Sequence[bytes], *, limits: Limits = DEFAULT_LIMITS, device: str = "cpu") -> Pixels:
-    """Decode `.wlic` files of codec wcae of one size: (N, H, W, C), uint8 or uint16.
+    """Decode files of one size, channel count and depth to one array: (N, H, W, C), uint8 or uint16.
 
-    The files may be of different quality and name different weights.  Samples are those of `wavelic.decode` up to the
-    rounding of the network, which differs between one image and several: 1 of 255 at most.  ``limits`` bound each file
-    and the result.
+    The files may be of different codecs, qualities and weights.  Coefficients are exactly those of `wavelic.decode`;
+    samples may differ from it by the rounding of floats in the networks, by 1 of 255 at most.  ``limits`` bound each
+    file, and `torch.get_num_threads` how many threads work.
 
-    Raises UsageError if there is no file, or they differ in size, channels or depth, or are larger than 1024 x 1024;
-    else as `wavelic.decode`.
+    Raises UsageError if there is no file or they differ in kind (see `decode_many`); else as `wavelic.decode`, for the
+    first group of files of which one fails.
+
+    >>> import wavelic
+    >>> decode_batch([wavelic.encode(np.full((8, 9, 3), grey, np.uint8), "wcae") for grey in (0, 99)]).shape
+    (2, 8, 9, 3)
     """
     check_device(device)
-    containers = [read_container(data, limits) for data in files]
-    _check_alike(containers)
-    first = containers[0].header
-    shape = (len(files), first.height, first.width, first.channels)
-    result = np.empty(shape, sample_type(first))
-    groups = list(_groups(containers))
-    with ThreadPoolExecutor(1, "wavelic-symbols") as reader:
-        pending = reader.submit(_symbols, containers, groups[0], device)
-        for number, group in enumerate(groups):
-            model, symbols = pending.result()
-            if number + 1 < len(groups):
-                pending = reader.submit(_symbols, containers, groups[number + 1], device)
-            _synthesise(containers, group, model, symbols, result)
+    opened = [open_file(data, limits) for data in files]
+    if not opened:
+        raise UsageError("no files given; a batch is at least one")
+    kinds = sorted({(*file.shape, file.bit_depth) for file in opened})
+    if len(kinds) > 1:
+        named = ", ".join("{} x {}, {} channels of {} bits".format(*kind) for kind in kinds[:3])
+        raise UsageError(f"images of {len(kinds)} kinds ({named}); give images of one, or use decode_many")
+    *shape, depth = kinds[0]
+    result = np.empty((len(opened), *shape), np.uint8 if depth == 8 else np.uint16)
+    _decode(opened, device, result.__setitem__)
     return result
 
 
-def _check_alike(containers: Sequence[Container]) -> None:
-    if not containers:
-        raise UsageError("no files given; a batch is at least one")
-    kinds = {(c.header.width, c.header.height, c.header.channels, c.header.bit_depth) for c in containers}
-    if len(kinds) > 1:
-        raise UsageError(f"images of {len(kinds)} kinds, {sorted(kinds)[:3]}; give one size, channel count and depth")
-    width, height, _, _ = next(iter(kinds))
-    if width * height > _LARGEST or any(c.header.codec != CodecId.WCAE for c in containers):
-        raise UsageError(f"images of {width} x {height}, expected wcae and at most 1024 x 1024; decode one by one")
+def decode_many(files: Sequence[bytes], *, limits: Limits = DEFAULT_LIMITS, device: str = "cpu") -> list[Pixels]:
+    """Decode files of any sizes and kinds: for each what `wavelic.decode` gives, (H, W, C), up to rounding.
+
+    As `decode_batch`, which see; those that are alike still go through the networks together.
+    """
+    check_device(device)
+    opened = [open_file(data, limits) for data in files]
+    result: dict[int, Pixels] = {}
+    _decode(opened, device, result.__setitem__)
+    return [result[index] for index in range(len(opened))]
 
 
-def _groups(containers: Sequence[Container]) -> Iterator[list[int]]:
-    """Indices of files that go through the network together: the same weights, a bounded number of pixels."""
-    header = containers[0].header
-    most = max(1, _GROUP_PIXELS // (header.width * header.height))
-    by_model: dict[bytes, list[int]] = {}
-    for index, container in enumerate(containers):
-        by_model.setdefault(bytes(container.header.model), []).append(index)
-    for indices in by_model.values():
-        for start in range(0, len(indices), most):
-            yield indices[start : start + most]
+def _decode(opened: Sequence[OpenedFile], device: str, put: Put) -> None:
+    """``put(index, pixels)`` for every file, from several threads."""
+    small = [index for index, file in enumerate(opened) if _pixels(file) <= _SMALL]
+    groups = list(_groups(opened, small))
+
+    def decode(number: int) -> None:
+        indices = groups[number]
+        for index, pixels in zip(indices, decode_group([opened[index] for index in indices], device), strict=True):
+            put(index, pixels)
+
+    run_serially(decode, range(len(groups)), sum(_samples(opened[index]) for index in small))
+    for index in sorted(set(range(len(opened))).difference(small)):
+        put(index, opened[index].read(device=device))
 
 
-def _symbols(containers: Sequence[Container], group: list[int], device: str) -> tuple[Deployed, list[Symbols]]:
-    model = load_deployed(card_by_id(containers[group[0]].header.model), device)
-    return model, [decode_symbols_of(containers[index], model) for index in group]
+def _groups(opened: Sequence[OpenedFile], small: Sequence[int]) -> Iterator[list[int]]:
+    """Indices of files that are decoded together: alike, of a bounded number of pixels, and some for every thread."""
+    alike: dict[Hashable, list[int]] = {}
+    for index in small:
+        likeness: Any = group_likeness(opened[index])
+        alike.setdefault(("alone", index) if likeness is None else likeness, []).append(index)
+    for indices in alike.values():
+        pixels = max(_pixels(opened[indices[0]]), _LEAST_PIXELS)
+        most = min(_GROUP_PIXELS // pixels, -(-len(indices) // torch.get_num_threads()))
+        for start in range(0, len(indices), max(1, most)):
+            yield indices[start : start + max(1, most)]
 
 
-@torch.inference_mode()
-def _synthesise(
-    containers: Sequence[Container], group: list[int], model: Deployed, symbols: list[Symbols], result: NDArray[Any]
-) -> None:
-    """Fill the images of ``group`` in ``result``."""
-    gains = np.array([2.0 ** (-containers[index].header.gain / GAIN_UNIT) for index in group], np.float32)
-    latents = np.stack(symbols).astype(np.float32) * gains[:, None, None, None] + model.mean[:, None, None]
-    device = next(model.network.parameters()).device
-    y = torch.from_numpy(latents).to(device).contiguous(memory_format=torch.channels_last)
-    x = model.network.synthesis(y)
-    for place, index in enumerate(group):
-        header = containers[index].header
-        colours = header.channels - header.has_alpha
-        inner = x[place : place + 1, :, : header.height, : header.width]
-        result[index, :, :, :colours] = denormalise(inner, colours, result.dtype)
-        alpha = alpha_plane(containers[index])
-        if alpha is not None:
-            result[index, :, :, -1] = alpha
+def _pixels(file: OpenedFile) -> int:
+    height, width, _ = file.shape
+    return height * width
+
+
+def _samples(file: OpenedFile) -> int:
+    return _pixels(file) * file.shape[2]

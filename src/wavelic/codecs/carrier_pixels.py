@@ -148,7 +148,7 @@ def matching(transform: LiftingTransform | None, box: CarrierBox) -> LiftingTran
     return transform
 
 
-def decoded_codes(file: CarrierFile, part: Axes, reduce: int, max_layers: int, threads: int) -> list[Tensor]:
+def decoded_codes(file: CarrierFile, part: Axes, reduce: int, max_layers: int | None, threads: int) -> list[Tensor]:
     """Samples (h, w) of every component of a window of the pseudo-image, by rows and columns at the reduced size."""
     (rows, columns), shrink = part, 2**reduce
     left, top = columns.start * shrink, rows.start * shrink

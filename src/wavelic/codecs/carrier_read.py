@@ -7,7 +7,8 @@ begin with the same bits.  That needs `LiftingTransform.finer_bits`; without, al
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -47,42 +48,71 @@ def read_pixels(
     with torch.inference_mode():
         if isinstance(transform.level, FixedLevel):
             return mapped(decoded_codes(file, wanted, reduce, max_layers, threads), file.box)
-        return _Reading(finer(file, transform), transform, reduce, max_layers, threads).pixels(wanted)
+        return _Reading([finer(file, transform)], transform, reduce, max_layers, threads).pixels(wanted)[0]
+
+
+def likeness(file: CarrierFile) -> Hashable:
+    """Equal for files that `read_alike` can decode together: geometry, wavelet, model and mapping."""
+    header = file.header
+    return header.width, header.height, header.levels, header.components, replace(file.box, alpha=None)
+
+
+def read_alike(
+    files: Sequence[CarrierFile], transform: LiftingTransform, threads: int
+) -> list[NDArray[np.unsignedinteger]]:
+    """`read_pixels` of all of several files of one `likeness` with learned steps; the networks run once for all."""
+    transform = matching(transform, files[0].box)
+    width, height = files[0].level_dimensions[0]
+    with torch.inference_mode():
+        reading = _Reading([finer(file, transform) for file in files], transform, 0, None, threads)
+        return reading.pixels((Axis(0, height), Axis(0, width)))
 
 
 class _Reading:
-    """One request for samples that need the learned synthesis.  file: as `finer` gives it."""
+    """One request for samples that need the learned synthesis, of each of some files.
+
+    files: of one `likeness`, as `finer` gives them.  max_layers: None for all.
+    """
 
     def __init__(
-        self, file: CarrierFile, transform: LiftingTransform, reduce: int, max_layers: int, threads: int
+        self,
+        files: Sequence[CarrierFile],
+        transform: LiftingTransform,
+        reduce: int,
+        max_layers: int | None,
+        threads: int,
     ) -> None:
-        self.file, self.transform, self.reduce = file, transform, reduce
+        self.files, self.file, self.transform, self.reduce = files, files[0], transform, reduce
         self._how = max_layers, threads
-        self.levels = file.levels - reduce
+        self.levels = self.file.levels - reduce
         self.device = next(transform.parameters()).device
         # Luma alone is synthesised: what that adds to the luma is added to every component of the stock samples.
-        self.luma = transform.luma_only or len(file.header.components) == 1
+        self.luma = transform.luma_only or len(self.file.header.components) == 1
 
-    def pixels(self, wanted: Axes) -> NDArray[np.unsignedinteger]:
-        """Samples (rows, columns, channels) of the image at this resolution."""
+    def pixels(self, wanted: Axes) -> list[NDArray[np.unsignedinteger]]:
+        """Samples (rows, columns, channels) of every image at this resolution."""
         width, height = self.file.level_dimensions[self.reduce]
         whole: Axes = (Axis(0, height), Axis(0, width))
         if wanted == whole and not decoded_apart(self.transform, self.levels):
             planes, part = self._planes(whole, 0), whole
             coefficients = dwt2(self._components(planes), self.transform.base, self.levels, "jpeg2000")
             if not self.luma:
-                del planes
+                planes = []
             result = self.transform.synthesis(coefficients, finest=self.reduce + 1).cpu()
         else:
             planes, part, result = self._in_pieces(wanted, (height, width))
+        box = self.file.box
         if not self.luma:
-            return to_pixels(result, self.file.box.depth, self.file.box.base)
+            return [to_pixels(image[None], box.depth, box.base) for image in result]
         top, left = wanted[0].start - part[0].start, wanted[1].start - part[1].start
-        colours = [plane[top : top + wanted[0].size, left : left + wanted[1].size] for plane in planes]
-        return mapped(colours, self.file.box, result[0, 0] - luma_of(colours, self.file.box))
+        inner = slice(top, top + wanted[0].size), slice(left, left + wanted[1].size)
+        every = [[plane[inner] for plane in colours] for colours in planes]
+        return [
+            mapped(colours, box, image[0] - luma_of(colours, box)) for colours, image in zip(every, result, strict=True)
+        ]
 
-    def _in_pieces(self, wanted: Axes, size: tuple[int, int]) -> tuple[list[Tensor], Axes, Tensor]:
-        """Codes at this resolution (if only luma is synthesised) and their rows and columns; the components (1, C, ...)
+    def _in_pieces(self, wanted: Axes, size: tuple[int, int]) -> tuple[list[list[Tensor]], Axes, Tensor]:
+        """Codes at this resolution (if only luma is synthesised) and their rows and columns; the components (N, C, ...)
         wanted."""
         rows, columns = wanted
         region = columns.start, rows.start, columns.size, rows.size
@@ -90,7 +120,7 @@ class _Reading:
         apart = decoded_apart(self.transform, self.levels)
         groups = [(0, FINE_LEVELS), (FINE_LEVELS, self.levels)] if apart else [(0, self.levels)]
         pieces: list[LevelBands] = []
-        read: list[tuple[list[Tensor], Axes]] = []
+        read: list[tuple[list[list[Tensor]], Axes]] = []
         for first, stop in groups:
             whole = -(-size[0] // 2**first), -(-size[1] // 2**first)
             axes = signal_window(plan[first:stop], whole, wanted)
@@ -105,14 +135,16 @@ class _Reading:
         result = synthesize_pieces(self.transform, plan, wanted, pieces, low, self.reduce + 1)
         return *read[0], result.cpu()
 
-    def _planes(self, axes: Axes, level: int) -> list[Tensor]:
-        return decoded_codes(self.file, axes, self.reduce + level, *self._how)
+    def _planes(self, axes: Axes, level: int) -> list[list[Tensor]]:
+        return [decoded_codes(file, axes, self.reduce + level, *self._how) for file in self.files]
 
-    def _components(self, planes: Sequence[Tensor]) -> Tensor:
-        """The components that are synthesised, (1, C, h, w)."""
+    def _components(self, planes: Sequence[Sequence[Tensor]]) -> Tensor:
+        """The components that are synthesised, (N, C, h, w)."""
+        box = self.file.box
         if self.luma:
-            return luma_of(planes, self.file.box)[None, None].to(self.device)
-        return from_codes(planes, self.file.box).to(self.device)
+            return torch.stack([luma_of(colours, box) for colours in planes])[:, None].to(self.device)
+        every = [from_codes(colours, box) for colours in planes]
+        return (every[0] if len(every) == 1 else torch.cat(every)).to(self.device)
 
 
 def decoded_apart(transform: LiftingTransform, levels: int) -> bool:

@@ -12,6 +12,7 @@ from wavelic.codecs.carrier import PseudoImage, plain_range, to_codes, to_compon
 from wavelic.codecs.codes import Codes
 from wavelic.codecs.heap import give_back
 from wavelic.codecs.level_windows import Start, count_windows, merge_levels, split_levels
+from wavelic.images import set_aside
 from wavelic.wavelets import Coefficients2d, idwt2
 
 if TYPE_CHECKING:
@@ -62,4 +63,5 @@ def pseudo_image_in_windows(
         low, details = split_levels(source, channels, (height, width), levels, split, reach, done)
         merge_levels(low, details, (height, width), transform.base, merge, plain_reach, sink, done)
     give_back()
+    set_aside(colours)  # the coder needs the room, and them only a search for a PSNR
     return PseudoImage(codes, bits, box, levels, clipped)

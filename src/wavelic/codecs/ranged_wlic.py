@@ -70,7 +70,7 @@ class RangedWlicFile(SourcedWlicFile):
         header = self.header
         check_header(header)
         area = reduced_region(region, (header.width, header.height), 0)
-        plan = load_small(self._card(), device).network.plan
+        plan = load_small(self.card(), device).network.plan
         wanted = window_tiles(TileGrid.of(header), area, plan)
         fetched = dict(zip(wanted, self._fetch([self.outline.tiles[index] for index in wanted]), strict=True))
         tiles = (fetched.get(index, Chunk(DATA, b"")) for index in range(len(self.outline.tiles)))

@@ -153,7 +153,7 @@ def synthesise(
         x0, y0 = max(inner[0], left), max(inner[1], top)
         x1, y1 = min(inner[2], left + width), min(inner[3], top + height)
         part = x[0, :, y0 - outer[1] : y1 - outer[1], x0 - outer[0] : x1 - outer[0]]
-        pixels[y0 - top : y1 - top, x0 - left : x1 - left] = _denormalised(part, channels, dtype)
+        pixels[y0 - top : y1 - top, x0 - left : x1 - left] = denormalised(part, channels, dtype)
         if progress:
             progress(done, len(windows))
     return pixels
@@ -203,7 +203,7 @@ def _samples(pixels: NDArray[Any], box: Box) -> Tensor:
     return torch.from_numpy(x).permute(2, 0, 1)[None].expand(1, 3, bottom - top, right - left)
 
 
-def _denormalised(x: Tensor, channels: int, dtype: np.dtype[Any]) -> NDArray[Any]:
+def denormalised(x: Tensor, channels: int, dtype: np.dtype[Any]) -> NDArray[Any]:
     """(3, h, w) samples 0..255 -> (h, w, channels) rounded to nearest and clipped; gray is the mean of the three."""
     if channels == 1:
         x = x.mean(0, keepdim=True)

@@ -9,6 +9,7 @@ Encoder and decoder run the same schedule with the same integers; a decoder that
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -84,6 +85,39 @@ def decode_tile(model: DeployedSmall, data: bytes, size: tuple[int, int], step: 
         FormatError: the bytes cannot be such a chunk.
         ChecksumError: the coefficients are not those that were coded.
     """
+    return decode_tiles(model, [data], size, [step])[0]
+
+
+def decode_tiles(
+    model: DeployedSmall, payloads: Sequence[bytes], size: tuple[int, int], steps: Sequence[int]
+) -> list[Decoded]:
+    """`decode_tile` for several tiles of one ``size`` together, each with its step: the same integers, sooner.
+
+    Raises:
+        FormatError, ChecksumError: as there, if any of them is damaged.
+    """
+    decoders, lows = zip(*(_decode_low(model, data, size) for data in payloads), strict=True)
+
+    def coder(number: int, index: int, mean: Tensor, table: Tensor) -> Tensor:
+        del number, index
+        symbols = [
+            decoder.decode(tables, model.tables) for decoder, tables in zip(decoders, table.cpu().numpy(), strict=True)
+        ]
+        return torch.from_numpy(np.stack(symbols)).to(mean.device).clamp_(-_MAX_LOW, _MAX_LOW)
+
+    values = model.entropy.code_subbands(torch.from_numpy(np.stack(lows)).to(model.device), steps, coder)
+    details = [value.cpu().numpy() for value in values]
+    decoded = [Decoded(low, tuple(detail[number] for detail in details)) for number, low in enumerate(lows)]
+    for tile, data in zip(decoded, payloads, strict=True):
+        if tile.checksum() != int.from_bytes(data[-_CHECKSUM:], "big"):
+            raise ChecksumError(
+                "the decoded coefficients do not match their checksum; the file is damaged, get it again"
+            )
+    return decoded
+
+
+def _decode_low(model: DeployedSmall, data: bytes, size: tuple[int, int]) -> tuple[RangeDecoder, NDArray[np.int32]]:
+    """The lowest band, and the decoder behind it.  Raises FormatError as `decode_tile`."""
     if len(data) < COLOURS + _CHECKSUM or max(data[:COLOURS]) >= SCALES:
         raise FormatError(f"a tile of {len(data)} bytes starts with {data[:3].hex()}; the file is damaged")
     decoder = RangeDecoder(data[COLOURS:-_CHECKSUM])
@@ -91,17 +125,7 @@ def decode_tile(model: DeployedSmall, data: bytes, size: tuple[int, int], step: 
     low = low_from_residuals(np.stack(residuals))
     if max(int(low.max()), -int(low.min())) > _MAX_LOW:
         raise FormatError(f"the lowest band has values from {low.min()} to {low.max()}; the file is damaged")
-
-    def coder(number: int, index: int, mean: Tensor, table: Tensor) -> Tensor:
-        del number, index
-        symbols = decoder.decode(table.cpu().numpy(), model.tables)
-        return torch.from_numpy(symbols).to(mean.device).clamp_(-_MAX_LOW, _MAX_LOW)
-
-    values = model.entropy.code_subbands(torch.from_numpy(low)[None].to(model.device), step, coder)
-    decoded = Decoded(low, tuple(v[0].cpu().numpy() for v in values))
-    if decoded.checksum() != int.from_bytes(data[-_CHECKSUM:], "big"):
-        raise ChecksumError("the decoded coefficients do not match their checksum; the file is damaged, get it again")
-    return decoded
+    return decoder, low
 
 
 def quantise(target: Tensor, table: Tensor, costs: Tensor, rate_weight: float) -> Tensor:

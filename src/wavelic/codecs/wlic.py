@@ -116,7 +116,7 @@ class WlicFile(ArrayFace):
         check_reduce(reduce, self.levels)
         check_layers(layers, 1)
         reduced_region(region, (self.header.width, self.header.height), 0)
-        self._card()  # before torch is loaded
+        self.card()  # before torch is loaded
         check_device(device)
         if self.header.codec == CodecId.WECONVENE:
             from wavelic.codecs import weconvene
@@ -134,19 +134,19 @@ class WlicFile(ArrayFace):
         """Everything `decode` checks, without the synthesis: the coded latent against its checksum, and alpha."""
         header = self.header
         if header.codec == CodecId.WECONVENE:
-            self._card()  # before torch is loaded
+            self.card()  # before torch is loaded
             from wavelic.codecs import weconvene
 
             weconvene.verify(self.container)
             return
         alpha_plane(self.container)
-        card = self._card()
+        card = self.card()
         from wavelic.codecs.wcae import decode_symbols_of
         from wavelic.models.deployed import load_deployed
 
         decode_symbols_of(self.container, load_deployed(card))
 
-    def _card(self) -> Card:
+    def card(self) -> Card:
         """The weights the file names, its codec checked too."""
         from wavelic.models.weights import card_by_id
 

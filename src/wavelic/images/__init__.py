@@ -4,6 +4,7 @@ from wavelic.images.alpha import decode_alpha, encode_alpha
 from wavelic.images.bands import BAND_FORMATS, write_bands
 from wavelic.images.folder import list_images
 from wavelic.images.image import Image, Metadata, convert_depth, from_array
+from wavelic.images.mapped import set_aside
 from wavelic.images.output import atomic_output
 from wavelic.images.picture import from_pillow, to_pillow
 from wavelic.images.reading import load_image
@@ -24,6 +25,7 @@ __all__ = [
     "list_images",
     "load_image",
     "save_image",
+    "set_aside",
     "to_pillow",
     "write_bands",
     "write_image",

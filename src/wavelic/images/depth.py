@@ -93,7 +93,10 @@ def _decode(stream: BinaryIO, rawmode: str) -> np.ndarray:
 
 
 def _join(high: np.ndarray, low: np.ndarray) -> np.ndarray:
-    return high.astype(np.uint16) << 8 | low
+    samples = high.astype(np.uint16)
+    samples <<= 8
+    samples |= low
+    return samples
 
 
 def _gray(picture: Any) -> np.ndarray:

@@ -17,6 +17,7 @@ import PIL.Image
 from wavelic.errors import ImageError, WavelicError
 from wavelic.images.depth import deep_samples, stored_depth
 from wavelic.images.image import MAX_SIDE, Image, Metadata
+from wavelic.images.mapped import mapped
 
 Source = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO
 
@@ -83,7 +84,8 @@ def _load(stream: BinaryIO, name: str, max_pixels: int) -> Image:
         metadata = metadata_of(picture)
         orientation = picture.getexif().get(_ORIENTATION) if picture.format == "TIFF" else None
         pixels = deep_samples(picture, depth, stream) if depth > 8 else plain_samples(picture)
-        return Image(np.ascontiguousarray(_as_stored(pixels, orientation)), metadata)
+        pixels = np.ascontiguousarray(_as_stored(pixels, orientation))
+    return Image(mapped(pixels), metadata)
 
 
 @contextmanager

@@ -18,6 +18,8 @@ _END = ctypes.c_size_t(-1).value
 class _Stream:
     """Owner of one opj_stream_t; ``handle`` is its address.  Use as a context manager."""
 
+    _callbacks: tuple[ctypes._FuncPointer, ...] = ()
+
     def __init__(self, api: ctypes.CDLL, *, reading: bool) -> None:
         self._api = api
         self.handle = api.opj_stream_create(_CHUNK, int(reading))
@@ -31,6 +33,7 @@ class _Stream:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._api.opj_stream_destroy(self.handle)
+        self._callbacks = ()  # they hold this object and its bytes, which would wait for the garbage collector
 
 
 class ReadStream(_Stream):

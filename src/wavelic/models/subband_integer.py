@@ -12,7 +12,7 @@ Units: activations and inputs 1/256; coefficients 1/16 step; log2 scales 1/64 oc
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -112,8 +112,9 @@ class IntegerLevel(nn.Module):
         )
         self.rows = _rows(self)
 
-    def context(self, parent: Tensor, hidden: Tensor | None, step: int) -> Tensor:
-        """As `LevelContext.context`; ``parent``: features (N, h, w, 18), ``hidden`` framed, of half the size."""
+    def context(self, parent: Tensor, hidden: Tensor | None, step: Tensor) -> Tensor:
+        """As `LevelContext.context`; ``parent``: features (N, h, w, 18), ``hidden`` framed, of half the size, ``step``:
+        (N or 1, 1, 1)."""
         batch, height, width, features = parent.shape
         x = framed(parent, batch, height, width, features + self.width + 1)
         inner = inside(x)
@@ -177,8 +178,11 @@ class IntegerContextModel(nn.Module):
         bound = int(SIGNED * VALUE)
         return torch.cat((self.magnitude(values), values.clamp(-bound, bound) * (ACTIVATION // VALUE)), 1)
 
-    def tables(self, number: int, channels: tuple[int, ...], scale: Tensor, step: int) -> Tensor:
-        """Number of the table, 0..63, of every symbol: uint8 (N, C, h, w), from log2 scales int32 of that shape."""
+    def tables(self, number: int, channels: tuple[int, ...], scale: Tensor, step: Tensor) -> Tensor:
+        """Number of the table, 0..63, of every symbol: uint8 (N, C, h, w), from log2 scales int32 of that shape.
+
+        step: as in `code_subbands`, (N or 1, 1, 1, 1).
+        """
         base = self.base[number - 1, list(channels)][:, None, None]
         start = base - (step - CENTRE_STEP) * (SCALE_UNIT // STEP_UNIT) - int(LOG2_LOWEST * SCALE_UNIT)
         octaves = (scale + start).mul_(PER_OCTAVE).add_(SCALE_UNIT // 2)
@@ -186,18 +190,19 @@ class IntegerContextModel(nn.Module):
         return octaves.clamp_(0, SCALES - 1).to(torch.uint8)
 
     @torch.inference_mode()
-    def code_subbands(self, low: Tensor, step: int, coder: Coder) -> list[Tensor]:
+    def code_subbands(self, low: Tensor, step: int | Sequence[int], coder: Coder) -> list[Tensor]:
         """Run the schedule.
 
         Args:
             low: int32 (N, 3, h, w), the lowest band, whose size sets that of all others; its values are not looked at.
-            step: quantiser step in 1/32 octave of a grey level.
+            step: quantiser step in 1/32 octave of a grey level, of all images or of each.
             coder: called as ``coder(level, slice, means, tables)`` for every slice in coding order.
 
         Returns:
             Coefficients in 1/16 step, level 1 (finest) first: int32 (N, 9, h_d, w_d).
         """
         batch, _, height, width = low.shape
+        steps = torch.tensor(step, dtype=torch.int32, device=low.device).reshape(-1, 1, 1)
         parent = low.new_zeros(batch, BANDS, height // 2, width // 2)
         hidden: Tensor | None = None
         results: list[Tensor] = []
@@ -206,7 +211,7 @@ class IntegerContextModel(nn.Module):
             assert isinstance(level, IntegerLevel)
             if hidden is not None and number < 3:
                 hidden = self.adapt_rows[str(number - 1)](hidden)
-            hidden = level.context(self.features(parent).permute(0, 2, 3, 1), hidden, step)
+            hidden = level.context(self.features(parent).permute(0, 2, 3, 1), hidden, steps)
             height, width = parent.shape[2:]
             packed = low.new_empty(batch, PACKED, height, width)
             known = framed(low, batch, height, width, 2 * (PACKED - len(self.passes[-1].channels)))
@@ -215,7 +220,7 @@ class IntegerContextModel(nn.Module):
                 count = len(part.channels)
                 scale, mean = net(hidden, known).permute(0, 3, 1, 2).to(torch.int32).chunk(2, 1)
                 mean = mean.contiguous()
-                table = self.tables(number, part.channels, scale.contiguous(), step)
+                table = self.tables(number, part.channels, scale.contiguous(), steps[:, None])
                 values = coder(number, index, mean, table).mul(VALUE).add_(mean)
                 packed[:, list(part.channels)] = values
                 if index + 1 < len(self.passes):

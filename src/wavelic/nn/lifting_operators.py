@@ -24,6 +24,8 @@ Kinds = tuple[Kind, Kind]  # of rows, of columns
 # bytes for each: strips of this size need about 20 MB a thread whatever the size of the image, and have enough rows for
 # those that the networks' margins add to matter little.
 STRIP_SAMPLES = 1 << 17
+# The planes of a band are worked on in at least so many pieces, more than the components of an image.
+_PIECES = 4
 
 
 class Operator(Protocol):
@@ -54,19 +56,24 @@ def apply(
     if isinstance(operator, ProposalOpacity) and operator.in_half:
         run = half_operator(operator)
     height, width = rows[1] - rows[0], columns[1] - columns[0]
-    result = first.new_empty((first.shape[0], operator.outputs, height, width))
+    planes = first.shape[0]
+    result = first.new_empty((planes, operator.outputs, height, width))
     strip = max(1, STRIP_SAMPLES // max(1, width))
     strips = -(-height // strip)
+    # Small planes of many images go together; those of one image do not, and threads make no difference.
+    together = max(1, min(STRIP_SAMPLES // max(1, height * width), planes // _PIECES))
 
     def piece(number: int) -> None:
-        plane, part = divmod(number, strips)
+        some, part = divmod(number, strips)
+        chosen = slice(some * together, (some + 1) * together)
         top = rows[0] + part * height // strips
         stop = rows[0] + (part + 1) * height // strips
-        seen = [(band[plane : plane + 1], kinds) for band, kinds in bands]
-        found = run(_extended(seen, axes, (top, stop), columns, operator.radius))
-        result[plane, :, top - rows[0] : stop - rows[0]] = found[0]
+        seen = [(band[chosen], kinds) for band, kinds in bands]
+        result[chosen, :, top - rows[0] : stop - rows[0]] = run(
+            _extended(seen, axes, (top, stop), columns, operator.radius)
+        )
 
-    run_serially(piece, range(first.shape[0] * strips), result.numel())
+    run_serially(piece, range(-(-planes // together) * strips), result.numel())
     return result
 
 

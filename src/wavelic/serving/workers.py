@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from threading import Lock
 from typing import Any, TypeVar
 
+from wavelic.codecs.heap import give_back
 from wavelic.serving.refusal import Refusal
+
+#: Seconds after which memory that decodes left free goes back to the system: every thread has a heap of its own.
+TRIM_SECONDS = 10.0
 
 Result = TypeVar("Result")
 
@@ -25,6 +30,7 @@ class Workers:
         self.queue = queue
         self.jobs = 0
         self._lock = Lock()
+        self._trimmed = time.monotonic()
         self._pool = ThreadPoolExecutor(threads, "decode")
 
     async def run(self, job: Callable[[], Result], gone: Callable[[], Awaitable[None]]) -> Result:
@@ -57,6 +63,11 @@ class Workers:
     def _done(self) -> None:
         with self._lock:
             self.jobs -= 1
+            now = time.monotonic()
+            due = now - self._trimmed >= TRIM_SECONDS
+            self._trimmed = now if due else self._trimmed
+        if due:
+            give_back()
 
     def close(self) -> None:
         """Wait for what runs; drop what waits."""

@@ -63,6 +63,7 @@ def _executor(threads: int) -> ThreadPoolExecutor:
             def make_serial() -> None:
                 # The setting belongs to this thread, but it is also the default of threads to come: hence the restore.
                 torch.set_num_threads(1)
+                torch.get_num_threads()  # a thread takes the default when it first needs one: now, while that is 1
                 ready.wait()
 
             executor = ThreadPoolExecutor(threads, thread_name_prefix="wavelic-serial", initializer=make_serial)
