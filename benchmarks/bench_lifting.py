@@ -32,7 +32,7 @@ import torch
 from PIL import Image as PillowImage
 
 import wavelic
-from wavelic.codecs.carrier_file import CarrierFile, open_carrier
+from wavelic.carrier.file import CarrierFile, open_carrier
 from wavelic.codecs.lifting_encode import Encoding, product_transform
 from wavelic.codecs.options import Options
 from wavelic.images import Image, list_images
@@ -50,7 +50,7 @@ import sys, torch, wavelic
 torch.set_num_threads(int(sys.argv[3]))
 from wavelic.codecs.lifting import open_jpeg2000
 from wavelic.jpeg2000 import decode_codestream
-import wavelic.codecs.carrier_read, wavelic.models.lifting_weights
+import wavelic.carrier.read, wavelic.models.lifting_weights
 def peak():
     lines = open("/proc/self/status").read().splitlines()
     return int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) / 1024

@@ -59,7 +59,7 @@ def enlarged(pixels: np.ndarray) -> np.ndarray:
 def encode(pixels: np.ndarray, access: str, learned: bool = False, bpp: float = BPP) -> bytes:
     """A file of codec lifting of that rate."""
     import wavelic
-    from wavelic.codecs.carrier_box import NO_MODEL
+    from wavelic.carrier.box import NO_MODEL
     from wavelic.codecs.lifting_encode import Encoding, product_transform
     from wavelic.codecs.options import Options, check_access
     from wavelic.models.lifting import build_lifting
@@ -182,7 +182,7 @@ def jpeg2000(web: Web, pixels: np.ndarray, access: str, learned: bool, fine: Any
 def rates(pixels: np.ndarray) -> list[dict[str, object]]:
     """What an eighth of the size takes at several rates, and the PSNR of the full picture, without learned steps."""
     import wavelic
-    from wavelic.codecs.carrier_file import open_carrier
+    from wavelic.carrier.file import open_carrier
 
     rows: list[dict[str, object]] = []
     for bpp, access in itertools.product(RATES, ("windows", "random")):

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from wavelic.codecs.carrier import open_carrier
+from wavelic.carrier.pseudo_image import open_carrier
 from wavelic.evaluation.bd import bd_rate, saving_at
 from wavelic.evaluation.compare import quality_db
 from wavelic.evaluation.metrics import to_db

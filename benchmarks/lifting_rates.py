@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from wavelic.codecs.carrier import encode_carrier, open_carrier, to_components
+from wavelic.carrier.pseudo_image import encode_carrier, open_carrier, to_components
 from wavelic.jpeg2000 import EncodeOptions, layer_sizes
 from wavelic.models.lifting import build_lifting
 from wavelic.training.data import PackedImages

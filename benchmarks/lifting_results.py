@@ -26,7 +26,7 @@ import torch
 from numpy.typing import NDArray
 from pytorch_msssim import ms_ssim, ssim
 
-from wavelic.codecs.carrier import encode_carrier, open_carrier, to_components, trim_carrier
+from wavelic.carrier.pseudo_image import encode_carrier, open_carrier, to_components, trim_carrier
 from wavelic.evaluation.metrics import ms_ssim_rgb, psnr_rgb, psnr_y
 from wavelic.evaluation.results import Row, curve_from_rows, write_curve
 from wavelic.evaluation.runner import environment

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from wavelic.codecs.carrier import encode_carrier, open_carrier, to_components
+from wavelic.carrier.pseudo_image import encode_carrier, open_carrier, to_components
 from wavelic.evaluation.bd import bd_rate
 from wavelic.images import list_images, load_image
 from wavelic.jpeg2000 import EncodeOptions, layer_sizes

@@ -13,7 +13,7 @@ from typing import Self
 import numpy as np
 
 from test_jpeg2000 import picture
-from wavelic.codecs.carrier import encode_carrier, to_components
+from wavelic.carrier.pseudo_image import encode_carrier, to_components
 from wavelic.jpeg2000 import EncodeOptions
 from wavelic.models.lifting import build_lifting
 from wavelic.remote import Policy

@@ -21,7 +21,7 @@ from PIL import Image
 
 from test_jpeg2000 import picture
 from test_lifting import random_transform
-from wavelic.codecs.carrier import encode_carrier, to_components
+from wavelic.carrier.pseudo_image import encode_carrier, to_components
 from wavelic.jpeg2000 import EncodeOptions, encode_codestream, write_jp2
 from wavelic.models.lifting_cards import lifting_id
 from wavelic.models.lifting_weights import load_lifting_card, save_lifting

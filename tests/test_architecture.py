@@ -10,8 +10,8 @@ import pytest
 SOURCE = Path(__file__).resolve().parents[1] / "src" / "wavelic"
 # docs/architecture.md: each room imports only rooms after it
 ROOMS = (
-    "cli", "serving", "corpora", "evaluation", "training", "arrays", "codecs", "models", "nn", "entropy", "wavelets",
-    "jpeg2000", "container", "images", "remote", "errors",
+    "cli", "serving", "corpora", "evaluation", "training", "arrays", "codecs", "carrier", "models", "nn", "entropy",
+    "wavelets", "jpeg2000", "container", "opened", "images", "remote", "errors",
 )  # fmt: skip
 
 

@@ -11,11 +11,12 @@ import torch
 
 from test_jpeg2000 import picture
 from test_lifting import random_transform
-from wavelic.codecs import codes, large, level_windows, lifting_encode
-from wavelic.codecs.carrier import NO_MODEL, PseudoImage, encode_carrier, to_components
-from wavelic.codecs.codes import Codes
-from wavelic.codecs.large import read_large
-from wavelic.codecs.level_windows import count_windows, windows
+from wavelic.carrier import codes, large, level_windows
+from wavelic.carrier.codes import Codes
+from wavelic.carrier.large import read_large
+from wavelic.carrier.level_windows import count_windows, windows
+from wavelic.carrier.pseudo_image import NO_MODEL, PseudoImage, encode_carrier, to_components
+from wavelic.codecs import lifting_encode
 from wavelic.codecs.lifting import open_jpeg2000
 from wavelic.codecs.lifting_encode import Encoding
 from wavelic.codecs.options import Options, Progress

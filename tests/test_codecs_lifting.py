@@ -15,7 +15,7 @@ import torch
 import wavelic
 from lifting_support import METADATA, installed_weights, layered_file
 from test_lifting_carrier import image, learned, psnr
-from wavelic.codecs.carrier import to_components, to_pixels
+from wavelic.carrier.pseudo_image import to_components, to_pixels
 from wavelic.errors import FormatError, LimitError, ModelError, UsageError
 from wavelic.images import Image, Metadata
 from wavelic.models.lifting_cards import PRODUCT, find_lifting, lifting_id

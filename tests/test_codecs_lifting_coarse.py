@@ -16,9 +16,9 @@ import wavelic
 from lifting_support import installed_weights
 from test_cli import wavelic_cli
 from test_lifting_carrier import psnr
+from wavelic.carrier.box import NO_MODEL
+from wavelic.carrier.file import open_carrier
 from wavelic.codecs.api import Options, encode_image
-from wavelic.codecs.carrier_box import NO_MODEL
-from wavelic.codecs.carrier_file import open_carrier
 from wavelic.codecs.lifting_coarse import REDUCE, SHARE, coarse_note
 from wavelic.codecs.lifting_encode import Encoding
 from wavelic.codecs.ranged import open_ranged

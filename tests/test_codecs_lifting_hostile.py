@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from test_lifting_carrier import image, learned
-from wavelic.codecs.carrier import CarrierFile, open_carrier, pseudo_image, to_components
+from wavelic.carrier.pseudo_image import CarrierFile, open_carrier, pseudo_image, to_components
 from wavelic.errors import WavelicError
 from wavelic.images import Metadata, encode_alpha
 from wavelic.jpeg2000 import EncodeOptions

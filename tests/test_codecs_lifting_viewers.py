@@ -16,7 +16,7 @@ import torch
 import wavelic
 from lifting_support import METADATA, installed_weights, layered_file
 from test_lifting_carrier import image
-from wavelic.codecs import carrier_box
+from wavelic.carrier import box
 from wavelic.codecs.pillow_jp2 import REGISTERED, LiftingImageFile
 from wavelic.errors import ChecksumError, FormatError
 from wavelic.images import Image
@@ -102,10 +102,10 @@ def test_metadata_boxes_have_the_identifiers_others_use() -> None:
 def test_missing_boxes_are_noticed() -> None:
     data = wavelic.encode(image(40, 50, 4), "lifting")
     jp2 = read_jp2(data)
-    without = [uuid for uuid in jp2.uuids if uuid.identifier != carrier_box.ALPHA_ID]
+    without = [uuid for uuid in jp2.uuids if uuid.identifier != box.ALPHA_ID]
     with pytest.raises(ChecksumError, match="alpha box is missing"):
         wavelic.open(replace_codestream(data, jp2.codestream, without))
-    main = data.index(carrier_box.BOX_ID)
+    main = data.index(box.BOX_ID)
     for position in (main - 1, main, main + 9):  # the box's type, and its identifier
         damaged = bytearray(data)
         damaged[position] ^= 4

@@ -26,7 +26,8 @@ SECONDS = 90  # that a command may take at most on a busy machine; what it does 
 # signal when {function} of {module} is called for the third time, in the middle of a level.
 IN_A_WINDOW = """if True:
     import os, signal, sys
-    from wavelic.codecs import {module}, codes, large, level_windows, lifting_encode
+    from wavelic.carrier import {module}, codes, large, level_windows
+    from wavelic.codecs import lifting_encode
     from wavelic.cli.main import run
     level_windows.WINDOW, lifting_encode.IN_WINDOWS, large.BY_LEVELS, codes.IN_MEMORY = 64, 0, 0, 0
     real, calls = {module}.{function}, []
@@ -42,7 +43,8 @@ IN_A_WINDOW = """if True:
 # The same while the library is at work, for which a call that does not come back stands.
 IN_THE_LIBRARY = """if True:
     import os, signal, sys, time
-    from wavelic.codecs import codes, level_windows, lifting_encode
+    from wavelic.carrier import codes, level_windows
+    from wavelic.codecs import lifting_encode
     from wavelic.cli.main import run
     from wavelic.jpeg2000 import encode
     level_windows.WINDOW, lifting_encode.IN_WINDOWS, codes.IN_MEMORY, encode._IN_BACKGROUND = 64, 0, 0, 0

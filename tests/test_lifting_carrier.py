@@ -11,7 +11,7 @@ from PIL import Image
 
 from test_jpeg2000 import picture, psnr
 from test_lifting import random_transform
-from wavelic.codecs.carrier import (
+from wavelic.carrier.pseudo_image import (
     BOX_ID,
     NO_MODEL,
     CarrierBox,

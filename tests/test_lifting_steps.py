@@ -13,10 +13,10 @@ from torch import Tensor
 from lifting_support import installed_weights
 from test_lifting import bands, random_transform
 from test_lifting_carrier import image, learned
-from wavelic.codecs import level_windows
-from wavelic.codecs.carrier import encode_carrier, open_carrier, pseudo_image, to_components
-from wavelic.codecs.large_decode import read_by_levels
-from wavelic.codecs.large_encode import pseudo_image_in_windows
+from wavelic.carrier import level_windows
+from wavelic.carrier.large_decode import read_by_levels
+from wavelic.carrier.large_encode import pseudo_image_in_windows
+from wavelic.carrier.pseudo_image import encode_carrier, open_carrier, pseudo_image, to_components
 from wavelic.errors import ModelError, UsageError
 from wavelic.images import Image
 from wavelic.jpeg2000 import EncodeOptions

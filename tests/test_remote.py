@@ -16,7 +16,7 @@ from remote_support import Server, coded
 from test_cli import wavelic_cli
 from test_jpeg2000 import picture
 from test_lifting import random_transform
-from wavelic.codecs.carrier import encode_carrier, to_components
+from wavelic.carrier.pseudo_image import encode_carrier, to_components
 from wavelic.codecs.lifting import open_jpeg2000
 from wavelic.codecs.ranged import RangedFile, open_ranged, open_within
 from wavelic.errors import ChecksumError, FormatError, LimitError, SourceError, UsageError

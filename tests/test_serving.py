@@ -19,7 +19,7 @@ pytest.importorskip("starlette")
 pytest.importorskip("uvicorn")
 import wavelic
 from serving_support import GOLDEN, RunningServer, photograph, pictures, plain_jp2, running
-from wavelic.codecs.carrier import NO_MODEL, encode_carrier, to_components
+from wavelic.carrier.pseudo_image import NO_MODEL, encode_carrier, to_components
 from wavelic.codecs.lifting import open_jpeg2000
 from wavelic.codecs.ranged import open_ranged
 from wavelic.jpeg2000 import EncodeOptions

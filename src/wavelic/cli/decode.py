@@ -18,7 +18,7 @@ from wavelic.errors import UsageError
 @dataclass(frozen=True)
 class DecodeWork:
     """Everything a worker needs to decode one file; ``format`` is a key of `wavelic.images.OUTPUT_FORMATS`, the part to
-    decode as in `codecs.opened.OpenedFile.read`."""
+    decode as in `opened.OpenedFile.read`."""
 
     format: str
     device: str

@@ -14,7 +14,7 @@ from wavelic.errors import FormatError, WavelicError
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from wavelic.codecs.opened import OpenedFile
+    from wavelic.opened import OpenedFile
 
 Files = Annotated[list[str], typer.Argument(metavar="FILE...", help=".wlic or JPEG 2000 files; - is standard input.")]
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from wavelic.codecs.lifting import is_jpeg2000, open_jpeg2000
-from wavelic.codecs.opened import OpenedFile, Pixels, Progress, Region
 from wavelic.codecs.options import (
     DEFAULT_CODEC,
     Encoded,
@@ -25,6 +24,7 @@ from wavelic.errors import ImageError, UsageError
 from wavelic.images import Image, from_array, from_pillow
 from wavelic.jpeg2000 import DEFAULT_LIMITS as JPEG2000_LIMITS
 from wavelic.jpeg2000 import Limits as Jpeg2000Limits
+from wavelic.opened import OpenedFile, Pixels, Progress, Region
 from wavelic.remote.opening import is_url
 
 __all__ = [

@@ -7,9 +7,9 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from wavelic.codecs.opened import Pixels
 from wavelic.container import ALPH, EXIF, ICCP, XMPP, Chunk, Container, Header, with_metadata, write_container
 from wavelic.images import Image, Metadata, decode_alpha, encode_alpha
+from wavelic.opened import Pixels
 
 SampleType = np.dtype[np.uint8] | np.dtype[np.uint16]
 

@@ -15,10 +15,10 @@ import torch
 
 from wavelic.codecs.api import open_file
 from wavelic.codecs.batch_groups import decode_group, group_likeness
-from wavelic.codecs.opened import OpenedFile, Pixels
 from wavelic.codecs.options import check_device
 from wavelic.container import DEFAULT_LIMITS, Limits
 from wavelic.errors import UsageError
+from wavelic.opened import OpenedFile, Pixels
 from wavelic.wavelets.serial import run_serially
 
 _GROUP_PIXELS = 1 << 19  # in one call of a network: beyond, memory grows and speed does not

@@ -13,11 +13,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from wavelic.carrier.box import NO_MODEL
+from wavelic.carrier.read import likeness, read_alike
 from wavelic.codecs.around import alpha_plane, sample_type
-from wavelic.codecs.carrier_box import NO_MODEL
-from wavelic.codecs.carrier_read import likeness, read_alike
 from wavelic.codecs.lifting import LiftingFile
-from wavelic.codecs.opened import OpenedFile, Pixels
 from wavelic.codecs.subband_planes import Planes, denormalised
 from wavelic.codecs.subband_tiles import decode_tiles
 from wavelic.codecs.wcae import decode_symbols_of
@@ -31,6 +30,7 @@ from wavelic.models.small_deployed import load_small
 from wavelic.models.subband_integer import STEP_UNIT
 from wavelic.models.subbands import Subbands
 from wavelic.models.weights import card_by_id
+from wavelic.opened import OpenedFile, Pixels
 
 
 def group_likeness(file: OpenedFile) -> Hashable | None:

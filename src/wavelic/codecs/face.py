@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from wavelic.codecs.opened import check_reduce, level_dimensions
 from wavelic.errors import UsageError
 from wavelic.images import Image, to_pillow
+from wavelic.opened import check_reduce, level_dimensions
 
 if TYPE_CHECKING:
     import PIL.Image
 
-    from wavelic.codecs.opened import OpenedFile
+    from wavelic.opened import OpenedFile
 
 
 class ArrayFace:

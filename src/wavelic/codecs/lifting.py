@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from wavelic.codecs.carrier_box import BOX_MEANINGS, NO_MODEL
-from wavelic.codecs.carrier_file import CODESTREAM_MAGIC, CarrierFile, open_carrier, trim_carrier
+from wavelic.carrier.box import BOX_MEANINGS, NO_MODEL
+from wavelic.carrier.file import CODESTREAM_MAGIC, CarrierFile, open_carrier, trim_carrier
 from wavelic.codecs.face import ArrayFace
-from wavelic.codecs.opened import Layer, Pixels, Progress, Region, check_layers, check_reduce, reduced_region
 from wavelic.codecs.options import check_device
 from wavelic.errors import FormatError, ModelError
 from wavelic.images import Image
 from wavelic.jpeg2000 import DEFAULT_LIMITS, Limits, decode_codestream, is_jp2
 from wavelic.jpeg2000.boxes import Box, list_boxes
+from wavelic.opened import Layer, Pixels, Progress, Region, check_layers, check_reduce, reduced_region
 
 if TYPE_CHECKING:
     from wavelic.models.lifting import LiftingTransform
@@ -108,7 +108,7 @@ class LiftingFile(ArrayFace):
         transform = self.transform(device)
         import torch
 
-        from wavelic.codecs.large import read_large
+        from wavelic.carrier.large import read_large
 
         carrier = self.fetched(transform, reduce, layers, region)
         pixels = read_large(carrier, transform, reduce, layers, region, torch.get_num_threads(), progress)
@@ -144,7 +144,7 @@ class LiftingFile(ArrayFace):
 
 
 def open_jpeg2000(data: bytes, limits: Limits = DEFAULT_LIMITS, *, allow_partial: bool = False) -> LiftingFile:
-    """Open a JP2 file or codestream from its bytes.  Raises as `carrier_file.open_carrier`."""
+    """Open a JP2 file or codestream from its bytes.  Raises as `carrier.file.open_carrier`."""
     carrier = open_carrier(data, limits=limits, allow_partial=allow_partial)
     if not is_jp2(data):
         return LiftingFile(carrier, len(data), (BoxInfo("codestream", len(data), "no boxes"),))

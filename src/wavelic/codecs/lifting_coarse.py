@@ -8,7 +8,7 @@ more than `OCTAVES` below, nothing is left out.
 
 from __future__ import annotations
 
-from wavelic.codecs.carrier_file import open_carrier
+from wavelic.carrier.file import open_carrier
 from wavelic.jpeg2000.coarse import read_coarse
 
 #: The reduced size that is promised, and for which share of the file's bytes, opening included.

@@ -15,12 +15,12 @@ from functools import cached_property
 
 import torch
 
-from wavelic.codecs.carrier import PseudoImage, pseudo_image, to_components
-from wavelic.codecs.carrier_box import NO_MODEL
-from wavelic.codecs.carrier_file import CarrierFile, open_carrier, trim_carrier
-from wavelic.codecs.carrier_pixels import PLAIN_TRANSFORMS
-from wavelic.codecs.large import read_large
-from wavelic.codecs.large_encode import IN_WINDOWS, analysis_steps, pseudo_image_in_windows
+from wavelic.carrier.box import NO_MODEL
+from wavelic.carrier.file import CarrierFile, open_carrier, trim_carrier
+from wavelic.carrier.large import read_large
+from wavelic.carrier.large_encode import IN_WINDOWS, analysis_steps, pseudo_image_in_windows
+from wavelic.carrier.pixels import PLAIN_TRANSFORMS
+from wavelic.carrier.pseudo_image import PseudoImage, pseudo_image, to_components
 from wavelic.codecs.lifting_coarse import coarse_note, thin_coarse
 from wavelic.codecs.options import Encoded, Options, check_device, psnr
 from wavelic.codecs.search import Found, Target

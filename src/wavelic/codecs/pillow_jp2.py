@@ -29,7 +29,7 @@ class LiftingImageFile(PIL.ImageFile.ImageFile):
     format_description = "JPEG 2000 with learned lifting (wavelic)"
 
     def _open(self) -> None:
-        from wavelic.codecs.carrier_box import ALPHA_ID, BOX_ID, EXIF_ID, XMP_ID, find_payload
+        from wavelic.carrier.box import ALPHA_ID, BOX_ID, EXIF_ID, XMP_ID, find_payload
         from wavelic.errors import WavelicError
         from wavelic.images.picture import pillow_mode
         from wavelic.jpeg2000 import Uuid, parse_main_header

@@ -24,10 +24,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wavelic import container
-from wavelic.codecs.carrier_box import BOX_ID, find_payload
-from wavelic.codecs.carrier_file import CODESTREAM_MAGIC, CarrierFile, bare_codestream, describe
+from wavelic.carrier.box import BOX_ID, find_payload
+from wavelic.carrier.file import CODESTREAM_MAGIC, CarrierFile, bare_codestream, describe
 from wavelic.codecs.lifting import BoxInfo, LiftingFile, box_infos, is_jpeg2000, open_jpeg2000
-from wavelic.codecs.opened import OpenedFile, Region, check_layers, check_reduce, reduced_region
 from wavelic.codecs.ranged_wlic import open_ranged_wlic
 from wavelic.errors import FormatError, LimitError, UsageError
 from wavelic.jpeg2000 import DEFAULT_LIMITS, Limits, parse_main_header, read_jp2
@@ -35,6 +34,7 @@ from wavelic.jpeg2000.boxes import list_boxes
 from wavelic.jpeg2000.codestream import CUT_SHORT, SOT
 from wavelic.jpeg2000.limits import admit
 from wavelic.jpeg2000.partial import Layout, layer_sizes, needed_packets, read_layout, rebuild, reduced_sizes
+from wavelic.opened import OpenedFile, Region, check_layers, check_reduce, reduced_region
 from wavelic.remote import DEFAULT_POLICY, Policy, Source, merge_spans, open_source
 
 if TYPE_CHECKING:

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from wavelic.codecs.opened import Region, reduced_region
 from wavelic.codecs.wlic import WlicFile, wlic_info
 from wavelic.container import (
     DATA,
@@ -28,6 +27,7 @@ from wavelic.container import (
     read_header,
     read_outline,
 )
+from wavelic.opened import Region, reduced_region
 from wavelic.remote import Source
 
 #: Bytes read on opening: the header, and the index of 1,700 tiles.

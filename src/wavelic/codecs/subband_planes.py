@@ -16,7 +16,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from wavelic.codecs.opened import Progress, Region
 from wavelic.codecs.subband_tiles import Decoded
 from wavelic.container import TileGrid
 from wavelic.models.small_deployed import DeployedSmall
@@ -38,6 +37,7 @@ from wavelic.models.subbands import (
     unpack,
 )
 from wavelic.models.weconvene_s import SmallPlan
+from wavelic.opened import Progress, Region
 
 CELL = 1 << Subbands.FINE  # pixels a side of a cell of the networks' grid
 #: Pixels a side of a window's inner part, a multiple of 16.

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from wavelic.codecs.around import SampleType, alpha_plane, coded_alpha, picture, sample_type, write_file
 from wavelic.codecs.latents import SideInformation, Symbols, decode_latent, encode_latent
-from wavelic.codecs.opened import Region, reduced_region
 from wavelic.codecs.windows import Progress, analyse, latent_size, synthesise
 from wavelic.container import DATA, LCRC, Chunk, CodecId, Container, Header, PaddingRule, crc32c
 from wavelic.entropy.schedule import GAIN_UNIT
@@ -22,6 +21,7 @@ from wavelic.errors import ChecksumError, FormatError
 from wavelic.images import Image
 from wavelic.models.deployed import Deployed, load_deployed
 from wavelic.models.weights import card_by_id
+from wavelic.opened import Region, reduced_region
 
 NAME = "wcae"
 

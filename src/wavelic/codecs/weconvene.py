@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wavelic.codecs.around import alpha_plane, coded_alpha, picture, sample_type, write_file
-from wavelic.codecs.opened import Progress, Region, reduced_region
 from wavelic.codecs.subband_planes import Planes, analyse, padded, synthesise, window_count, window_tiles
 from wavelic.codecs.subband_tiles import RATE_WEIGHT, decode_tile, encode_tile
 from wavelic.container import (
@@ -33,6 +32,7 @@ from wavelic.models.subband_context import HIGHEST_STEP, LOWEST_STEP
 from wavelic.models.subband_integer import STEP_UNIT, step_code
 from wavelic.models.subbands import LEVELS, MULTIPLE
 from wavelic.models.weights import card_by_id
+from wavelic.opened import Progress, Region, reduced_region
 
 #: Sides of a tile in pixels, larger pictures have several: at steps finer than FINE_STEP, and at others.  The networks
 #: were trained on crops of 256; what they know of coarse levels carries over to larger tiles less well than to small

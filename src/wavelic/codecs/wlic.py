@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from wavelic.codecs.around import alpha_plane
 from wavelic.codecs.face import ArrayFace
-from wavelic.codecs.opened import Layer, Pixels, Progress, Region, check_layers, check_reduce, reduced_region
 from wavelic.codecs.options import Encoded, Options, check_device, psnr
 from wavelic.codecs.search import Found, Target, search
 from wavelic.container import ChunkInfo, CodecId, Container, Header, PaddingRule, describe_chunks
 from wavelic.errors import FormatError, ModelError
 from wavelic.images import Image
+from wavelic.opened import Layer, Pixels, Progress, Region, check_layers, check_reduce, reduced_region
 
 if TYPE_CHECKING:
     from wavelic.models.weights import Card

@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from wavelic.carrier.box import BOX_ID, NO_MODEL, find_payload, unpack_box
 from wavelic.codecs.api import open_file
-from wavelic.codecs.carrier_box import BOX_ID, NO_MODEL, find_payload, unpack_box
 from wavelic.codecs.lifting import LiftingFile, is_jpeg2000
-from wavelic.codecs.opened import OpenedFile, level_dimensions
 from wavelic.codecs.ranged import RangedCarrier, find_ranges
 from wavelic.container import MAGIC, read_header
 from wavelic.errors import FormatError
 from wavelic.images.image import convert_depth
 from wavelic.jpeg2000 import Uuid, decode_codestream, is_jp2, parse_main_header, read_jp2
+from wavelic.opened import OpenedFile, level_dimensions
 from wavelic.remote import merge_spans, open_source
 from wavelic.serving.request import Box, Size
 

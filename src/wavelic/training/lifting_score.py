@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from wavelic.codecs.carrier import encode_carrier, open_carrier, to_components
+from wavelic.carrier.pseudo_image import encode_carrier, open_carrier, to_components
 from wavelic.jpeg2000 import EncodeOptions, decode_codestream, layer_sizes
 from wavelic.models.lifting import LiftingTransform, build_lifting
 

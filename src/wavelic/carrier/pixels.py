@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from wavelic.codecs.carrier_box import NO_MODEL, CarrierBox
+from wavelic.carrier.box import NO_MODEL, CarrierBox
 from wavelic.errors import ModelError
 from wavelic.jpeg2000 import decode_codestream
 from wavelic.models.lifting import LiftingTransform, build_lifting
@@ -18,7 +18,7 @@ from wavelic.models.lifting_window import Axes
 from wavelic.wavelets.serial import run_serially
 
 if TYPE_CHECKING:
-    from wavelic.codecs.carrier_file import CarrierFile
+    from wavelic.carrier.file import CarrierFile
 
 PLAIN_TRANSFORMS = {"5/3": "LeGall-5/3", "9/7": "CDF-9/7"}
 _STRIP_SAMPLES = 1 << 16  # of strips that stay in the cache

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from wavelic.codecs.carrier import PseudoImage, plain_range, to_codes, to_components
-from wavelic.codecs.codes import Codes
-from wavelic.codecs.heap import give_back
-from wavelic.codecs.level_windows import Start, count_windows, merge_levels, split_levels
+from wavelic.carrier.codes import Codes
+from wavelic.carrier.heap import give_back
+from wavelic.carrier.level_windows import Start, count_windows, merge_levels, split_levels
+from wavelic.carrier.pseudo_image import PseudoImage, plain_range, to_codes, to_components
 from wavelic.images import set_aside
 from wavelic.wavelets import Coefficients2d, idwt2
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from wavelic.codecs.carrier_box import (
+from wavelic.carrier.box import (
     ALPHA_ID,
     BOX_ID,
     EXIF_ID,
@@ -21,7 +21,6 @@ from wavelic.codecs.carrier_box import (
     reduce_plane,
     unpack_box,
 )
-from wavelic.codecs.opened import Region, check_layers, check_reduce, level_dimensions, reduced_region
 from wavelic.container.crc import crc32c
 from wavelic.errors import ChecksumError, FormatError
 from wavelic.images import Metadata, decode_alpha
@@ -42,6 +41,7 @@ from wavelic.jpeg2000 import (
 )
 from wavelic.jpeg2000.boxes import list_boxes
 from wavelic.jpeg2000.partial import read_layout, reduced_sizes
+from wavelic.opened import Region, check_layers, check_reduce, level_dimensions, reduced_region
 
 if TYPE_CHECKING:
     from wavelic.models.lifting import LiftingTransform
@@ -138,7 +138,7 @@ class CarrierFile:
         """Decode to samples (height, width, 1..4), uint8 or uint16.
 
         transform: the one whose model the box names; None if it names none.  reduce: halve the size that often,
-        rounding up.  region: (x, y, width, height) in pixels of the full image, as in `codecs.opened`.
+        rounding up.  region: (x, y, width, height) in pixels of the full image, as in `wavelic.opened`.
 
         Raises ModelError without the transform that is needed, UsageError for a wrong request, FormatError for damage.
         """
@@ -146,7 +146,7 @@ class CarrierFile:
         layers = check_layers(max_layers, self.layers)
         wanted = reduced_region(region, self.level_dimensions[0], reduce)
         alpha = self.alpha()  # before the synthesis: cheap, and it may be damaged
-        from wavelic.codecs.carrier_read import read_pixels
+        from wavelic.carrier.read import read_pixels
 
         pixels = read_pixels(self, transform, reduce, layers, None if region is None else region, threads)
         if alpha is not None:

@@ -21,7 +21,7 @@ from itertools import product
 import torch
 from torch import Tensor
 
-from wavelic.codecs.heap import give_back
+from wavelic.carrier.heap import give_back
 from wavelic.wavelets import Bands2d, Coefficients2d, level_sizes2d
 
 Start = tuple[int, int]

@@ -7,16 +7,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from wavelic.codecs.carrier_box import reduce_plane
-from wavelic.codecs.carrier_file import CarrierFile
-from wavelic.codecs.carrier_finer import finer
-from wavelic.codecs.carrier_pixels import decoded_codes, from_codes, matching, to_pixels
-from wavelic.codecs.carrier_read import FINE_LEVELS, decoded_apart
-from wavelic.codecs.heap import give_back
-from wavelic.codecs.level_windows import Start, block_size, count_windows, merge_levels, split_levels
-from wavelic.codecs.opened import Progress, Region
+from wavelic.carrier.box import reduce_plane
+from wavelic.carrier.file import CarrierFile
+from wavelic.carrier.finer import finer
+from wavelic.carrier.heap import give_back
+from wavelic.carrier.level_windows import Start, block_size, count_windows, merge_levels, split_levels
+from wavelic.carrier.pixels import decoded_codes, from_codes, matching, to_pixels
+from wavelic.carrier.read import FINE_LEVELS, decoded_apart
 from wavelic.models.lifting import LiftingTransform
 from wavelic.nn.lifting_grid import Axis
+from wavelic.opened import Progress, Region
 from wavelic.wavelets import Bands2d, Coefficients2d, dwt2
 
 
@@ -59,7 +59,7 @@ def read_by_levels(
     reach = transform.plain.reach
     with torch.inference_mode():
         details: list[Bands2d] = []
-        stops = (FINE_LEVELS, levels) if decoded_apart(transform, levels) else (levels,)  # as `carrier_read` does
+        stops = (FINE_LEVELS, levels) if decoded_apart(transform, levels) else (levels,)  # as `read` does
         for stop in stops:
             first = len(details)
             size = -(-height // 2**first), -(-width // 2**first)

@@ -15,7 +15,7 @@ from wavelic.jpeg2000 import parse_main_header
 from wavelic.jpeg2000.precision import finer_codestream
 
 if TYPE_CHECKING:
-    from wavelic.codecs.carrier_file import CarrierFile
+    from wavelic.carrier.file import CarrierFile
     from wavelic.models.lifting import LiftingTransform
 
 

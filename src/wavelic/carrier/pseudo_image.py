@@ -10,7 +10,7 @@ Rate allocation, layers, precincts and reduced decoding are the stock coder's.  
 is the image.  A `uuid` box says how samples map to numbers and which model synthesises; without it the file is plain
 JPEG 2000, and plain JPEG 2000 files are read here as well, with no learned steps.
 
-Here is the way there; `carrier_box` has the box, `carrier_file` opens, `carrier_pixels` is the way back.
+Here is the way there; `box` has the box, `file` opens, `pixels` is the way back.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from wavelic.codecs.carrier_box import (
+from wavelic.carrier.box import (
     ALPHA_ID,
     BASES,
     BOX_ID,
@@ -32,9 +32,9 @@ from wavelic.codecs.carrier_box import (
     metadata_boxes,
     unpack_box,
 )
-from wavelic.codecs.carrier_file import CarrierFile, open_carrier, trim_carrier
-from wavelic.codecs.carrier_pixels import colour, to_components, to_pixels
-from wavelic.codecs.codes import Codes
+from wavelic.carrier.codes import Codes
+from wavelic.carrier.file import CarrierFile, open_carrier, trim_carrier
+from wavelic.carrier.pixels import colour, to_components, to_pixels
 from wavelic.container.crc import crc32c
 from wavelic.errors import UsageError
 from wavelic.images import Metadata

@@ -16,17 +16,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from wavelic.codecs.carrier_finer import finer
-from wavelic.codecs.carrier_pixels import decoded_codes, from_codes, luma_of, mapped, matching, to_pixels
-from wavelic.codecs.opened import Region, reduced_region
+from wavelic.carrier.finer import finer
+from wavelic.carrier.pixels import decoded_codes, from_codes, luma_of, mapped, matching, to_pixels
 from wavelic.models.lifting import LiftingTransform
 from wavelic.models.lifting_structures import FixedLevel
 from wavelic.models.lifting_window import Axes, LevelBands, signals_of, synthesize_pieces, window_axes
 from wavelic.nn.lifting_grid import Axis
+from wavelic.opened import Region, reduced_region
 from wavelic.wavelets import dwt2
 
 if TYPE_CHECKING:
-    from wavelic.codecs.carrier_file import CarrierFile
+    from wavelic.carrier.file import CarrierFile
 
 #: How many of the finest levels come from the decode at full size, if the others are decoded apart.
 FINE_LEVELS = 2

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from wavelic.codecs.carrier_file import CarrierFile
-from wavelic.codecs.opened import Progress, Region, check_layers, reduced_region
+from wavelic.carrier.file import CarrierFile
+from wavelic.opened import Progress, Region, check_layers, reduced_region
 
 if TYPE_CHECKING:
     from wavelic.models.lifting import LiftingTransform
@@ -46,7 +46,7 @@ def read_large(
     learned = transform is not None and bool(transform.level.radii)
     whole = wanted == (0, 0, *carrier.level_dimensions[reduce]) and reduce < carrier.levels
     if transform is not None and learned and whole and width * height > BY_LEVELS:
-        from wavelic.codecs.large_decode import read_by_levels
+        from wavelic.carrier.large_decode import read_by_levels
 
         return read_by_levels(carrier, transform, reduce, check_layers(layers, carrier.layers), threads, progress)
     if width * height <= ONE_PIECE:
