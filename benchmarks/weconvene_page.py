@@ -225,7 +225,8 @@ def page() -> str:
             f"One set of weights for all rates, trained for {' + '.join(str(row['step']) for row in training)} steps in"
             f" {sum(row['seconds'] for row in training) / 60:.0f} minutes on one CPU core that other work shared. All"
             " choices were made on validation images; the 24 Kodak images were coded once with each set of weights"
-            " that was shipped.",
+            " that was shipped, and once more when tiles changed. Files here are the codec's own, in tiles of 512"
+            " pixels, above quality 57 of 256 (`docs/weconvene.md`); files of twins and stages below have one tile.",
             "",
             "## Kodak, real files",
             "",
