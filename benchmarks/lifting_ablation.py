@@ -2,7 +2,7 @@
 
 python benchmarks/lifting_ablation.py TRAIN VALIDATION RUNS [SECONDS]        # results/lifting/ablation.json
 
-Every variant gets the same processor time for training steps (one thread, crops of 128 x 128, one a step) and is then
+Every variant gets the same processor time for training steps (one thread, crops of 256 x 256, one a step) and is then
 judged by the real coder: luma BD-rate against CDF 9/7 on the validation images with most detail.  Such a budget shows
 how fast a variant learns, not where it ends.  Variants that are in the file already are not run again.
 """
@@ -22,11 +22,10 @@ from wavelic.training.data import PackedImages
 from wavelic.training.families import make_task
 from wavelic.training.lifting import LiftingTask, transform_of
 from wavelic.training.loop import FINAL, train
-from wavelic.training.recipe import Recipe
-from wavelic.training.stages import LiftingStage
+from wavelic.training.stages import LiftingStage, Recipe
 
 OUT = Path(__file__).resolve().parents[1] / "results" / "lifting" / "ablation.json"
-JUDGED, SIDE = 8, 512
+JUDGED, SIDE, CROP = 8, 512, 256
 
 # share of the budget -> what that stage sets
 PLANS: dict[str, list[tuple[float, dict[str, Any]]]] = {
@@ -66,8 +65,8 @@ def recipe_of(model: str, plan: str, data: str, validation: str, seconds: float)
     for number, (share, keys) in enumerate(PLANS[plan]):
         last = number == len(PLANS[plan]) - 1
         stage = LiftingStage(
-            name=f"stage{number}", init=previous, steps=10**6, budget=share * seconds, batch=1, crop=128,
-            learning_rate=1e-4, warmup=50, clip=1.0, ema=0.99, schedule="cosine" if last else "constant",
+            name=f"stage{number}", init=previous, steps=10**6, budget=share * seconds, batch=1, crop=CROP,
+            learning_rate=2e-4, warmup=50, clip=1.0, ema=0.99, schedule="cosine" if last else "constant",
             validate_every=10**6, checkpoint_every=10**6, keep="last", judged=1, judged_side=64,
             distortion=keys.get("rate") in ("coder", "histogram", "context"),
             penalty=0.02 if keys.get("rate") in ("coder", "histogram", "context") else 0.1,
@@ -79,7 +78,7 @@ def recipe_of(model: str, plan: str, data: str, validation: str, seconds: float)
     return Recipe(name, model, data, validation, family="lifting", seed=1, stages=list(stages))
 
 
-def main(data: str, validation: str, runs: str, seconds: str = "60") -> None:
+def main(data: str, validation: str, runs: str, seconds: str = "200") -> None:
     """Run what is missing and write the file after every variant."""
     torch.set_num_threads(1)
     held_out = PackedImages.from_folder(Path(validation), Path(runs) / "cache", SIDE)
@@ -87,7 +86,7 @@ def main(data: str, validation: str, runs: str, seconds: str = "60") -> None:
     judging = make_task(first, LiftingStage(judged=JUDGED, judged_side=SIDE))
     assert isinstance(judging, LiftingTask)
     judge = judging.judge(held_out)
-    found: dict[str, Any] = {"seconds": float(seconds), "crop": 128, "images": JUDGED, "side": SIDE, "rows": []}
+    found: dict[str, Any] = {"seconds": float(seconds), "crop": CROP, "images": JUDGED, "side": SIDE, "rows": []}
     if OUT.exists():
         found = json.loads(OUT.read_text())
     for model, plan in VARIANTS:

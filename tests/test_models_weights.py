@@ -13,7 +13,8 @@ from wavelic.models.lifting_weights import load_lifting_card
 from wavelic.models.weights import card_by_id, card_called, cards, family, superseded_cards, weight_folders
 from wavelic.training.data import PackedImages
 from wavelic.training.families import make_task
-from wavelic.training.recipe import Recipe, load_recipe
+from wavelic.training.recipe import load_recipe
+from wavelic.training.stages import Recipe
 
 PACKAGE = weight_folders()[-1]
 

@@ -11,7 +11,7 @@ from wavelic.training.stages import LiftingStage, Stage, WcaeStage
 from wavelic.training.weconvene_stage import WeconveneStage
 
 if TYPE_CHECKING:
-    from wavelic.training.recipe import Recipe
+    from wavelic.training.stages import Recipe
     from wavelic.training.task import Task
 
 

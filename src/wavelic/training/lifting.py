@@ -20,8 +20,7 @@ from wavelic.training.lifting_operators import freeze_first_proposals, plain_sta
 from wavelic.training.lifting_rates import smooth_bits
 from wavelic.training.lifting_score import Judge, luma
 from wavelic.training.lifting_surrogate import half_width
-from wavelic.training.recipe import Recipe
-from wavelic.training.stages import LiftingStage, Stage
+from wavelic.training.stages import LiftingStage, Recipe, Stage
 from wavelic.training.task import Task
 from wavelic.wavelets import dwt2
 

@@ -32,8 +32,8 @@ from wavelic.errors import UsageError
 from wavelic.models.weights import card_called
 from wavelic.training.data import CropSource, PackedImages
 from wavelic.training.families import make_task
-from wavelic.training.recipe import Recipe, load_recipe
-from wavelic.training.stages import Stage
+from wavelic.training.recipe import load_recipe
+from wavelic.training.stages import Recipe, Stage
 from wavelic.training.throughput import Throughput
 
 CHECKPOINT = "checkpoint.pt"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -12,28 +11,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from wavelic.errors import UsageError
 from wavelic.training.families import get_family
-from wavelic.training.stages import Stage
-
-
-@dataclass
-class Recipe:
-    """A named training plan.
-
-    Attributes:
-        model: name of the architecture.
-        family: which trainer, one of `wavelic.training.families.FAMILIES`.
-        data, validation: folders of images.
-        stages: run in order; a finished stage is skipped when the recipe is run again.
-    """
-
-    name: str
-    model: str
-    data: str
-    validation: str
-    family: str = "wcae"
-    seed: int = 0
-    description: str = ""
-    stages: list[Stage] = field(default_factory=list)
+from wavelic.training.stages import Recipe
 
 
 def recipe_names() -> list[str]:

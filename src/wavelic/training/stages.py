@@ -1,8 +1,8 @@
-"""What a stage of a recipe can set: what all families share, then each family's own keys.  No torch in here."""
+"""A recipe, and what its stages can set: what all families share, then each family's own keys.  No torch in here."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass
@@ -99,3 +99,24 @@ class LiftingStage(Stage):
     bfloat16: bool = True
     judged: int = 12
     judged_side: int = 576
+
+
+@dataclass
+class Recipe:
+    """A named training plan.
+
+    Attributes:
+        model: name of the architecture.
+        family: which trainer, one of `wavelic.training.families.FAMILIES`.
+        data, validation: folders of images.
+        stages: run in order; a finished stage is skipped when the recipe is run again.
+    """
+
+    name: str
+    model: str
+    data: str
+    validation: str
+    family: str = "wcae"
+    seed: int = 0
+    description: str = ""
+    stages: list[Stage] = field(default_factory=list)

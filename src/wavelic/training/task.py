@@ -16,8 +16,7 @@ from torch import Tensor, nn
 from wavelic.errors import UsageError
 from wavelic.models.weights import Card
 from wavelic.training.data import PackedImages
-from wavelic.training.recipe import Recipe
-from wavelic.training.stages import Stage
+from wavelic.training.stages import Recipe, Stage
 
 
 class Task(ABC):

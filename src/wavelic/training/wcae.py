@@ -12,8 +12,7 @@ from wavelic.models.klt import klt_initialise
 from wavelic.models.registry import build_autoencoder
 from wavelic.training.data import PackedImages, to_batch
 from wavelic.training.objective import AutoencoderObjective
-from wavelic.training.recipe import Recipe
-from wavelic.training.stages import Stage, WcaeStage
+from wavelic.training.stages import Recipe, Stage, WcaeStage
 from wavelic.training.task import Task
 
 

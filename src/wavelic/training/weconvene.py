@@ -14,8 +14,7 @@ from wavelic.models.subbands import LEVELS
 from wavelic.models.weconvene_s import WeConveneSmall
 from wavelic.models.weights import Card
 from wavelic.training.data import PackedImages, to_batch
-from wavelic.training.recipe import Recipe
-from wavelic.training.stages import Stage
+from wavelic.training.stages import Recipe, Stage
 from wavelic.training.task import Task
 from wavelic.training.weconvene_stage import WeconveneStage
 
