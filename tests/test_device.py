@@ -91,7 +91,7 @@ def test_weconvene_transform(small: DeployedSmall, pretend: None, monkeypatch: p
         seen.append(part.device)
         return np.zeros((*part.shape[1:], channels), dtype)
 
-    monkeypatch.setattr(subband_planes, "_denormalised", samples)
+    monkeypatch.setattr(subband_planes, "denormalised", samples)
     planes = subband_planes.analyse(small, np.zeros((150, 200, 3), np.uint8), 64)
     subband_planes.synthesise(small, planes, 64, (0, 0, 200, 150), 3, np.dtype(np.uint8))
     assert planes.low.device.type == "cpu"

@@ -153,7 +153,8 @@ class LiftingObjective(nn.Module):
         if self.plan.oracle:
             for operator in trained_operators(self.transform):
                 operator.oracle = Oracle(x, operator.operator.shape.channels)
-        y = self.transform.analysis(x, LEVELS)
+        with torch.enable_grad():  # without, operators run piece by piece, and ``taken`` would have the pieces
+            y = self.transform.analysis(x, LEVELS)
         if self.plan.progressive:
             self.taken.clear()
             with torch.no_grad():
