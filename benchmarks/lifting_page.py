@@ -160,8 +160,8 @@ def ablation_section() -> list[str]:
         f" one a step; luma BD-rate against 9/7 on {found['images']} validation crops of up to {found['side']} pixels a"
         f" side (not Kodak). That is {min(counts)} to {max(counts)} steps, since a step of a wide network takes longer:"
         " the table says what a given time on one core brings, not where a structure ends. Hybrids, which start at"
-        " their base wavelet, gain from the first steps, the small ones more than the large ones; hybrid(5/3) has to make up"
-        " what 5/3 loses first; predict-update starts at 5/3 and update-predict at an average, and neither has"
+        " their base wavelet, gain from the first steps, the small ones more than the large ones; hybrid(5/3) has to"
+        " make up what 5/3 loses first; predict-update starts at 5/3 and update-predict at an average, and neither has"
         " reached 9/7; iWave's networks start at random and are nowhere yet. Pre-training, progressive or with oracles,"
         " costs steps that this budget does not give back. What the paper's comparison needs, the same days on GPUs"
         " for each, has not been done.",
