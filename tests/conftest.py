@@ -1,9 +1,13 @@
 """Shared pictures: small, deterministic, with the structure photographs have."""
 
+import os
 from collections.abc import Callable
 
-import numpy as np
-import pytest
+# Two test processes share two cores: a thread that spins at a barrier would keep the one it waits for from running.
+os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+
+import numpy as np  # noqa: E402
+import pytest  # noqa: E402
 
 
 @pytest.fixture(scope="session")

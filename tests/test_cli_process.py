@@ -23,8 +23,10 @@ import pytest
 import wavelic
 from wavelic.container import Container, read_container, write_container
 
+#: Modules loaded for help: about 330; torch alone would add a thousand.
+MODULES = 450
 HEAVY = ("torch", "scipy", "matplotlib")
-SECONDS, MEGABYTES = 2.0, 500
+SECONDS, MEGABYTES = 10.0, 500  # bounds on what goes wrong, not measurements: those are in benchmarks/
 
 #: Runs the command and leaves behind what it cost: processor seconds, peak memory, heavy modules loaded.
 MEASURED = f"""
@@ -36,13 +38,13 @@ try:
 finally:
     peak = next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM"))
     heavy = [name for name in {HEAVY} if name in sys.modules]
-    json.dump([time.process_time(), int(peak) / 1024, heavy], open(usage, "w"))
+    json.dump([time.process_time(), int(peak) / 1024, heavy, len(sys.modules)], open(usage, "w"))
 """
 
 
 @dataclass(frozen=True)
 class Finished:
-    """A run of the command; ``seconds`` of processor time, ``megabytes`` at the peak, heavy modules it loaded."""
+    """A run of the command; ``seconds`` of processor time, ``megabytes`` at the peak, heavy modules and number of modules loaded."""
 
     code: int
     stdout: bytes
@@ -50,6 +52,7 @@ class Finished:
     seconds: float
     megabytes: float
     heavy: list[str]
+    modules: int
 
 
 def environment() -> dict[str, str]:
@@ -178,10 +181,10 @@ def test_errors_are_one_line_cheap_and_leave_nothing(command: str, code: int, ca
 
 @pytest.mark.parametrize("arguments", [["--help"], ["encode", "--help"], ["--version"], ["demo", "--help"]])
 def test_help_is_light(arguments: list[str], tmp_path: Path) -> None:
-    fastest = min((run(tmp_path, *arguments) for _ in range(2)), key=lambda done: done.seconds)
-    assert (fastest.code, fastest.heavy) == (0, [])
-    assert fastest.seconds < 0.3
-    assert b"wavelic" in fastest.stdout
+    done = run(tmp_path, *arguments)
+    assert (done.code, done.heavy) == (0, [])
+    assert done.modules < MODULES
+    assert b"wavelic" in done.stdout
 
 
 def test_importing_loads_neither_numpy_nor_rich_nor_torch() -> None:

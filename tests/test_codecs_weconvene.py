@@ -316,10 +316,10 @@ def test_headers_that_it_never_writes(picture, model: DeployedSmall, change: dic
 def test_a_single_tile_cannot_be_huge(model: DeployedSmall, picture) -> None:
     container = read_container(encoded(picture(10, 10), model))
     header = replace(container.header, width=16000, height=16000)
-    started = time.perf_counter()
+    started = time.process_time()
     with pytest.raises(FormatError, match="2048"):
         wavelic.decode(write_container(Container(header, container.chunks)))
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 5  # no pixel of 16000 x 16000 is touched
     with pytest.raises(UsageError, match="2048"):
         SmallEncoding(from_array(picture(10, 10)), model, tile=4096)
 

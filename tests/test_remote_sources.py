@@ -157,7 +157,7 @@ def test_slow_servers_and_no_servers() -> None:
     started = time.monotonic()
     with pytest.raises(SourceError, match="timed out"):
         open_source(server.url, Policy(timeout=0.1, attempts=2, pause=0.01))
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 5  # less than one of the two stalls
     server.server.shutdown()
     server.server.server_close()
     with pytest.raises(SourceError, match="attempts"):
