@@ -63,6 +63,7 @@ def alone(step: str, path: Path) -> None:
     import numpy as np
 
     from wavelic.jpeg2000 import EncodeOptions, decode_codestream, encode_filled, read_jp2
+    from wavelic.jpeg2000.arrangement import WINDOWED
 
     if step == "openjpeg_decode":
         decode_codestream(read_jp2(path.read_bytes()).codestream)
@@ -78,9 +79,9 @@ def alone(step: str, path: Path) -> None:
     top = side * side / 8
     options = EncodeOptions(
         colour_transform=True,
-        layer_bytes=[round(top * 2 ** ((k - 10) / 2)) for k in range(11)],
-        precincts=(256, 256),
-        progression="RPCL",
+        layer_bytes=WINDOWED.layer_bytes(top, 6),
+        precincts=WINDOWED.precincts,
+        progression=WINDOWED.progression,
     )
     encode_filled((side, side), 3, 12, fill, options)
 

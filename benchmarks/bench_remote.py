@@ -133,6 +133,7 @@ def jpeg2000(web: Web, pixels: np.ndarray, access: str, learned: bool, fine: Any
     import wavelic
     from wavelic.codecs.lifting_coarse import coarse_note
     from wavelic.codecs.lifting_encode import product_transform
+    from wavelic.jpeg2000.arrangement import WINDOWED
     from wavelic.jpeg2000.partial import needed_packets
 
     web.data = data = encode(pixels, access, learned)
@@ -142,6 +143,8 @@ def jpeg2000(web: Web, pixels: np.ndarray, access: str, learned: bool, fine: Any
         "bpp": round(len(data) * 8 / SIDE**2, 4),
         "psnr": psnr(whole, pixels),
         "note": coarse_note(data) if access == "random" else "",
+        "layers": len(file.layers),
+        "precincts": [list(size) for size in WINDOWED.precincts],
         "open_share": round(file.source.bytes_read / len(data), 4),
         "open_and_reduce_3_share": round(file.carrier.reduced_bytes[3] / len(data), 4),
         **windows(file, whole),

@@ -42,7 +42,7 @@ def seed_files() -> list[bytes]:
     planes = [((np.sin(x / 9 + k) + np.cos(y / 7 - k)) * 60 + 128 + (x > 50) * 7).astype(int) for k in range(4)]
     variants = [
         (3, EncodeOptions(colour_transform=True, layer_bytes=(400, 1200, 4000))),
-        (3, EncodeOptions(colour_transform=True, reversible=True, precincts=(32, 32), progression="RPCL")),
+        (3, EncodeOptions(colour_transform=True, reversible=True, precincts=((32, 32),), progression="RPCL")),
         (1, EncodeOptions(layer_psnr=(30, 40), code_block=(16, 32), levels=3, packet_lengths=False)),
         (4, EncodeOptions(reversible=True, progression="CPRL", levels=2)),
     ]

@@ -6,8 +6,8 @@ from collections.abc import Callable
 # Two test processes share two cores: a thread that spins at a barrier would keep the one it waits for from running.
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
-import numpy as np  # noqa: E402
-import pytest  # noqa: E402
+import numpy as np
+import pytest
 
 
 @pytest.fixture(scope="session")

@@ -86,7 +86,7 @@ class Server:
 
 def coded(
     side: int = 512,
-    precincts: tuple[int, int] | None = (64, 64),
+    precincts: tuple[tuple[int, int], ...] = ((64, 64),),
     layer_bpp: tuple[float, ...] = (0.1, 0.3, 1.0),
 ) -> bytes:
     """A JP2 file of wavelic's own without learned steps, of ``side`` rows and 5 columns less."""

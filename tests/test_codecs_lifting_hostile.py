@@ -33,7 +33,7 @@ def seeds() -> list[tuple[bytes, np.ndarray]]:
     found = []
     for height, width, channels, options in (
         (24, 33, 3, EncodeOptions(layer_bytes=(300, 700))),
-        (33, 20, 1, EncodeOptions(precincts=(64, 64), progression="RPCL")),
+        (33, 20, 1, EncodeOptions(precincts=((64, 64),), progression="RPCL")),
         (18, 25, 4, EncodeOptions(layer_bytes=(500,))),
     ):
         pixels = image(height, width, channels)

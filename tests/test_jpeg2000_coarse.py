@@ -16,7 +16,7 @@ from wavelic.jpeg2000.coarse import Coarse, read_coarse
 from wavelic.jpeg2000.partial import reduced_sizes
 
 LAYERED = {
-    "precincts": (64, 64),
+    "precincts": ((64, 64),),
     "progression": "RPCL",
     "layer_bytes": (3_000, 6_000, 12_000, 24_000, 48_000),
 }

@@ -36,7 +36,7 @@ from wavelic.jpeg2000.codestream import COD, PROGRESSIONS, count_code_blocks
 LAYERS = (600, 1500, 4000, 9000)
 
 
-def layered(progression: str = "LRCP", precincts: tuple[int, int] | None = None) -> bytes:
+def layered(progression: str = "LRCP", precincts: tuple[tuple[int, int], ...] = ()) -> bytes:
     planes = [picture(123, 201, 8, seed) for seed in range(3)]
     options = EncodeOptions(
         colour_transform=True, layer_bytes=LAYERS, progression=progression, precincts=precincts
@@ -51,13 +51,13 @@ def same_planes(a: bytes, b: bytes, **request: int) -> bool:
 
 def test_the_main_header_says_what_was_encoded() -> None:
     options = EncodeOptions(
-        levels=3, precincts=(128, 64), code_block=(32, 16), layer_bytes=(500, None), reversible=True
+        levels=3, precincts=((128, 64), (64, 32)), code_block=(32, 16), layer_bytes=(500, None), reversible=True
     )
     header = parse_main_header(encode_codestream([picture(90, 70)] * 2, 8, options))
     assert (header.width, header.height, header.layers, header.levels) == (70, 90, 2, 3)
     assert [(c.bits, c.signed, c.dx, c.dy) for c in header.components] == [(8, False, 1, 1)] * 2
     assert header.styles[1].code_block == (32, 16)
-    assert header.styles[1].precincts == ((128, 64),) * 4
+    assert header.styles[1].precincts == (*((64, 32),) * 3, (128, 64))  # the coarsest first
     assert header.styles[1].reversible
     assert not header.colour_transform
     assert header.grid.tiles == 1
@@ -69,8 +69,10 @@ def test_code_blocks_are_counted() -> None:
 
 
 @pytest.mark.parametrize("progression", PROGRESSIONS)
-@pytest.mark.parametrize("precincts", [None, (32, 32), (64, 16)])
-def test_a_trimmed_file_is_the_layer_limit_of_the_whole(progression: str, precincts: tuple[int, int] | None) -> None:
+@pytest.mark.parametrize("precincts", [(), ((32, 32),), ((64, 16),), ((64, 64), (32, 32), (16, 16))])
+def test_a_trimmed_file_is_the_layer_limit_of_the_whole(
+    progression: str, precincts: tuple[tuple[int, int], ...]
+) -> None:
     codestream = layered(progression, precincts)
     assert parse_main_header(codestream).progression == progression
     sizes = layer_sizes(codestream)
@@ -110,7 +112,7 @@ def test_pillow_opens_a_trimmed_file() -> None:
 def test_packets_are_where_the_index_says() -> None:
     """Emptying every packet but those of one component leaves the other components flat."""
     planes = [picture(100, 130, 8, seed) for seed in range(2)]
-    codestream = encode_codestream(planes, 8, EncodeOptions(reversible=True, progression="PCRL", precincts=(64, 64)))
+    codestream = encode_codestream(planes, 8, EncodeOptions(reversible=True, progression="PCRL", precincts=((64, 64),)))
     header = parse_main_header(codestream)
     parts = tile_parts(codestream, header)
     index = index_packets(header, parts)
@@ -149,7 +151,7 @@ def test_a_cut_file_is_refused_but_its_whole_layers_can_be_saved() -> None:
 
 
 def test_a_cut_file_in_resolution_order_keeps_its_coarse_resolutions() -> None:
-    codestream = layered("RPCL", (64, 64))
+    codestream = layered("RPCL", ((64, 64),))
     saved = salvage(codestream[: len(codestream) * 2 // 3])
     assert saved.layers == 0
     whole, part = (decode_codestream(data, reduce=2).planes[0] for data in (codestream, saved.codestream))
@@ -284,7 +286,7 @@ def test_limits(limits: dict[str, int], message: str) -> None:
 
 def test_tiny_precincts_of_a_huge_image_are_refused_before_the_library() -> None:
     """One byte of COD could ask for a precinct per 2x2 samples; the library would allocate all of them."""
-    codestream = bytearray(encode_codestream([picture(64, 64)], 8, EncodeOptions(precincts=(64, 64))))
+    codestream = bytearray(encode_codestream([picture(64, 64)], 8, EncodeOptions(precincts=((64, 64),))))
     struct.pack_into(">II", codestream, 8, 20000, 20000)
     struct.pack_into(">II", codestream, 24, 20000, 20000)
     parse_main_header(bytes(codestream))

@@ -47,11 +47,16 @@ def coded(height: int, width: int, count: int = 3, **options: object) -> bytes:
 
 LAYOUTS = {
     "whole-image precincts, LRCP": {"progression": "LRCP", "layer_bytes": (2_000, 8_000, 30_000)},
-    "64x64, RPCL": {"precincts": (64, 64), "progression": "RPCL", "layer_bytes": (3_000, 12_000, 40_000)},
-    "32x128, PCRL": {"precincts": (32, 128), "progression": "PCRL", "layer_bytes": (5_000, 30_000)},
-    "64x64, LRCP": {"precincts": (64, 64), "progression": "LRCP", "layer_bytes": (5_000, 30_000)},
-    "128x32, CPRL, 5/3": {"precincts": (128, 32), "progression": "CPRL", "reversible": True},
-    "64x64, RLCP, 5/3": {"precincts": (64, 64), "progression": "RLCP", "reversible": True, "levels": 3},
+    "64x64, RPCL": {"precincts": ((64, 64),), "progression": "RPCL", "layer_bytes": (3_000, 12_000, 40_000)},
+    "32x128, PCRL": {"precincts": ((32, 128),), "progression": "PCRL", "layer_bytes": (5_000, 30_000)},
+    "128x128 down to 32x32, RPCL": {
+        "precincts": ((128, 128), (64, 64), (32, 32)),
+        "progression": "RPCL",
+        "layer_bytes": (5_000, 30_000),
+    },
+    "64x64, LRCP": {"precincts": ((64, 64),), "progression": "LRCP", "layer_bytes": (5_000, 30_000)},
+    "128x32, CPRL, 5/3": {"precincts": ((128, 32),), "progression": "CPRL", "reversible": True},
+    "64x64, RLCP, 5/3": {"precincts": ((64, 64),), "progression": "RLCP", "reversible": True, "levels": 3},
 }
 WINDOWS = [(0, 0, 1, 1), (0, 0, 64, 64), (130, 71, 60, 33), (255, 128, 2, 77), (300, 0, 17, 217), (311, 211, 6, 6)]
 
@@ -92,7 +97,7 @@ def test_layers_and_resolutions(name: str) -> None:
 @pytest.mark.parametrize("size", [(1, 1), (1, 200), (3, 2), (70, 1), (65, 129)])
 def test_odd_sizes(size: tuple[int, int]) -> None:
     height, width = size
-    data = coded(*size, precincts=(32, 32), progression="RPCL")
+    data = coded(*size, precincts=((32, 32),), progression="RPCL")
     random = np.random.default_rng(height * width)
     whole = decode_codestream(data).planes
     for _ in range(12):
@@ -105,7 +110,7 @@ def test_odd_sizes(size: tuple[int, int]) -> None:
 
 def test_every_chosen_precinct_counts() -> None:
     """The choice is not merely large enough: no resolution's packets can be left out without a change of samples."""
-    data = coded(260, 260, 1, precincts=(64, 64), progression="RPCL", layer_bytes=(40_000,))
+    data = coded(260, 260, 1, precincts=((64, 64),), progression="RPCL", layer_bytes=(40_000,))
     area = (70, 80, 50, 40)
     layout = layout_of(data)
     chosen = needed_packets(layout, area=area)
@@ -120,7 +125,7 @@ def test_every_chosen_precinct_counts() -> None:
 
 
 def test_only_headers_and_chosen_packets_are_read() -> None:
-    data = coded(600, 600, precincts=(64, 64), progression="RPCL", layer_bytes=(60_000, 200_000))
+    data = coded(600, 600, precincts=((64, 64),), progression="RPCL", layer_bytes=(60_000, 200_000))
     read = Recorder(data)
     layout = read_layout(read, len(data))
     assert read.bytes <= layout.parts[0].start + 2 * 4096
@@ -134,7 +139,7 @@ def test_only_headers_and_chosen_packets_are_read() -> None:
 
 def test_the_result_can_be_cut_again() -> None:
     """It is a complete file with packet lengths of its own."""
-    data = coded(200, 200, precincts=(64, 64), progression="RPCL", layer_bytes=(4_000, 20_000))
+    data = coded(200, 200, precincts=((64, 64),), progression="RPCL", layer_bytes=(4_000, 20_000))
     short = partial(data, area=(20, 20, 100, 100))
     area = (50, 60, 20, 20)
     again = decode_codestream(partial(short, area=area), area=area).planes
@@ -160,7 +165,7 @@ def split_tile_parts(data: bytes, at: int) -> bytes:
 
 
 def test_several_tile_parts() -> None:
-    data = coded(120, 90, precincts=(32, 32), progression="RPCL")
+    data = coded(120, 90, precincts=((32, 32),), progression="RPCL")
     parts = split_tile_parts(data, 40)
     assert len(tile_parts(parts, parse_main_header(parts))) == 2
     area = (30, 40, 20, 20)
@@ -187,7 +192,7 @@ def test_wrong_requests() -> None:
 
 
 def test_damage_is_told() -> None:
-    data = coded(100, 100, precincts=(32, 32), progression="RPCL")
+    data = coded(100, 100, precincts=((32, 32),), progression="RPCL")
     with pytest.raises(FormatError, match="packet lengths"):
         layout_of(coded(100, 100, packet_lengths=False))
     for cut in (30, 100, layout_of(data).parts[0].start - 5, len(data) - 2):
@@ -205,7 +210,7 @@ def test_damage_is_told() -> None:
 
 
 def test_mutated_headers_end_in_our_errors() -> None:
-    data = coded(100, 100, precincts=(32, 32), progression="RPCL", layer_bytes=(2_000, 9_000))
+    data = coded(100, 100, precincts=((32, 32),), progression="RPCL", layer_bytes=(2_000, 9_000))
     end = layout_of(data).parts[0].start
     random = np.random.default_rng(1)
     outcomes = set()

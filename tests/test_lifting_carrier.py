@@ -133,8 +133,8 @@ def test_a_reduced_picture_is_the_learned_low_band() -> None:
 
 @pytest.mark.parametrize("reduce", [0, 1, 3])
 @pytest.mark.parametrize("max_layers", [1, 2])
-@pytest.mark.parametrize("precincts", [None, (128, 128)])
-def test_a_window_is_the_crop(reduce: int, max_layers: int, precincts: tuple[int, int] | None) -> None:
+@pytest.mark.parametrize("precincts", [(), ((128, 128),), ((128, 128), (64, 64), (32, 32))])
+def test_a_window_is_the_crop(reduce: int, max_layers: int, precincts: tuple[tuple[int, int], ...]) -> None:
     transform = learned()
     options = EncodeOptions(layer_bytes=(3000, 20000), precincts=precincts, progression="RPCL")
     file = open_carrier(encode(image(301, 260), transform, options, b"m" * 8))

@@ -19,7 +19,7 @@ from wavelic.errors import SourceError
 from wavelic.remote import open_source
 
 torch.set_num_threads(1)
-FILE = coded(512, (64, 64), (0.3, 1.0))
+FILE = coded(512, ((64, 64),), (0.3, 1.0))
 
 
 @dataclass(frozen=True)

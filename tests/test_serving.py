@@ -227,7 +227,7 @@ def test_details_of_an_image(server: RunningServer, folder: Path) -> None:
 
 def test_ranges_hold_all_that_a_tile_is_decoded_from(server: RunningServer, folder: Path) -> None:
     """A tile is the same when every byte outside its ranges is another."""
-    options = EncodeOptions(precincts=(64, 64), progression="RPCL", layer_bytes=(3e4, 2e5), colour_transform=True)
+    options = EncodeOptions(precincts=((64, 64),), progression="RPCL", layer_bytes=(3e4, 2e5), colour_transform=True)
     data = plain_jp2(photograph(1100, 1437), options)
     (folder / "precincts.jp2").write_bytes(data)
     file, costs = wavelic.open(data), {}

@@ -85,8 +85,8 @@ def _wlic_lines(facts: dict[str, Any], rate: str) -> dict[str, str]:
 
 def _jpeg2000_lines(facts: dict[str, Any], rate: str) -> dict[str, str]:
     sizes = ", ".join(f"{width} x {height}" for width, height in facts["level_dimensions"])
-    width, height = facts["precincts"][-1]
-    precincts = "one per resolution" if width >= 1 << 15 else f"{width} x {height}"
+    sides = dict.fromkeys(tuple(side) for side in reversed(facts["precincts"]))  # the finest first, each once
+    precincts = ", ".join(f"{width} x {height}" if width < 1 << 15 else "one per resolution" for width, height in sides)
     cut = f"{facts['whole_layers']} of the layers are whole" if not facts["complete"] else ""
     return {
         "transform": f"{facts['levels']} levels on {facts['wavelet']}, stored with {facts['stored_bits']} bits",

@@ -27,16 +27,14 @@ from wavelic.codecs.search import Found, Target
 from wavelic.errors import UsageError
 from wavelic.images import Image, Metadata, encode_alpha
 from wavelic.jpeg2000 import EncodeOptions
+from wavelic.jpeg2000.arrangement import WHOLE, WINDOWED, Arrangement
 from wavelic.models.lifting import LiftingTransform, build_lifting
 from wavelic.models.lifting_cards import PRODUCT, lifting_cards, lifting_id
 from wavelic.models.lifting_weights import load_lifting_card
 
 LEVELS = 5
-_PRECINCTS = (256, 256)
 _LOWEST, _OCTAVES = -4.0, 7.0  # log2 bits per pixel of quality 0, and from there to quality 100
-_DEFAULT_LAYERS = 11
 _LAYER_BYTES = 1500  # the smallest layer that is worth the headers of its packets
-_SPAN = 5.0  # octaves from the first layer to the last, unless there are few
 _TRIES = 6
 _CLOSE = 0.01  # how near to a size is near enough
 _HEADERS = 280  # bytes of boxes and main header, about
@@ -133,6 +131,11 @@ class Encoding:
         return Metadata() if self.options.strip else self.image.metadata
 
     @property
+    def arrangement(self) -> Arrangement:
+        """Of the packets, by ``options.access``."""
+        return WHOLE if self.options.access == "whole" else WINDOWED
+
+    @property
     def beside(self) -> int:
         """Bytes of the file that are not coefficients: boxes, opacity, metadata, and about those of the main header."""
         parts = (self.alpha, self.metadata.icc, self.metadata.exif, self.metadata.xmp)
@@ -153,11 +156,11 @@ class Encoding:
         return self.pseudo.boxed(codestream, model=self.model, alpha=self.alpha, metadata=self.metadata)
 
     def _codestream(self, sizes: Sequence[int]) -> bytes:
-        windows = self.options.access != "whole"
+        arranged = self.arrangement
         how = EncodeOptions(
             layer_bytes=sizes,
-            precincts=_PRECINCTS if windows else None,
-            progression="RPCL" if windows else "LRCP",
+            precincts=arranged.precincts,
+            progression=arranged.progression,
             threads=torch.get_num_threads(),
         )
         pseudo, started = self.pseudo, time.monotonic()
@@ -247,11 +250,8 @@ class Encoding:
         asked = self.options.layers
         if isinstance(asked, tuple):
             return [*(size for bpp in asked if (size := self._bytes(bpp)) < top), round(top)]
-        count = asked
-        if count is None:
-            count = max(1, min(_DEFAULT_LAYERS, 1 + int(2 * math.log2(max(1.0, top / _LAYER_BYTES)))))
-        span = min(_SPAN, (count - 1) / 2)
-        return [round(top * 2 ** (-span * (count - 1 - k) / max(1, count - 1))) for k in range(count)]
+        arranged = self.arrangement
+        return arranged.layer_bytes(top, asked or arranged.layers(top, _LAYER_BYTES))
 
     def _bytes(self, bpp: float) -> int:
         return round(bpp * self.image.width * self.image.height / 8)

@@ -40,7 +40,8 @@ class EncodeOptions:
     layer_psnr: PSNR in dB of each layer instead, relative to the full range of the components, ascending; the last may
         be None for everything.
     code_block: (width, height), powers of two of 4..1024 with a product of at most 4096.
-    precincts: (width, height), powers of two: one size for all resolutions.  None: one precinct per resolution.
+    precincts: (width, height), powers of two, of the resolutions, the finest first; those there are none for have the
+        last one's.  Empty: one precinct per resolution.
     progression: "LRCP", "RLCP", "RPCL", "PCRL" or "CPRL".
     packet_lengths: write PLT segments, which trimming and packet selection need.
     threads: threads the library may use, at least 1.
@@ -52,7 +53,7 @@ class EncodeOptions:
     layer_bytes: Sequence[int | None] = ()
     layer_psnr: Sequence[float | None] = ()
     code_block: tuple[int, int] = (64, 64)
-    precincts: tuple[int, int] | None = None
+    precincts: Sequence[tuple[int, int]] = ()
     progression: str = "LRCP"
     packet_lengths: bool = True
     threads: int = 1
@@ -216,9 +217,11 @@ def _check_options(options: EncodeOptions, count: int) -> None:
         raise UsageError("a layer before the last has no target; only the last may be None")
     if any(b <= a for a, b in zip([0.0, *numbers], numbers, strict=False)):
         raise UsageError(f"layer targets {numbers} are not positive and ascending; sort them")
-    precincts = options.precincts or ()
-    if not all(_is_power_of_two(side) and 4 <= side <= 1 << 15 for side in precincts):
-        raise UsageError(f"precincts are {options.precincts}, expected powers of two from 4 to 32768; 256 is usual")
+    for precinct in options.precincts:
+        if not isinstance(precinct, Sequence) or len(precinct) != 2:
+            raise UsageError(f"a precinct is {precinct!r}, expected (width, height); one size is ((256, 256),)")
+        if not all(_is_power_of_two(side) and 4 <= side <= 1 << 15 for side in precinct):
+            raise UsageError(f"precincts are {options.precincts}, expected powers of two from 4 to 32768; 256 is usual")
 
 
 def _is_power_of_two(number: int) -> bool:
@@ -256,11 +259,12 @@ def _parameters(
     parameters.cp_tdx, parameters.cp_tdy = max(width, 1 << options.levels), max(height, 1 << options.levels)
     parameters.cblockw_init, parameters.cblockh_init = options.code_block
     parameters.prog_order = PROGRESSIONS.index(options.progression)
-    if options.precincts is not None:
+    if options.precincts:
         parameters.csty |= 1
         parameters.res_spec = options.levels + 1
-        for resolution in range(options.levels + 1):
-            parameters.prcw_init[resolution], parameters.prch_init[resolution] = options.precincts
+        last = len(options.precincts) - 1
+        for level in range(options.levels + 1):  # the library's order as well
+            parameters.prcw_init[level], parameters.prch_init[level] = options.precincts[min(level, last)]
     raw_bytes = count * height * width * bits / 8
     targets = list(options.layer_bytes or options.layer_psnr) or [None]
     parameters.tcp_numlayers = len(targets)

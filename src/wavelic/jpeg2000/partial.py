@@ -9,7 +9,7 @@ The bytes come from a function ``read(start, stop)``, so that they may be anywhe
 
 >>> from wavelic.jpeg2000 import EncodeOptions, decode_codestream, encode_codestream
 >>> picture = np.arange(300 * 400).reshape(300, 400) % 251
->>> data = encode_codestream([picture], 8, EncodeOptions(precincts=(64, 64), progression="RPCL"))
+>>> data = encode_codestream([picture], 8, EncodeOptions(precincts=((64, 64),), progression="RPCL"))
 >>> layout = read_layout(lambda start, stop: data[start:stop], len(data))
 >>> area = (40, 50, 30, 20)
 >>> needed = needed_packets(layout, area=area)
