@@ -44,7 +44,7 @@ finally:
 
 @dataclass(frozen=True)
 class Finished:
-    """A run of the command: ``seconds`` of processor, ``megabytes`` at the peak, heavy modules and how many it loaded."""
+    """A run of the command: ``seconds`` of processor, ``megabytes`` at the peak, heavy modules, how many it loaded."""
 
     code: int
     stdout: bytes

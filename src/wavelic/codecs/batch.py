@@ -21,7 +21,7 @@ from wavelic.errors import UsageError
 from wavelic.opened import OpenedFile, Pixels
 from wavelic.wavelets.serial import run_serially
 
-_GROUP_PIXELS = 1 << 20  # in one call of a network: beyond, memory grows and speed does not
+_GROUP_PIXELS = 1 << 19  # in one call of a network: beyond, memory grows and speed does not
 _LEAST_PIXELS = 1 << 12  # what an image counts as at least, since networks extend it to their stride
 _SMALL = 1 << 20  # pixels of the largest image that is decoded on one thread, beside others
 

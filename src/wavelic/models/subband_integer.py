@@ -34,7 +34,7 @@ from wavelic.models.subband_context import (
 )
 from wavelic.models.subbands import BANDS, PACKED, unpack
 from wavelic.nn.integer import IntegerConv2d, LookupTable, fixed_point
-from wavelic.nn.integer_rows import RowConv, clear_frame, framed, inside
+from wavelic.nn.integer_rows import BLOCK_ROWS, RowConv, clear_frame, framed, inside, row_blocks, rows_of
 
 ACTIVATION = 1 << 8  # units of an activation
 VALUE = 1 << 4  # units of a coefficient in steps
@@ -92,10 +92,19 @@ class IntegerSlice(nn.Module):
 
     def forward(self, context: Tensor, known: Tensor) -> Tensor:
         """Framed maps -> (N, h, w, 2 channels): log2 scales in 1/64 octave without their base, means in 1/16 step."""
-        x = self.rows["from_context"](context)
-        if self.from_known is not None:
-            x += self.rows["from_known"](known)
-        return inside(self.rows["head"](self.rows["mix"](x.clamp_(0, LIMIT), 0)))
+        layers = {name: layer for name, layer in self.rows.items() if isinstance(layer, RowConv)}
+        head, pitch = layers["head"], context.shape[2]
+        result = context.new_empty(context.shape[:3].numel(), head.padded)
+        mixed, added = (context.new_empty(BLOCK_ROWS, layers["mix"].padded) for _ in range(2))
+        for block in row_blocks(context):  # all layers of a block, while it is in the cache
+            whole = slice(0, block.stop - block.start)
+            x, y = mixed[whole], added[whole]
+            layers["from_context"].block(rows_of(context), block, pitch, x)
+            if self.from_known is not None:
+                x += layers["from_known"].block(rows_of(known), block, pitch, y)
+            layers["mix"].block(x.clamp_(0, LIMIT), whole, pitch, y, 0)
+            head.block(y, whole, pitch, result[block])
+        return inside(result.view(*context.shape[:3], head.padded)[..., : head.outputs])
 
 
 class IntegerLevel(nn.Module):

@@ -18,15 +18,17 @@ in blocks of rows that stay in the cache.  float64 convolutions of torch take th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import pad
 
 from wavelic.errors import UsageError
 from wavelic.nn.integer import IntegerConv2d
 
-_BLOCK_ROWS = 2048
+BLOCK_ROWS = 1024
+_GROUP = 24  # columns of a product that AVX-512 does at once; 64 of them take longer than 72
 _EXACT = 1 << 53
 
 
@@ -49,7 +51,8 @@ class RowConv(nn.Module):
         kernel = layer.weight.shape[-1]
         if kernel not in (1, 3) or (layer.stride, layer.groups, layer.padding) != (1, 1, kernel // 2):
             raise UsageError(f"kernel {kernel}, stride {layer.stride}, groups {layer.groups}; expected 1x1 or 3x3")
-        self.kernel, self.limit = kernel, layer.output_limit
+        self.kernel, self.limit, self.outputs = kernel, layer.output_limit, layer.weight.shape[0]
+        self.padded = _padded(self.outputs)
         self.register_buffer("weight", torch.empty(0), persistent=False)
         self.register_buffer("bias", torch.empty(0), persistent=False)
         self._order = list(range(layer.weight.shape[1])) if order is None else list(order)
@@ -68,31 +71,52 @@ class RowConv(nn.Module):
         folded = layer.weight.double() * ratio[:, None, None, None]
         ordered = torch.empty_like(folded)
         ordered[:, self._order] = folded
-        self.weight = ordered.permute(2, 3, 1, 0).reshape(self.kernel**2, *folded.shape[1::-1]).contiguous()
-        self.bias = layer.bias.double() * ratio + 0.5 + unit / 2
+        taps = ordered.permute(2, 3, 1, 0).reshape(self.kernel**2, *folded.shape[1::-1])
+        missing = self.padded - self.outputs  # columns of zeros, whose outputs are floor(1/2)
+        self.weight = pad(taps, (0, missing)).contiguous()
+        self.bias = pad(layer.bias.double() * ratio + unit / 2, (0, missing)) + 0.5
 
     @torch.no_grad()
     def forward(self, x: Tensor, lowest: int | None = None) -> Tensor:
-        """Whole numbers in float64, framed: (N, H + 2, W + 2, in or more) -> (N, H + 2, W + 2, out).
+        """Whole numbers in float64, framed: (N, H + 2, W + 2, in or more) -> (N, H + 2, W + 2, out), a view.
 
         Outputs are clamped to ``lowest``..limit; -limit if not given.  The frame of the input must be zero for a 3x3
         kernel; that of the output holds no meaningful values.
         """
-        taps, inputs, outputs = self.weight.shape
-        pitch = x.shape[2]
-        rows = x.view(-1, x.shape[3])[:, :inputs]
-        result = x.new_empty(rows.shape[0], outputs)
-        edge = pitch + 1 if taps == 9 else 0
-        offsets = [i * pitch + j for i in (-1, 0, 1) for j in (-1, 0, 1)] if taps == 9 else [0]
-        lowest = -self.limit if lowest is None else lowest
-        for begin in range(edge, len(rows) - edge, _BLOCK_ROWS):
-            end = min(begin + _BLOCK_ROWS, len(rows) - edge)
-            block = result[begin:end]
-            torch.addmm(self.bias, rows[begin + offsets[0] : end + offsets[0]], self.weight[0], out=block)
-            for offset, tap in zip(offsets[1:], self.weight[1:], strict=True):
-                block.addmm_(rows[begin + offset : end + offset], tap)
-            block.floor_().clamp_(lowest, self.limit)
-        return result.view(*x.shape[:3], outputs)
+        rows = rows_of(x)
+        result = x.new_empty(len(rows), self.padded)
+        for block in row_blocks(x):
+            self.block(rows, block, x.shape[2], result[block], lowest)
+        return result.view(*x.shape[:3], self.padded)[..., : self.outputs]
+
+    def block(self, rows: Tensor, block: slice, pitch: int, out: Tensor, lowest: int | None = None) -> Tensor:
+        """`forward` of the rows ``block``, into ``out``: (rows, padded).  pitch: rows to a line of the map."""
+        inputs = self.weight.shape[1]
+        begin, end = block.start, block.stop
+        offsets = [i * pitch + j for i in (-1, 0, 1) for j in (-1, 0, 1)] if self.kernel == 3 else [0]
+        torch.addmm(self.bias, rows[begin + offsets[0] : end + offsets[0], :inputs], self.weight[0], out=out)
+        for offset, tap in zip(offsets[1:], self.weight[1:], strict=True):
+            out.addmm_(rows[begin + offset : end + offset, :inputs], tap)
+        return out.floor_().clamp_(-self.limit if lowest is None else lowest, self.limit)
+
+
+def rows_of(x: Tensor) -> Tensor:
+    """The pixels of a framed map as rows of a matrix, a view."""
+    return x.flatten(0, 2)
+
+
+def row_blocks(x: Tensor) -> Iterator[slice]:
+    """Blocks of the rows of a framed map, without those at both ends whose neighbours would lie outside it."""
+    edge = x.shape[2] + 1
+    rows = x.shape[0] * x.shape[1] * x.shape[2]
+    for begin in range(edge, rows - edge, BLOCK_ROWS):
+        yield slice(begin, min(begin + BLOCK_ROWS, rows - edge))
+
+
+def _padded(columns: int) -> int:
+    """How many columns the matrix for so many outputs has: products are fastest for whole groups of them."""
+    group = _GROUP if columns > _GROUP else _GROUP // 2
+    return -(-columns // group) * group
 
 
 def framed(like: Tensor, batch: int, height: int, width: int, channels: int) -> Tensor:
