@@ -14,7 +14,7 @@ from wavelic.jpeg2000.coarse import read_coarse
 #: The reduced size that is promised, and for which share of the file's bytes, opening included.
 REDUCE, SHARE = 3, 0.1
 #: How far below the last layer coarse packets may be cut, in octaves of the layers' bytes.
-OCTAVES = 2.25
+OCTAVES = 3.25
 
 
 def thin_coarse(codestream: bytes, levels: int, overhead: int) -> bytes:

@@ -230,7 +230,8 @@ def find_ranges(source: Source, limits: Limits = DEFAULT_LIMITS) -> RangedFile |
 def _open(source: Source, limits: Limits) -> RangedFile:
     boxed = source.read(0, 4) != CODESTREAM_MAGIC
     start, stop = _find_codestream(source, limits) if boxed else (0, source.size)
-    layout = read_layout(lambda a, b: source.read(start + a, min(start + b, stop)), stop - start, limits)
+    kept = min(source.kept, stop) - start
+    layout = read_layout(lambda a, b: source.read(start + a, min(start + b, stop)), stop - start, limits, kept=kept)
     head = source.read(0, start) + layout.head + struct.pack(">H", SOT)
     jp2 = read_jp2(head, limits, partial=True) if boxed else bare_codestream(head, limits, True)
     header = layout.header

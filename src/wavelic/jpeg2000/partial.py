@@ -83,13 +83,15 @@ class Layout:
         return list(zip(starts[first].tolist(), stops[last].tolist(), strict=True))
 
 
-def read_layout(read: Read, size: int, limits: Limits = DEFAULT_LIMITS) -> Layout:
+def read_layout(read: Read, size: int, limits: Limits = DEFAULT_LIMITS, *, kept: int = 0) -> Layout:
     """The layout of a codestream of ``size`` bytes, reading little more than its headers.
+
+    kept: of so many bytes from the start reads cost nothing; the rest is read in blocks.
 
     Raises FormatError if it is damaged, cut short, has several tiles or no packet lengths (PLT), LimitError if it
     declares more than ``limits`` admit.
     """
-    cursor = _Cursor(read, size, limits)
+    cursor = _Cursor(read, size, limits, kept)
     end = _segments_end(cursor, 2)
     head = cursor.take(0, end)
     header = parse_main_header(head + cursor.take(end, end + 2), limits)
@@ -109,8 +111,8 @@ def read_layout(read: Read, size: int, limits: Limits = DEFAULT_LIMITS) -> Layou
 class _Cursor:
     """Reads header bytes through a small buffer and refuses to read more of them than limits admit."""
 
-    def __init__(self, read: Read, size: int, limits: Limits) -> None:
-        self._read, self._size, self._limits = read, size, limits
+    def __init__(self, read: Read, size: int, limits: Limits, kept: int) -> None:
+        self._read, self._size, self._limits, self._kept = read, size, limits, kept
         self._start, self._block, self._total = 0, b"", 0
 
     def take(self, start: int, stop: int) -> bytes:
@@ -118,7 +120,8 @@ class _Cursor:
         if stop > self._size:
             raise FormatError(f"the codestream ends at byte {self._size}, its headers go to {stop}; {CUT_SHORT}")
         if start < self._start or stop > self._start + len(self._block):
-            end = min(max(stop, start + _BLOCK), self._size)
+            end = min(start + _BLOCK, self._kept) if stop <= self._kept else start + _BLOCK
+            end = min(max(stop, end), self._size)
             self._total += end - start
             admit("max_metadata_bytes", "the size of the headers", self._total, self._limits)
             self._start, self._block = start, self._read(start, end)
