@@ -1,7 +1,8 @@
 """Shared pictures: small, deterministic, with the structure photographs have."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 # Two test processes share two cores: a thread that spins at a barrier would keep the one it waits for from running.
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
@@ -26,3 +27,19 @@ def picture() -> Callable[..., np.ndarray]:
         return np.rint(unit * np.iinfo(dtype).max).astype(dtype)
 
     return make
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder with random weights of codec lifting, which are the installed ones in the tests of a module."""
+    from lifting_support import installed_weights
+
+    yield from installed_weights(tmp_path_factory.mktemp("weights"))
+
+
+@pytest.fixture(scope="module")
+def layered(weights: Path) -> bytes:
+    """A JP2 file of 187x140 pixels with three layers, made with ``weights``."""
+    from lifting_support import layered_file
+
+    return layered_file()

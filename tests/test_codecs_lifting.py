@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,7 @@ import pytest
 import torch
 
 import wavelic
-from lifting_support import METADATA, installed_weights, layered_file
+from lifting_support import METADATA
 from test_lifting_carrier import image, learned, psnr
 from wavelic.carrier.pseudo_image import to_components, to_pixels
 from wavelic.errors import FormatError, LimitError, ModelError, UsageError
@@ -23,16 +22,7 @@ from wavelic.models.lifting_weights import load_lifting, save_lifting
 from wavelic.models.weights import weight_folders
 
 torch.set_num_threads(1)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    yield from installed_weights(tmp_path_factory.mktemp("weights"))
-
-
-@pytest.fixture(scope="module")
-def layered() -> bytes:
-    return layered_file()
+pytestmark = pytest.mark.usefixtures("weights")
 
 
 # --- Weights ---------------------------------------------------------------------------------------------------------

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,22 +11,12 @@ import pytest
 import torch
 
 import wavelic
-from lifting_support import installed_weights, layered_file
 from test_cli import error_of, wavelic_cli
 from test_lifting_carrier import image
 from wavelic.models.lifting_cards import PRODUCT
 
 torch.set_num_threads(1)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    yield from installed_weights(tmp_path_factory.mktemp("weights"))
-
-
-@pytest.fixture(scope="module")
-def layered() -> bytes:
-    return layered_file()
+pytestmark = pytest.mark.usefixtures("weights")
 
 
 def test_the_command_line(tmp_path: Path) -> None:

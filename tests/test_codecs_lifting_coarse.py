@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,6 @@ import pytest
 import torch
 
 import wavelic
-from lifting_support import installed_weights
 from test_cli import wavelic_cli
 from test_lifting_carrier import psnr
 from wavelic.carrier.box import NO_MODEL
@@ -28,11 +26,7 @@ from wavelic.models.lifting import build_lifting
 from wavelic.remote import open_source
 
 torch.set_num_threads(1)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    yield from installed_weights(tmp_path_factory.mktemp("weights"))
+pytestmark = pytest.mark.usefixtures("weights")
 
 
 def clouds(side: int, exponent: float) -> np.ndarray:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,6 @@ import pytest
 import torch
 
 import wavelic
-from lifting_support import installed_weights, layered_file
 from test_cli import error_of, wavelic_cli
 from test_lifting_carrier import image, psnr
 from wavelic.codecs.api import Options, encode_image
@@ -24,16 +22,7 @@ from wavelic.images import Image
 from wavelic.models.lifting_cards import PRODUCT
 
 torch.set_num_threads(1)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    yield from installed_weights(tmp_path_factory.mktemp("weights"))
-
-
-@pytest.fixture(scope="module")
-def layered() -> bytes:
-    return layered_file()
+pytestmark = pytest.mark.usefixtures("weights")
 
 
 def test_quality_is_a_rate() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,7 @@ import pytest
 import torch
 
 import wavelic
-from lifting_support import METADATA, installed_weights, layered_file
+from lifting_support import METADATA
 from test_lifting_carrier import image
 from wavelic.carrier import box
 from wavelic.codecs.pillow_jp2 import REGISTERED, LiftingImageFile
@@ -23,16 +22,7 @@ from wavelic.images import Image
 from wavelic.jpeg2000 import read_jp2, replace_codestream
 
 torch.set_num_threads(1)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    yield from installed_weights(tmp_path_factory.mktemp("weights"))
-
-
-@pytest.fixture(scope="module")
-def layered() -> bytes:
-    return layered_file()
+pytestmark = pytest.mark.usefixtures("weights")
 
 
 # --- Other programs --------------------------------------------------------------------------------------------------

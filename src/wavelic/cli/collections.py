@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from wavelic.cli.shared import Device
 from wavelic.cli.terminal import dump, progress, remark, show
 from wavelic.errors import ChecksumError, FormatError, ImageError
 
@@ -21,7 +22,6 @@ Workers = Annotated[
     typer.Option("-j", metavar="N", help="Workers; as many as there are processors if not given.", show_default=False),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="The report as JSON on standard output.")]
-Device = Annotated[str, typer.Option(help="cpu or cuda.")]
 
 
 def encode_dir(

@@ -11,6 +11,7 @@ import typer
 
 from wavelic.cli.files import STREAM, Job, open_output, plan, read_stdin
 from wavelic.cli.jobs import Outcome, run_jobs, use_threads
+from wavelic.cli.shared import Device, Force, Processors
 from wavelic.cli.terminal import Step
 from wavelic.errors import UsageError
 
@@ -133,11 +134,9 @@ def decode(
             show_default=False,
         ),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", "-f", help="Replace existing files.")] = False,
-    processors: Annotated[
-        int, typer.Option("-j", metavar="N", help="Threads for one image, processes for several.", show_default=False)
-    ] = 0,
-    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    force: Force = False,
+    processors: Processors = 0,
+    device: Device = "cpu",
     as_json: Annotated[bool, typer.Option("--json", help="Print what was done as JSON on standard output.")] = False,
 ) -> None:
     """Decompress .wlic and JPEG 2000 files, or a part of them."""

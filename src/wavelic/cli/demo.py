@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from wavelic.cli.shared import Device
 from wavelic.cli.terminal import progress, remark, show
 from wavelic.errors import UsageError, WavelicError
 
@@ -34,7 +35,7 @@ def demo(
         bool | None,
         typer.Option("--open/--no-open", help="Show the page in a browser; by default with a display."),
     ] = None,
-    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    device: Device = "cpu",
 ) -> None:
     """Compress a photograph with every codec to one file size."""
     path = image or _photograph()

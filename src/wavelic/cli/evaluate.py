@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from wavelic.cli.boundary import one_line, print_error
+from wavelic.cli.shared import Device
 from wavelic.cli.terminal import progress, show
 from wavelic.errors import MissingDependencyError, UsageError
 
@@ -31,7 +32,7 @@ def evaluate(
         bool, typer.Option("--published", help="Entropy coding and padding of the WCAE paper.")
     ] = False,
     dataset: Dataset = "",
-    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    device: Device = "cpu",
     resume: Resume = True,
 ) -> None:
     """Measure a codec of wavelic on a folder of images.

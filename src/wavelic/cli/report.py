@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from wavelic.cli.shared import Device
 from wavelic.cli.terminal import progress, remark, show
 from wavelic.errors import UsageError
 
@@ -55,7 +56,7 @@ def report(
     quick: Annotated[bool, typer.Option("--quick", help="Fast settings of the other codecs for the images.")] = False,
     published: Annotated[bool, typer.Option("--published-curves", help="Add curves published for Kodak.")] = False,
     title: Annotated[str, typer.Option(help="Heading of the page.")] = "wavelic evaluation",
-    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    device: Device = "cpu",
 ) -> None:
     """Write an HTML report that opens from the disk.
 

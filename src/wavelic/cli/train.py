@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from wavelic.cli.boundary import INTERRUPTED, needs, one_line, print_error
+from wavelic.cli.shared import Device
 from wavelic.cli.terminal import progress, remark, show
 
 
@@ -36,7 +37,7 @@ def train(
         typer.Argument(metavar="[KEY=VALUE]...", help="For instance data=DIR validation=DIR defaults.steps=100."),
     ] = None,
     runs: Annotated[Path, typer.Option(help="Folder of checkpoints and logs.")] = Path("runs"),
-    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    device: Device = "cpu",
 ) -> None:
     """Train a recipe, or continue where it was stopped.
 

@@ -10,6 +10,7 @@ import typer
 
 from wavelic.cli.files import STREAM, Job, open_output, plan, read_stdin
 from wavelic.cli.jobs import Outcome, run_jobs
+from wavelic.cli.shared import Force
 from wavelic.cli.terminal import Step
 from wavelic.errors import UsageError
 
@@ -60,7 +61,7 @@ def trim(
     bpp: Annotated[
         float | None, typer.Option(help="Keep as many layers as this rate admits, in bits per pixel of the file.")
     ] = None,
-    force: Annotated[bool, typer.Option("--force", "-f", help="Replace existing files.")] = False,
+    force: Force = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print what was done as JSON on standard output.")] = False,
 ) -> None:
     """Drop quality layers of JPEG 2000 files; the result is what encoding with fewer layers would have given."""

@@ -17,11 +17,11 @@ from wavelic.opened import check_reduce, level_dimensions
 if TYPE_CHECKING:
     import PIL.Image
 
-    from wavelic.opened import OpenedFile
+    from wavelic.opened import OpenedFile, Pixels, Region
 
 
 class ArrayFace:
-    """What `wavelic.open` returns can do besides `read`: numpy's indexing and OpenSlide's names.
+    """What `wavelic.open` returns can do besides `decode`: samples alone, numpy's indexing and OpenSlide's names.
 
     >>> import numpy as np, wavelic
     >>> file = wavelic.open(wavelic.encode(np.zeros((90, 120, 3), np.uint8), "lifting"))
@@ -37,6 +37,12 @@ class ArrayFace:
     def dtype(self) -> np.dtype[Any]:
         """uint8 or uint16."""
         return np.dtype(np.uint8 if self._file.bit_depth == 8 else np.uint16)
+
+    def read(
+        self, reduce: int = 0, layers: int | None = None, region: Region | None = None, device: str = "cpu"
+    ) -> Pixels:
+        """Samples (H, W, C) of what `opened.OpenedFile.decode` gives; arguments and errors as there."""
+        return self._file.decode(reduce, layers, region, device).pixels
 
     def __getitem__(self, key: Any) -> NDArray[Any]:
         """Samples, indexed as a numpy array (height, width, channels) would be.

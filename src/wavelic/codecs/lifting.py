@@ -14,7 +14,7 @@ from wavelic.errors import FormatError, ModelError
 from wavelic.images import Image
 from wavelic.jpeg2000 import DEFAULT_LIMITS, Limits, decode_codestream, is_jp2
 from wavelic.jpeg2000.boxes import Box, list_boxes
-from wavelic.opened import Layer, Pixels, Progress, Region, check_layers, check_reduce, reduced_region
+from wavelic.opened import Layer, Progress, Region, check_layers, check_reduce, reduced_region
 
 if TYPE_CHECKING:
     from wavelic.models.lifting import LiftingTransform
@@ -88,11 +88,6 @@ class LiftingFile(ArrayFace):
     def info(self) -> dict[str, Any]:
         """What the file is: format, codec, model, geometry, layers, precincts and boxes."""
         return _info(self)
-
-    def read(
-        self, reduce: int = 0, layers: int | None = None, region: Region | None = None, device: str = "cpu"
-    ) -> Pixels:
-        return self.decode(reduce, layers, region, device).pixels
 
     def decode(
         self,

@@ -14,7 +14,7 @@ from wavelic.codecs.search import Found, Target, search
 from wavelic.container import ChunkInfo, CodecId, Container, Header, PaddingRule, describe_chunks
 from wavelic.errors import FormatError, ModelError
 from wavelic.images import Image
-from wavelic.opened import Layer, Pixels, Progress, Region, check_layers, check_reduce, reduced_region
+from wavelic.opened import Layer, Progress, Region, check_layers, check_reduce, reduced_region
 
 if TYPE_CHECKING:
     from wavelic.models.weights import Card
@@ -99,11 +99,6 @@ class WlicFile(ArrayFace):
     def info(self) -> dict[str, Any]:
         """What the file is: format, codec, model, geometry, rate and bytes per chunk."""
         return wlic_info(self.container, self.size)
-
-    def read(
-        self, reduce: int = 0, layers: int | None = None, region: Region | None = None, device: str = "cpu"
-    ) -> Pixels:
-        return self.decode(reduce, layers, region, device).pixels
 
     def decode(
         self,
