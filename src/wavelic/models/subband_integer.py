@@ -128,7 +128,9 @@ class IntegerLevel(nn.Module):
         x = framed(parent, batch, height, width, features + self.width + 1)
         inner = inside(x)
         inner[..., :features] = parent
-        if hidden is not None:
+        if hidden is None:
+            inner[..., features:-1] = 0
+        else:
             half = inside(hidden)[:, :, None, :, None]
             doubled = half.expand(-1, -1, 2, -1, 2, -1).reshape(batch, height, width, self.width)
             inner[..., features:-1] = doubled

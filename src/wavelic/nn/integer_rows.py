@@ -120,8 +120,8 @@ def _padded(columns: int) -> int:
 
 
 def framed(like: Tensor, batch: int, height: int, width: int, channels: int) -> Tensor:
-    """Zeros for a map and its frame, on the device of ``like``."""
-    return torch.zeros(batch, height + 2, width + 2, channels, dtype=torch.float64, device=like.device)
+    """A map that is not filled in yet, in a frame of zeros, on the device of ``like``."""
+    return clear_frame(torch.empty(batch, height + 2, width + 2, channels, dtype=torch.float64, device=like.device))
 
 
 def inside(x: Tensor) -> Tensor:
