@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 import numpy as np
 import pytest
@@ -85,9 +86,9 @@ def test_files_that_are_alike_go_through_the_networks_together(
 ) -> None:
     calls: list[int] = []
 
-    def counted(files: list[object], device: str) -> list[np.ndarray]:
+    def counted(files: list[object], device: str, turn: AbstractContextManager[object]) -> list[np.ndarray]:
         calls.append(len(files))
-        return original(files, device)
+        return original(files, device, turn)
 
     original = batch.decode_group
     monkeypatch.setattr(batch, "decode_group", counted)

@@ -7,6 +7,7 @@ synthesis is floats, and may round otherwise than for one image alone.
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, cast
 
 import numpy as np
@@ -43,8 +44,11 @@ def group_likeness(file: OpenedFile) -> Hashable | None:
     return None
 
 
-def decode_group(files: Sequence[OpenedFile], device: str) -> list[Pixels]:
-    """Samples (H, W, C) of files of one `group_likeness`.  Raises as `OpenedFile.read`, if any of them is damaged."""
+def decode_group(files: Sequence[OpenedFile], device: str, turn: AbstractContextManager[object]) -> list[Pixels]:
+    """Samples (H, W, C) of files of one `group_likeness`.  Raises as `OpenedFile.read`, if any of them is damaged.
+
+    turn: held while symbols are read.
+    """
     first = files[0]
     if len(files) == 1:
         return [first.read(device=device)]
@@ -55,7 +59,7 @@ def decode_group(files: Sequence[OpenedFile], device: str) -> list[Pixels]:
     containers = [file.container for file in cast("Sequence[WlicFile]", files)]
     alphas = [alpha_plane(container) for container in containers]  # before the synthesis: cheap, may be damaged
     decode = _weconvene if first.header.codec == CodecId.WECONVENE else _wcae
-    colours = decode(containers, device)
+    colours = decode(containers, device, turn)
     return [_with_alpha(pixels, alpha) for pixels, alpha in zip(colours, alphas, strict=True)]
 
 
@@ -72,10 +76,11 @@ def _with_alpha(colour: NDArray[Any], alpha: NDArray[Any] | None) -> Pixels:
 
 
 @torch.inference_mode()
-def _wcae(containers: Sequence[Container], device: str) -> list[NDArray[Any]]:
+def _wcae(containers: Sequence[Container], device: str, turn: AbstractContextManager[object]) -> list[NDArray[Any]]:
     """Colour samples of pictures of at most one window."""
     model = load_deployed(card_by_id(containers[0].header.model), device)
-    symbols = np.stack([decode_symbols_of(container, model) for container in containers])
+    with turn:
+        symbols = np.stack([decode_symbols_of(container, model) for container in containers])
     gains = np.array([2.0 ** (-container.header.gain / GAIN_UNIT) for container in containers], np.float32)
     latents = symbols.astype(np.float32) * gains[:, None, None, None] + model.mean[:, None, None]
     y = torch.from_numpy(latents).to(next(model.network.parameters()).device)
@@ -87,7 +92,9 @@ def _wcae(containers: Sequence[Container], device: str) -> list[NDArray[Any]]:
 
 
 @torch.inference_mode()
-def _weconvene(containers: Sequence[Container], device: str) -> list[NDArray[Any]]:
+def _weconvene(
+    containers: Sequence[Container], device: str, turn: AbstractContextManager[object]
+) -> list[NDArray[Any]]:
     """Colour samples of pictures of at most one window, all their coefficients at once."""
     for container in containers:
         check_header(container.header)
@@ -99,7 +106,7 @@ def _weconvene(containers: Sequence[Container], device: str) -> list[NDArray[Any
     payloads = [container.tiles for container in containers]
     for index in range(grid.count):
         box = padded_box(grid, index)
-        decoded = decode_tiles(model, [tiles[index] for tiles in payloads], low_size(box), steps)
+        decoded = decode_tiles(model, [tiles[index] for tiles in payloads], low_size(box), steps, turn)
         for target, values in zip(planes, decoded, strict=True):
             target.paste(box, values)
     details = (torch.stack(level).to(model.device) for level in zip(*(p.details for p in planes), strict=True))

@@ -10,6 +10,7 @@ Encoder and decoder run the same schedule with the same integers; a decoder that
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -89,20 +90,28 @@ def decode_tile(model: DeployedSmall, data: bytes, size: tuple[int, int], step: 
 
 
 def decode_tiles(
-    model: DeployedSmall, payloads: Sequence[bytes], size: tuple[int, int], steps: Sequence[int]
+    model: DeployedSmall,
+    payloads: Sequence[bytes],
+    size: tuple[int, int],
+    steps: Sequence[int],
+    turn: AbstractContextManager[object] | None = None,
 ) -> list[Decoded]:
     """`decode_tile` for several tiles of one ``size`` together, each with its step: the same integers, sooner.
+
+    turn: held while symbols are read; see `codecs.batch`.
 
     Raises:
         FormatError, ChecksumError: as there, if any of them is damaged.
     """
-    decoders, lows = zip(*(_decode_low(model, data, size) for data in payloads), strict=True)
+    turn = turn or nullcontext()
+    with turn:
+        decoders, lows = zip(*(_decode_low(model, data, size) for data in payloads), strict=True)
 
     def coder(number: int, index: int, mean: Tensor, table: Tensor) -> Tensor:
         del number, index
-        symbols = [
-            decoder.decode(tables, model.tables) for decoder, tables in zip(decoders, table.cpu().numpy(), strict=True)
-        ]
+        rows = table.cpu().numpy()
+        with turn:
+            symbols = [decoder.decode(row, model.tables) for decoder, row in zip(decoders, rows, strict=True)]
         return torch.from_numpy(np.stack(symbols)).to(mean.device).clamp_(-_MAX_LOW, _MAX_LOW)
 
     values = model.entropy.code_subbands(torch.from_numpy(np.stack(lows)).to(model.device), steps, coder)
