@@ -76,7 +76,7 @@ def started(folder: Path, *arguments: str, **options: Any) -> Iterator[subproces
         yield process
     finally:
         if process.poll() is None:
-            process.kill()
+            os.killpg(process.pid, signal.SIGKILL)  # with its workers, which have its pipes
         process.communicate()
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import signal
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -18,6 +16,7 @@ from wavelic.cli.boundary import one_line, print_error
 from wavelic.cli.files import Job
 from wavelic.cli.terminal import Step, dump, progress, remark
 from wavelic.errors import UsageError, WavelicError
+from wavelic.workers import end_workers, prepare_worker
 
 
 class Work(Protocol):
@@ -98,7 +97,7 @@ def _attempt(work: Work, job: Job, threads: int, step: Step | None = None) -> Ou
 
 def _in_processes(work: Work, jobs: Sequence[Job], workers: int, threads: int) -> Iterator[Outcome]:
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, context, initializer=_prepare_worker)
+    pool = ProcessPoolExecutor(workers, context, initializer=prepare_worker)
     try:
         futures = [pool.submit(partial(_attempt, work), job, threads) for job in jobs]
         for future in as_completed(futures):
@@ -106,14 +105,11 @@ def _in_processes(work: Work, jobs: Sequence[Job], workers: int, threads: int) -
     except BrokenProcessPool as error:
         raise WavelicError("a worker process died, most likely for lack of memory; use a smaller -j") from error
     except BaseException:  # Ctrl-C above all: workers remove their temporary files and go
-        for worker in multiprocessing.active_children():
+        children = multiprocessing.active_children()
+        for worker in children:
             worker.terminate()
+        pool.shutdown(wait=False, cancel_futures=True)
+        end_workers(children)
         raise
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-def _prepare_worker() -> None:
-    """Ctrl-C reaches every process of the terminal; only the parent reacts, and ends its workers in order."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))

@@ -9,16 +9,15 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
-import signal
 import sys
-import threading
 import traceback
-from multiprocessing import connection, parent_process
+from multiprocessing import connection
 from typing import Any
 
 from wavelic.corpora.engine import Finished
 from wavelic.corpora.shard import Task, Work
 from wavelic.errors import WavelicError
+from wavelic.workers import prepare_worker
 
 _GRACE = 5.0  # seconds a worker has to remove its temporary files
 
@@ -108,9 +107,7 @@ class _Worker:
 
 
 def _serve(channel: Any, work: Work, threads: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process; the parent decides
-    signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    prepare_worker()
     set_threads(threads)
     prepared = False
     while True:
@@ -137,10 +134,3 @@ def set_threads(count: int) -> None:
     os.environ["OMP_NUM_THREADS"] = str(count)
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(count)
-
-
-def _end_with_parent() -> None:
-    parent = parent_process()
-    if parent is not None:
-        connection.wait([parent.sentinel])
-        os._exit(1)
