@@ -40,8 +40,9 @@ from wavelic.remote import DEFAULT_POLICY, Policy, Source, merge_spans, open_sou
 if TYPE_CHECKING:
     from wavelic.models.lifting import LiftingTransform
 
-#: Samples more than the synthesis sees, on every level, because the pseudo-image's samples are rounded.
-_ROUNDING_MARGIN = 4
+#: Samples more than the synthesis sees, because the pseudo-image is rounded and clipped: on the finest levels,
+#: and on the others, where what is missing reaches farther and a precinct has few bytes.
+_MARGIN, _COARSE_MARGIN, _COARSE = 4, 16, 3
 
 
 @dataclass(frozen=True)
@@ -125,7 +126,8 @@ class RangedCarrier(CarrierFile):
         if transform is None:
             return None
         count, numbers = len(self.header.components), range(1, self.levels + 1)
-        return tuple(transform.reach_of(count, number) + _ROUNDING_MARGIN for number in numbers)
+        margins = (_COARSE_MARGIN if number >= _COARSE else _MARGIN for number in numbers)
+        return tuple(transform.reach_of(count, number) + more for number, more in zip(numbers, margins, strict=True))
 
 
 @dataclass(frozen=True)
