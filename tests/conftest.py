@@ -1,11 +1,15 @@
 """Shared pictures: small, deterministic, with the structure photographs have."""
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 # Two test processes share two cores: a thread that spins at a barrier would keep the one it waits for from running.
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+# A shell starts background jobs with SIGINT ignored, which the commands under test would inherit.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 import numpy as np
 import pytest
