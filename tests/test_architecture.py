@@ -12,7 +12,7 @@ SOURCE = Path(__file__).resolve().parents[1] / "src" / "wavelic"
 # docs/architecture.md: each room imports only rooms after it
 ROOMS = (
     "cli", "serving", "corpora", "evaluation", "training", "arrays", "codecs", "carrier", "models", "nn", "entropy",
-    "wavelets", "jpeg2000", "container", "opened", "images", "remote", "errors",
+    "wavelets", "jpeg2000", "container", "opened", "images", "remote", "workers", "errors",
 )  # fmt: skip
 
 
