@@ -26,7 +26,7 @@ from wavelic.container import Container, read_container, write_container
 #: Modules loaded for help: about 330; torch alone would add a thousand.
 MODULES = 450
 HEAVY = ("torch", "scipy", "matplotlib")
-SECONDS, MEGABYTES = 10.0, 500  # bounds on what goes wrong, not measurements: those are in benchmarks/
+SECONDS, MEGABYTES = 10.0, 500  # against hangs and floods, not measurements
 
 #: Runs the command and leaves behind what it cost: processor seconds, peak memory, heavy modules loaded.
 MEASURED = f"""
@@ -244,3 +244,19 @@ def test_a_signal_ends_the_work_without_traceback_or_debris(number: signal.Signa
         assert b"Traceback" not in process.communicate(timeout=60)[1]
         assert process.returncode == 128 + number
     assert set(folder.rglob("*")) == before
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_workers_end_with_a_parent_that_was_killed(folder: Path) -> None:
+    for name in ("big1.bmp", "big2.bmp"):
+        PIL.Image.new("RGB", (5000, 4000), "teal").save(folder / name)
+    with started(folder, "encode", "big1.bmp", "big2.bmp", ".", "-j", "2") as process:
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+        deadline = time.monotonic() + 60
+        while not list(folder.glob("*.tmp")) and time.monotonic() < deadline:
+            time.sleep(0.01)  # the workers are at work
+        workers = children.read_text().split()
+        assert len(workers) >= 2
+        process.kill()  # the parent alone
+        process.communicate(timeout=60)  # which ends when no worker has its pipes any more
+        assert process.returncode == -signal.SIGKILL
