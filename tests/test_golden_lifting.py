@@ -25,7 +25,7 @@ def test_the_weights_that_encode_have_golden_files_of_every_kind() -> None:
 
 @pytest.mark.parametrize("path", GOLDEN, ids=lambda path: path.stem)
 def test_decodes_as_it_always_did(path: Path) -> None:
-    """Pixels within one grey level of 255 (the synthesis is float), nearly all equal, alpha exactly."""
+    """Pixels within one grey level of 255, nearly all equal (some processors use bfloat16), alpha exactly."""
     file, expected = wavelic.open(path), load_image(path.with_suffix(".png")).pixels
     pixels = file.read()
     assert file.info["model_hash"][:8] in path.stem
@@ -34,7 +34,7 @@ def test_decodes_as_it_always_did(path: Path) -> None:
     difference = np.abs(pixels.astype(int) - expected)
     assert difference.max() <= level
     if pixels.dtype == np.uint8:
-        assert (difference == 0).mean() > 0.98
+        assert (difference == 0).mean() > 0.95
     if pixels.shape[2] in (2, 4):
         np.testing.assert_array_equal(pixels[..., -1], expected[..., -1])
     assert len(file.layers) == 3

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import copy
+from dataclasses import replace
+
 import pytest
 import torch
 
 from test_lifting import bands, random_transform
-from wavelic.models.lifting import build_lifting
+from wavelic.models.lifting import SINGLE_FROM, LiftingTransform, build_lifting
+from wavelic.models.lifting_weights import load_lifting
 from wavelic.nn.proposal_opacity import ProposalOpacity, u16
 
 torch.set_num_threads(1)
@@ -52,3 +56,34 @@ def test_an_operator_is_the_blend_of_its_proposals() -> None:
                 answers = (taps * window).sum((-3, -2, -1))
                 expected = (opacities[0, output, :, 0, column] * answers).sum()
                 torch.testing.assert_close(found[0, output, 0, column], expected)
+
+
+def shipped(dtype: torch.dtype) -> LiftingTransform:
+    transform = copy.deepcopy(load_lifting("lifting"))
+    transform.deploy(dtype)
+    return transform
+
+
+def test_deployed_networks_give_what_the_networks_give() -> None:
+    x = torch.rand(1, 3, 150, 130, generator=torch.Generator().manual_seed(5)) - 0.5
+    fast, rough = shipped(torch.float32), shipped(torch.bfloat16)
+    plain = copy.deepcopy(fast).to("cpu")  # moving ends it
+    with torch.inference_mode():
+        expected = bands(plain.analysis(x, 5))
+        for found, band in zip(bands(fast.analysis(x, 5)), expected, strict=True):
+            torch.testing.assert_close(found, band, rtol=0, atol=2e-6)
+        differences = [float((a - b).abs().max()) for a, b in zip(bands(rough.analysis(x, 5)), expected, strict=True)]
+    assert 1e-4 < max(differences) < 0.02
+
+
+def test_coarse_levels_do_not_enlarge_the_last_bits_of_coefficients() -> None:
+    """Parts of a file give coefficients that differ in these; of the fine levels in bfloat16 every other bit counts."""
+    torch.manual_seed(6)
+    transform = shipped(torch.bfloat16)
+    with torch.inference_mode():
+        c = transform.analysis(torch.rand(1, 3, 200, 180) - 0.5, 3, finest=SINGLE_FROM)
+        noisy = replace(c, low=c.low + 5e-7 * torch.randn_like(c.low))
+        assert (
+            transform.synthesis(noisy, finest=SINGLE_FROM) - transform.synthesis(c, finest=SINGLE_FROM)
+        ).abs().max() < 1e-5
+        assert (transform.synthesis(noisy) - transform.synthesis(c)).abs().max() > 1e-4

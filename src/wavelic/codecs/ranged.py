@@ -40,9 +40,8 @@ from wavelic.remote import DEFAULT_POLICY, Policy, Source, merge_spans, open_sou
 if TYPE_CHECKING:
     from wavelic.models.lifting import LiftingTransform
 
-#: Samples more than the synthesis sees, because the pseudo-image is rounded and clipped: on the finest levels,
-#: and on the others, where what is missing reaches farther and a precinct has few bytes.
-_MARGIN, _COARSE_MARGIN, _COARSE = 4, 16, 3
+#: Samples more than the synthesis sees, because the pseudo-image is rounded and may be clipped.
+_MARGIN = 4
 
 
 @dataclass(frozen=True)
@@ -126,8 +125,7 @@ class RangedCarrier(CarrierFile):
         if transform is None:
             return None
         count, numbers = len(self.header.components), range(1, self.levels + 1)
-        margins = (_COARSE_MARGIN if number >= _COARSE else _MARGIN for number in numbers)
-        return tuple(transform.reach_of(count, number) + more for number, more in zip(numbers, margins, strict=True))
+        return tuple(transform.reach_of(count, number) + _MARGIN for number in numbers)
 
 
 @dataclass(frozen=True)

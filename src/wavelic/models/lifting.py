@@ -11,6 +11,7 @@ throughout and a common trunk for the three details.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
@@ -32,6 +33,9 @@ from wavelic.nn.lifting_iwave import IWaveOperator, PBlock
 from wavelic.nn.proposal_opacity import ProposalOpacity, SideBySide, f18, u16
 from wavelic.wavelets import Bands2d, Coefficients2d, level_sizes2d, low_start
 from wavelic.wavelets.serial import run_serially
+
+#: The finest level that `LiftingTransform.deploy` leaves in float32.  See there.
+SINGLE_FROM = 3
 
 
 class LiftingTransform(nn.Module):
@@ -55,6 +59,21 @@ class LiftingTransform(nn.Module):
         self.plain = FixedLevel(level.base)
         self.steps = LUMA_ONLY if luma_only else steps
         self.finer_bits = finer_bits
+        self._deployed: tuple[Level, Level] | None = None  # levels before `SINGLE_FROM`, and from there on
+
+    def deploy(self, dtype: torch.dtype) -> None:
+        """From now on run without gradients, on a processor, as fast as it can; the weights have to stay as they are.
+
+        dtype: float32, or bfloat16 for the levels before `SINGLE_FROM`, which have most of the samples.  A difference
+        in the last bit of a coefficient (of a file read in parts, say) can become one of 0.4 % where bfloat16 rounds
+        the other way, and every level to come makes it larger: from the coarsest on up to two grey levels.
+        Moving or converting the module ends this.
+        """
+        self._deployed = _running_in(self.level, dtype), _running_in(self.level, torch.float32)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> LiftingTransform:
+        self._deployed = None
+        return super()._apply(fn, recurse)
 
     @property
     def luma_only(self) -> bool:
@@ -136,9 +155,10 @@ class LiftingTransform(nn.Module):
 
     def _level(self, steps: Steps, number: int) -> Level:
         high_to_low, low_to_high = steps.at(number)
+        level = self.level if self._deployed is None else self._deployed[number >= SINGLE_FROM]
         if high_to_low and low_to_high:
-            return self.level
-        return self.level.partial(high_to_low, low_to_high) if high_to_low or low_to_high else self.plain
+            return level
+        return level.partial(high_to_low, low_to_high) if high_to_low or low_to_high else self.plain
 
 
 def build_lifting(
@@ -149,6 +169,15 @@ def build_lifting(
         raise ModelError(f"no lifting transform {name!r}; choose one of {', '.join(STRUCTURES)}")
     level = STRUCTURES[name]()
     return LiftingTransform(level, luma_only=luma_only, steps=steps, finer_bits=finer_bits)
+
+
+def _running_in(level: Level, dtype: torch.dtype) -> Level:
+    """A copy of ``level`` whose proposal-opacity networks run in ``dtype``."""
+    level = copy.deepcopy(level)
+    for module in level.modules():
+        if isinstance(module, ProposalOpacity):
+            module.runs_in = dtype
+    return level
 
 
 def _check(name: str, band: Tensor, size: tuple[int, int]) -> None:

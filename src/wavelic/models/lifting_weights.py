@@ -21,8 +21,7 @@ from wavelic.models.lifting import LiftingTransform, build_lifting
 from wavelic.models.lifting_cards import FAMILY, find_lifting
 from wavelic.models.lifting_steps import EVERYWHERE, LUMA_ONLY, LearnedSteps
 from wavelic.models.weights import Card, load_weights, save_weights
-from wavelic.nn.proposal_opacity import ProposalOpacity
-from wavelic.nn.proposal_opacity_half import half_is_fast
+from wavelic.nn.proposal_opacity_fast import half_is_fast
 
 _NETWORK = "network."
 # Arrays beside the network.  Weights from before the second and the third say by the first, 0 or 1, whether chroma has
@@ -83,11 +82,10 @@ def load_lifting_card(card: Card, device: str = "cpu") -> LiftingTransform:
     )
     state = {key.removeprefix(_NETWORK): torch.from_numpy(value).float() for key, value in arrays.items()}
     _load_state(transform, state, card.path.name)
-    if device == "cpu" and half_is_fast():
-        for module in transform.modules():
-            if isinstance(module, ProposalOpacity):
-                module.in_half = True
-    return transform.to(device).eval().requires_grad_(False)
+    transform.to(device).eval().requires_grad_(False)
+    if device == "cpu":
+        transform.deploy(torch.bfloat16 if half_is_fast() else torch.float32)
+    return transform
 
 
 def _load_state(transform: LiftingTransform, state: Mapping[str, Tensor], name: str) -> None:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from wavelic.nn.lifting_grid import Axis, Kind
 from wavelic.nn.proposal_opacity import ProposalOpacity
-from wavelic.nn.proposal_opacity_half import half_operator
+from wavelic.nn.proposal_opacity_fast import fast_operator
 from wavelic.wavelets.serial import run_serially
 
 Kinds = tuple[Kind, Kind]  # of rows, of columns
@@ -53,8 +53,8 @@ def apply(
     if torch.is_grad_enabled() or first.device.type != "cpu":
         return operator(_extended(bands, axes, rows, columns, operator.radius))
     run: Callable[[Tensor], Tensor] = operator
-    if isinstance(operator, ProposalOpacity) and operator.in_half:
-        run = half_operator(operator)
+    if isinstance(operator, ProposalOpacity) and operator.runs_in is not None:
+        run = fast_operator(operator, operator.runs_in)
     height, width = rows[1] - rows[0], columns[1] - columns[0]
     planes = first.shape[0]
     result = first.new_empty((planes, operator.outputs, height, width))

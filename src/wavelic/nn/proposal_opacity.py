@@ -90,11 +90,12 @@ class ProposalOpacity(nn.Module):
         base_taps: (inputs, K, K) or smaller odd filters, centred, added to every proposal and not trained: the fixed
             lifting step that this operator starts from.  None: nothing, as for T_H2L and T_L2H of the hybrid.
 
-    in_half: whether `lifting_operators.apply` may run it in bfloat16 (`proposal_opacity_half`) without gradients.
+    runs_in: the type in which `lifting_operators.apply` runs it by `proposal_opacity_fast`, without gradients and on a
+    processor; None: it runs as it is.
     """
 
     base_taps: Tensor
-    in_half: bool = False
+    runs_in: torch.dtype | None = None
 
     def __init__(self, shape: OperatorShape, base_taps: Tensor | None = None) -> None:
         super().__init__()

@@ -1,9 +1,11 @@
-"""A proposal-opacity network without gradients, in bfloat16 where the processor multiplies it twice as fast.
+"""A proposal-opacity network without gradients, in float32, or in bfloat16 where the processor multiplies it faster.
 
 Opacities are smooth and proposals are small beside the samples they correct, so eight bits of mantissa cost a few
 hundredths of a grey level.  A convolution here gives the same bits for a sample wherever a window begins, so windows
-still equal crops.  Filters of few
-inputs run over shifted rows as channels, which is up to twice as fast.
+still equal crops.  Filters of few inputs run over shifted rows as channels, which is up to twice as fast.
+
+bfloat16 does not forgive differences: where an input lies between two of its numbers the last bit of a float32 decides
+which one it becomes, and that is 0.4 % of it.  `LiftingTransform.deploy` says which levels can afford that.
 """
 
 from __future__ import annotations
@@ -23,24 +25,28 @@ def half_is_fast() -> bool:
     return any(capabilities.get(name) is True for name in ("avx512_bf16", "amx_bf16"))
 
 
-def half_operator(operator: ProposalOpacity) -> Callable[[Tensor], Tensor]:
+def fast_operator(operator: ProposalOpacity, dtype: torch.dtype) -> Callable[[Tensor], Tensor]:
     """``operator.forward`` with its weights as they are now: (B, inputs, H + 2r, W + 2r) -> (B, outputs, H, W)."""
+
+    def packed(weight: Tensor) -> Tensor:
+        return weight.detach().to(dtype).contiguous(memory_format=torch.channels_last)
+
     shape = operator.shape
     kernel: Tensor = operator.first.weight
     if shape.zero_sum_input:
         kernel = kernel - kernel.mean((-3, -2, -1), keepdim=True)
-    first, last = _by_rows(kernel), _half(operator.last.weight)
+    first, last = packed(_by_rows(kernel)), packed(operator.last.weight)
     residual = [block for block in operator.blocks if isinstance(block, ResidualBlock)]
-    blocks = [(_half(block.first.weight), _half(block.second.weight)) for block in residual]
+    blocks = [(packed(block.first.weight), packed(block.second.weight)) for block in residual]
     taps = operator.proposals()
     single, phases = shape.inputs == 1, _columns_at_once(shape.outputs * shape.channels, shape.support)
-    taps = _by_column(_by_rows(taps) if single else _half(taps), phases)
+    taps = packed(_by_column(_by_rows(taps) if single else taps, phases))
     # sums over the channels of an output, as a convolution with ones
     sums = torch.block_diag(*torch.ones(operator.outputs, 1, shape.channels, device=taps.device))
-    pick = _half(sums[:, :, None, None])
+    pick = packed(sums[:, :, None, None])
 
     def run(x: Tensor) -> Tensor:
-        x = x.to(torch.bfloat16).contiguous(memory_format=torch.channels_last)
+        x = x.to(dtype).contiguous(memory_format=torch.channels_last)
         width = x.shape[-1] - shape.support + 1
         wide = functional.pad(x, (0, -width % phases)) if width % phases else x
         wide = functional.conv2d(_rows(wide, shape.support) if single else wide, taps, stride=(1, phases))
@@ -56,13 +62,9 @@ def half_operator(operator: ProposalOpacity) -> Callable[[Tensor], Tensor]:
     return run
 
 
-def _half(weight: Tensor) -> Tensor:
-    return weight.detach().to(torch.bfloat16).contiguous(memory_format=torch.channels_last)
-
-
 def _by_rows(weight: Tensor) -> Tensor:
     """Filters (O, I, K, K) for `_rows`: (O, K * I, 1, K)."""
-    return _half(weight.transpose(1, 2).flatten(1, 2).unsqueeze(2))
+    return weight.transpose(1, 2).flatten(1, 2).unsqueeze(2)
 
 
 def _columns_at_once(outputs: int, side: int) -> int:
@@ -75,7 +77,7 @@ def _columns_at_once(outputs: int, side: int) -> int:
 
 def _by_column(weight: Tensor, phases: int) -> Tensor:
     """Filters (O, I, R, K) for every phases-th column, (phases * O, I, R, K + phases - 1): column by column."""
-    return _half(torch.cat([functional.pad(weight, (phase, phases - 1 - phase)) for phase in range(phases)]))
+    return torch.cat([functional.pad(weight, (phase, phases - 1 - phase)) for phase in range(phases)])
 
 
 def _together(x: Tensor, phases: int) -> Tensor:
