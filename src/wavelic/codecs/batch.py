@@ -18,14 +18,13 @@ import numpy as np
 import torch
 
 from wavelic.codecs.api import open_file
-from wavelic.codecs.batch_groups import decode_group, group_likeness
+from wavelic.codecs.batch_groups import decode_group, group_likeness, group_pixels
 from wavelic.codecs.options import check_device
 from wavelic.container import DEFAULT_LIMITS, Limits
 from wavelic.errors import UsageError
 from wavelic.opened import OpenedFile, Pixels
 from wavelic.wavelets.serial import run_serially
 
-_GROUP_PIXELS = 1 << 20  # in one call of a network: beyond, memory grows and speed does not
 _LEAST_PIXELS = 1 << 12  # what an image counts as at least, since networks extend it to their stride
 _SMALL = 1 << 20  # pixels of the largest image that is decoded on one thread, beside others
 
@@ -98,7 +97,7 @@ def _groups(opened: Sequence[OpenedFile], small: Sequence[int]) -> Iterator[list
         alike.setdefault(("alone", index) if likeness is None else likeness, []).append(index)
     for indices in alike.values():
         pixels = max(_pixels(opened[indices[0]]), _LEAST_PIXELS)
-        most = min(_GROUP_PIXELS // pixels, -(-len(indices) // torch.get_num_threads()))
+        most = min(group_pixels(opened[indices[0]]) // pixels, -(-len(indices) // torch.get_num_threads()))
         for start in range(0, len(indices), max(1, most)):
             yield indices[start : start + max(1, most)]
 

@@ -33,6 +33,8 @@ from wavelic.models.subbands import Subbands
 from wavelic.models.weights import card_by_id
 from wavelic.opened import OpenedFile, Pixels
 
+_LIFTING_PIXELS, _WLIC_PIXELS = 1 << 20, 1 << 19
+
 
 def group_likeness(file: OpenedFile) -> Hashable | None:
     """Equal for files that `decode_group` can decode together; None for a file that gains nothing from company."""
@@ -42,6 +44,11 @@ def group_likeness(file: OpenedFile) -> Hashable | None:
         header = file.header
         return header.codec, header.model, header.width, header.height, header.tile_width, header.tile_height
     return None
+
+
+def group_pixels(file: OpenedFile) -> int:
+    """How many pixels one call of the networks is best given: more leave the caches, or only take memory."""
+    return _LIFTING_PIXELS if isinstance(file, LiftingFile) else _WLIC_PIXELS
 
 
 def decode_group(files: Sequence[OpenedFile], device: str, turn: AbstractContextManager[object]) -> list[Pixels]:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import NamedTuple, cast
 
 import numpy as np
 import torch
@@ -73,6 +74,14 @@ def _hidden(conv: nn.Conv2d) -> IntegerConv2d:
     return integer_convolution(conv, [float(ACTIVATION)] * conv.out_channels)
 
 
+class Room(NamedTuple):
+    """Memory that the slices of a level use one after the other: fresh memory costs more than what is done in it."""
+
+    mixed: Tensor
+    added: Tensor
+    result: Tensor
+
+
 class IntegerSlice(nn.Module):
     """`SliceNet` in integers, on framed maps.
 
@@ -90,12 +99,15 @@ class IntegerSlice(nn.Module):
         self.head = integer_convolution(net.head, units)
         self.rows = _rows(self, {"from_known": order})
 
-    def forward(self, context: Tensor, known: Tensor) -> Tensor:
-        """Framed maps -> (N, h, w, 2 channels): log2 scales in 1/64 octave without their base, means in 1/16 step."""
+    def forward(self, context: Tensor, known: Tensor, room: Room) -> Tensor:
+        """Framed maps -> (N, h, w, 2 channels): log2 scales in 1/64 octave without their base, means in 1/16 step.
+
+        The result lies in ``room``, until the next slice.
+        """
         layers = {name: layer for name, layer in self.rows.items() if isinstance(layer, RowConv)}
         head, pitch = layers["head"], context.shape[2]
-        result = context.new_empty(context.shape[:3].numel(), head.padded)
-        mixed, added = (context.new_empty(BLOCK_ROWS, layers["mix"].padded) for _ in range(2))
+        result = room.result[: context.shape[:3].numel() * head.padded].view(-1, head.padded)
+        mixed, added = room.mixed, room.added
         for block in row_blocks(context):  # all layers of a block, while it is in the cache
             whole = slice(0, block.stop - block.start)
             x, y = mixed[whole], added[whole]
@@ -121,6 +133,13 @@ class IntegerLevel(nn.Module):
         )
         self.rows = _rows(self)
 
+    def room(self, context: Tensor) -> Room:
+        """What the slices of this level need for a ``context`` of that size."""
+        rows = [net.rows for net in self.slices if isinstance(net, IntegerSlice)]
+        mix, head = (max(cast("RowConv", layers[name]).padded for layers in rows) for name in ("mix", "head"))
+        mixed, added = (context.new_empty(BLOCK_ROWS, mix) for _ in range(2))
+        return Room(mixed, added, context.new_empty(context.shape[:3].numel() * head))
+
     def context(self, parent: Tensor, hidden: Tensor | None, step: Tensor) -> Tensor:
         """As `LevelContext.context`; ``parent``: features (N, h, w, 18), ``hidden`` framed, of half the size, ``step``:
         (N or 1, 1, 1)."""
@@ -131,9 +150,8 @@ class IntegerLevel(nn.Module):
         if hidden is None:
             inner[..., features:-1] = 0
         else:
-            half = inside(hidden)[:, :, None, :, None]
-            doubled = half.expand(-1, -1, 2, -1, 2, -1).reshape(batch, height, width, self.width)
-            inner[..., features:-1] = doubled
+            pairs = inner[..., features:-1].unflatten(2, (-1, 2)).unflatten(1, (-1, 2))
+            pairs.copy_(inside(hidden)[:, :, None, :, None])  # doubled in size
         inner[..., -1] = (step - CENTRE_STEP) * (ACTIVATION // STEP_UNIT)
         return self.rows["second"](clear_frame(self.rows["first"](x, 0)), 0)
 
@@ -226,10 +244,10 @@ class IntegerContextModel(nn.Module):
             height, width = parent.shape[2:]
             packed = low.new_empty(batch, PACKED, height, width)
             known = framed(low, batch, height, width, 2 * (PACKED - len(self.passes[-1].channels)))
-            written = 0
+            room, written = level.room(hidden), 0
             for index, (part, net) in enumerate(zip(self.passes, level.slices, strict=True)):
                 count = len(part.channels)
-                scale, mean = net(hidden, known).permute(0, 3, 1, 2).to(torch.int32).chunk(2, 1)
+                scale, mean = net(hidden, known, room).permute(0, 3, 1, 2).to(torch.int32).chunk(2, 1)
                 mean = mean.contiguous()
                 table = self.tables(number, part.channels, scale.contiguous(), steps[:, None])
                 values = coder(number, index, mean, table).mul(VALUE).add_(mean)
