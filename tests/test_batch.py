@@ -40,7 +40,7 @@ def plain_file(pixels: np.ndarray) -> bytes:
 def test_a_batch_is_its_images(
     picture: Picture, codec: str, channels: int, dtype: type, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(batch, "_GROUP_PIXELS", 3 * batch._LEAST_PIXELS)  # several groups
+    monkeypatch.setattr(batch, "group_pixels", lambda _: 3 * batch._LEAST_PIXELS)  # several groups
     qualities = (20, 90, 50, 20, 35, 90, 20) if codec == "wcae" else (20, 90, 50, 35)
     files = [
         wavelic.encode(picture(45, 60, channels, dtype, seed), quality=quality, codec=codec)
