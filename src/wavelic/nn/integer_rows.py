@@ -57,6 +57,7 @@ class RowConv(nn.Module):
         self.register_buffer("bias", torch.empty(0), persistent=False)
         self._order = list(range(layer.weight.shape[1])) if order is None else list(order)
         self._source = (layer,)  # in a tuple: not a part of this module
+        self._views: tuple[Tensor | None, Sequence[Tensor]] = (None, ())
         self.fold()
 
     def fold(self) -> None:
@@ -89,12 +90,20 @@ class RowConv(nn.Module):
             self.block(rows, block, x.shape[2], result[block], lowest)
         return result.view(*x.shape[:3], self.padded)[..., : self.outputs]
 
+    def _taps(self) -> Sequence[Tensor]:
+        """`weight` tap by tap; views, kept because making them anew holds Python's lock, which other threads want."""
+        weight, taps = self._views
+        if weight is not self.weight:
+            taps = self.weight.unbind()
+            self._views = self.weight, taps
+        return taps
+
     def block(self, rows: Tensor, block: slice, pitch: int, out: Tensor, lowest: int | None = None) -> Tensor:
         """`forward` of the rows ``block``, into ``out``: (rows, padded).  pitch: rows to a line of the map."""
         size, strides = (block.stop - block.start, self.weight.shape[1]), rows.stride()
         first = rows.storage_offset() + block.start * strides[0]
         offsets = [i * pitch + j for i in (-1, 0, 1) for j in (-1, 0, 1)] if self.kernel == 3 else [0]
-        for number, (offset, tap) in enumerate(zip(offsets, self.weight.unbind(), strict=True)):
+        for number, (offset, tap) in enumerate(zip(offsets, self._taps(), strict=True)):
             shifted = rows.as_strided(size, strides, first + offset * strides[0])
             if number:
                 out.addmm_(shifted, tap)
