@@ -40,7 +40,7 @@ LOOP = """
 import sys
 from pathlib import Path
 import torch
-from wavelic.codecs.api import EXTENSIONS, encode_image
+from wavelic.api.files import EXTENSIONS, encode_image
 from wavelic.images import list_images, load_image
 torch.set_num_threads(1)
 source, output, codec = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
@@ -91,7 +91,7 @@ def cost_by_step(folder: Path, codec: str) -> dict[str, float]:
     """Processor seconds of an image on one thread, medians: load and encode; decode and compare; verify."""
     import torch
 
-    from wavelic.codecs.api import decode_image, encode_image, open_file, psnr
+    from wavelic.api.files import decode_image, encode_image, open_file, psnr
     from wavelic.images import list_images, load_image
 
     torch.set_num_threads(1)

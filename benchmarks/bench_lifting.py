@@ -32,14 +32,14 @@ import torch
 from PIL import Image as PillowImage
 
 import wavelic
-from wavelic.carrier.file import CarrierFile, open_carrier
-from wavelic.codecs.lifting_encode import Encoding, product_transform
-from wavelic.codecs.options import Options
+from wavelic.codec.options import Options
 from wavelic.images import Image, list_images
 from wavelic.jpeg2000 import decode_codestream
-from wavelic.models.lifting import LiftingTransform, build_lifting
-from wavelic.models.lifting_steps import PRODUCT_STEPS
-from wavelic.models.lifting_weights import load_lifting, save_lifting
+from wavelic.lifting.encode import Encoding, product_transform
+from wavelic.lifting.jp2.file import CarrierFile, open_carrier
+from wavelic.lifting.transform.steps import PRODUCT_STEPS
+from wavelic.lifting.transform.transform import LiftingTransform, build_lifting
+from wavelic.lifting.weights import load_lifting, save_lifting
 
 SIDE, BPP = 2048, 1.0
 BARS = {"total_ratio": 6.0, "window_s": 0.15, "reduce_3_s": 0.15, "peak_mb": 700.0}
@@ -48,9 +48,9 @@ STANDIN = "Hybrid(9/7)-U16"
 _CHILD = """
 import sys, torch, wavelic
 torch.set_num_threads(int(sys.argv[3]))
-from wavelic.codecs.lifting import open_jpeg2000
+from wavelic.lifting.file import open_jpeg2000
 from wavelic.jpeg2000 import decode_codestream
-import wavelic.carrier.read, wavelic.models.lifting_weights
+import wavelic.lifting.jp2.read, wavelic.lifting.weights
 def peak():
     lines = open("/proc/self/status").read().splitlines()
     return int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) / 1024
@@ -174,20 +174,20 @@ def measure(
 
 def _standin(folder: Path) -> tuple[LiftingTransform, bytes, str]:
     """Random weights, small enough for the picture to stay a picture, saved where the child process finds them."""
-    from wavelic.models.lifting_cards import PRODUCT, lifting_id
+    from wavelic.lifting.cards import PRODUCT, lifting_id
 
     torch.manual_seed(0)
     transform = build_lifting(STANDIN)
     card = save_lifting(folder / PRODUCT, STANDIN, transform.state_dict(), {}, luma_only=True)
-    from wavelic.models.lifting_weights import load_lifting_card
+    from wavelic.lifting.weights import load_lifting_card
 
     return load_lifting_card(card), lifting_id(card), f"random {STANDIN}"
 
 
 def _product(folder: Path, name: str) -> tuple[LiftingTransform, bytes, str]:
     """The weights called ``name``, saved with the product's steps where the child process finds them."""
-    from wavelic.models.lifting_cards import PRODUCT, find_lifting, lifting_id
-    from wavelic.models.lifting_weights import load_lifting_card
+    from wavelic.lifting.cards import PRODUCT, find_lifting, lifting_id
+    from wavelic.lifting.weights import load_lifting_card
 
     old = find_lifting(name)
     card = save_lifting(folder / PRODUCT, old.architecture, load_lifting(name).state_dict(), {}, steps=PRODUCT_STEPS)

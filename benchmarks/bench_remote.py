@@ -59,10 +59,10 @@ def enlarged(pixels: np.ndarray) -> np.ndarray:
 def encode(pixels: np.ndarray, access: str, learned: bool = False, bpp: float = BPP) -> bytes:
     """A file of codec lifting of that rate."""
     import wavelic
-    from wavelic.carrier.box import NO_MODEL
-    from wavelic.codecs.lifting_encode import Encoding, product_transform
-    from wavelic.codecs.options import Options, check_access
-    from wavelic.models.lifting import build_lifting
+    from wavelic.codec.options import Options, check_access
+    from wavelic.lifting.encode import Encoding, product_transform
+    from wavelic.lifting.jp2.box import NO_MODEL
+    from wavelic.lifting.transform.transform import build_lifting
 
     transform, model = product_transform()[:2] if learned else (build_lifting("CDF-9/7"), NO_MODEL)
     options = Options(access=check_access(access))
@@ -131,10 +131,10 @@ def psnr(a: np.ndarray, b: np.ndarray) -> float:
 def jpeg2000(web: Web, pixels: np.ndarray, access: str, learned: bool, fine: Any) -> dict[str, object]:
     """Opening, windows and reduced sizes of a file of codec lifting; ``fine``: one of the same transform, opened."""
     import wavelic
-    from wavelic.codecs.lifting_coarse import coarse_note
-    from wavelic.codecs.lifting_encode import product_transform
     from wavelic.jpeg2000.arrangement import WINDOWED
     from wavelic.jpeg2000.partial import needed_packets
+    from wavelic.lifting.coarse import coarse_note
+    from wavelic.lifting.encode import product_transform
 
     web.data = data = encode(pixels, access, learned)
     file, whole = wavelic.open(web.url), wavelic.open(data).read()
@@ -185,7 +185,7 @@ def jpeg2000(web: Web, pixels: np.ndarray, access: str, learned: bool, fine: Any
 def rates(pixels: np.ndarray) -> list[dict[str, object]]:
     """What an eighth of the size takes at several rates, and the PSNR of the full picture, without learned steps."""
     import wavelic
-    from wavelic.carrier.file import open_carrier
+    from wavelic.lifting.jp2.file import open_carrier
 
     rows: list[dict[str, object]] = []
     for bpp, access in itertools.product(RATES, ("windows", "random")):
@@ -206,11 +206,11 @@ def rates(pixels: np.ndarray) -> list[dict[str, object]]:
 def wlic(web: Web, pixels: np.ndarray, tile: int) -> dict[str, object]:
     """Windows of a file of codec weconvene with tiles of that size; of most only the bytes, from the tile index."""
     import wavelic
-    from wavelic.codecs.subband_planes import window_tiles
-    from wavelic.codecs.weconvene import SmallEncoding, step_of_quality
+    from wavelic.codec.weights import family
     from wavelic.container import TileGrid
-    from wavelic.models.small_deployed import load_small
-    from wavelic.models.weights import family
+    from wavelic.weconvene.files import SmallEncoding, step_of_quality
+    from wavelic.weconvene.planes import window_tiles
+    from wavelic.weconvene.weights import load_small
 
     card = next(card for card in family("weconvene") if card.name == "weconvene-s")
     model = load_small(card)

@@ -48,9 +48,10 @@ def repeated(image: Pixels, height: int, width: int) -> Pixels:
 @contextmanager
 def timed(seconds: Counter[str]) -> Iterator[None]:
     """Adds up where the time goes while it is active; what a part calls counts for the innermost part only."""
-    from wavelic.codecs import subband_planes, subband_tiles
-    from wavelic.models.subband_integer import IntegerContextModel
-    from wavelic.models.weconvene_s import GridNet
+    from wavelic.weconvene import planes as subband_planes
+    from wavelic.weconvene import tiles as subband_tiles
+    from wavelic.weconvene.context_integer import IntegerContextModel
+    from wavelic.weconvene.network import GridNet
 
     inner: list[float] = [0.0]
 
@@ -128,14 +129,14 @@ def multiplications() -> dict[str, Any]:
     import torch
     from torch import nn
 
-    from wavelic.codecs.weconvene import SmallEncoding, decode
+    from wavelic.codec.weights import family
     from wavelic.container import read_container
     from wavelic.images import from_array
-    from wavelic.models.small_deployed import load_small
-    from wavelic.models.weights import family
     from wavelic.nn.gdn import GDN
     from wavelic.nn.integer_rows import RowConv
     from wavelic.nn.wavelet_conv import WaveletConv
+    from wavelic.weconvene.files import SmallEncoding, decode
+    from wavelic.weconvene.weights import load_small
 
     model = load_small(family("weconvene")[-1])
     side, counts = 512, Counter[str]()
@@ -185,8 +186,8 @@ def multiplications() -> dict[str, Any]:
 def memory(direction: str, folder: Path, file: Path) -> dict[str, Any]:
     """In a process of its own: encode or decode LARGE pixels."""
     import wavelic
-    from wavelic.codecs.api import Options, decode_image, encode_image
-    from wavelic.codecs.search import Target
+    from wavelic.api.files import Options, decode_image, encode_image
+    from wavelic.codec.target import Target
 
     reports: list[tuple[int, int]] = []
     image = wavelic.images.from_array(repeated(pictures(folder, 1)[0], *LARGE)) if direction == "encode" else None
@@ -223,7 +224,7 @@ def main() -> None:
     if options.only:
         sys.stdout.write(json.dumps(memory(options.only, options.folder, options.file)) + "\n")
         return
-    from wavelic.models.weights import family
+    from wavelic.codec.weights import family
 
     images = pictures(options.folder, options.images)
     found: dict[str, Any] = {"weights": family("weconvene")[-1].hash[:32], "threads": options.threads}

@@ -99,12 +99,12 @@ def read_integers(path: Path) -> tuple[str, bool]:
     """Digest of the coefficients of a file, and whether they code to its bytes."""
     import torch
 
-    from wavelic.codecs.latents import SideInformation, encode_latent
-    from wavelic.codecs.subband_tiles import encode_tile
-    from wavelic.codecs.wcae import decode_symbols_of
+    from wavelic.codec.weights import card_by_id
     from wavelic.container import CodecId, read_container
-    from wavelic.models.deployed import load_deployed
-    from wavelic.models.weights import card_by_id
+    from wavelic.wcae.files import decode_symbols_of
+    from wavelic.wcae.latent import SideInformation, encode_latent
+    from wavelic.wcae.weights import load_deployed
+    from wavelic.weconvene.tiles import encode_tile
 
     container = read_container(path.read_bytes())
     header = container.header
@@ -121,11 +121,11 @@ def read_integers(path: Path) -> tuple[str, bool]:
 
 def decoded_tile(path: Path) -> tuple[Any, Any]:
     """The model and the only tile of a weconvene file."""
-    from wavelic.codecs.subband_tiles import decode_tile
-    from wavelic.codecs.weconvene import low_size, padded_box
+    from wavelic.codec.weights import card_by_id
     from wavelic.container import TileGrid, read_container
-    from wavelic.models.small_deployed import load_small
-    from wavelic.models.weights import card_by_id
+    from wavelic.weconvene.files import low_size, padded_box
+    from wavelic.weconvene.tiles import decode_tile
+    from wavelic.weconvene.weights import load_small
 
     container = read_container(path.read_bytes())
     header = container.header
@@ -138,8 +138,8 @@ def context_digests(files: list[Path]) -> dict[str, str]:
     import torch
 
     from wavelic.container import read_container
-    from wavelic.models.subband_integer import VALUE
-    from wavelic.models.subbands import pack
+    from wavelic.weconvene.context_integer import VALUE
+    from wavelic.weconvene.subbands import pack
 
     first = files[0].parent
     chosen = [first / f"weconvene-{QUALITIES['weconvene'][0]}-{number}.wlic" for number in range(3)]

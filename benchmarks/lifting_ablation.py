@@ -17,10 +17,10 @@ from typing import Any
 
 import torch
 
-from wavelic.models.lifting import build_lifting
+from wavelic.lifting.training.task import LiftingTask, transform_of
+from wavelic.lifting.transform.transform import build_lifting
 from wavelic.training.data import PackedImages
 from wavelic.training.families import make_task
-from wavelic.training.lifting import LiftingTask, transform_of
 from wavelic.training.loop import FINAL, train
 from wavelic.training.stages import LiftingStage, Recipe
 

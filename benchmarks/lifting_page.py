@@ -15,13 +15,13 @@ import numpy as np
 import torch
 from PIL import Image
 
-from wavelic.carrier.pseudo_image import open_carrier
 from wavelic.evaluation.bd import bd_rate, saving_at
 from wavelic.evaluation.compare import quality_db
 from wavelic.evaluation.metrics import to_db
 from wavelic.evaluation.plots import rate_distortion_svg
 from wavelic.evaluation.results import Curve, read_curve
 from wavelic.images import load_image
+from wavelic.lifting.jp2.pseudo_image import open_carrier
 
 sys.path.insert(0, str(Path(__file__).parent))
 from lifting_results import LAYERS, encode, luma, transform_of

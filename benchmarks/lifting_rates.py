@@ -19,13 +19,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from wavelic.carrier.pseudo_image import encode_carrier, open_carrier, to_components
 from wavelic.jpeg2000 import EncodeOptions, layer_sizes
-from wavelic.models.lifting import build_lifting
+from wavelic.lifting.jp2.pseudo_image import encode_carrier, open_carrier, to_components
+from wavelic.lifting.training.objective import LEVELS, LiftingObjective, Plan
+from wavelic.lifting.training.score import luma
+from wavelic.lifting.training.surrogate import dead_zone
+from wavelic.lifting.transform.transform import build_lifting
 from wavelic.training.data import PackedImages
-from wavelic.training.lifting_objective import LEVELS, LiftingObjective, Plan
-from wavelic.training.lifting_score import luma
-from wavelic.training.lifting_surrogate import dead_zone
 from wavelic.wavelets import Coefficients2d, dwt2
 
 RATES = (0.1, 0.2, 0.4, 0.7, 1.0)

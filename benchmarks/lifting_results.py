@@ -26,15 +26,15 @@ import torch
 from numpy.typing import NDArray
 from pytorch_msssim import ms_ssim, ssim
 
-from wavelic.carrier.pseudo_image import encode_carrier, open_carrier, to_components, trim_carrier
 from wavelic.evaluation.metrics import ms_ssim_rgb, psnr_rgb, psnr_y
 from wavelic.evaluation.results import Row, curve_from_rows, write_curve
 from wavelic.evaluation.runner import environment
 from wavelic.images import list_images, load_image
 from wavelic.jpeg2000 import EncodeOptions, decode_codestream
-from wavelic.models.lifting import LiftingTransform, build_lifting
-from wavelic.models.lifting_cards import find_lifting, lifting_id
-from wavelic.models.lifting_weights import load_lifting
+from wavelic.lifting.cards import find_lifting, lifting_id
+from wavelic.lifting.jp2.pseudo_image import encode_carrier, open_carrier, to_components, trim_carrier
+from wavelic.lifting.transform.transform import LiftingTransform, build_lifting
+from wavelic.lifting.weights import load_lifting
 
 ROOT = Path(__file__).resolve().parents[1]
 LAYERS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.4, 2.0)  # bpp

@@ -17,14 +17,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from wavelic.carrier.pseudo_image import encode_carrier, open_carrier, to_components
 from wavelic.evaluation.bd import bd_rate
 from wavelic.images import list_images, load_image
 from wavelic.jpeg2000 import EncodeOptions, layer_sizes
-from wavelic.models.lifting import LiftingTransform, build_lifting
-from wavelic.models.lifting_steps import EVERYWHERE, LUMA_ONLY, NEVER, PRODUCT_STEPS, LearnedSteps, Steps
-from wavelic.models.lifting_structures import HybridLevel
-from wavelic.models.lifting_weights import load_lifting
+from wavelic.lifting.jp2.pseudo_image import encode_carrier, open_carrier, to_components
+from wavelic.lifting.transform.steps import EVERYWHERE, LUMA_ONLY, NEVER, PRODUCT_STEPS, LearnedSteps, Steps
+from wavelic.lifting.transform.structures import HybridLevel
+from wavelic.lifting.transform.transform import LiftingTransform, build_lifting
+from wavelic.lifting.weights import load_lifting
 
 RATES = (0.1, 0.2, 0.4, 0.7, 1.0)
 COUNT, STRIDE, WIDTH, HEIGHT, LEVELS = 12, 4, 768, 512, 5

@@ -32,9 +32,9 @@ def main() -> None:
 
     from pytorch_msssim import ms_ssim
 
-    from wavelic.models.deployed import load_deployed
-    from wavelic.models.weights import cards
+    from wavelic.codec.weights import cards
     from wavelic.training.data import PackedImages, to_batch
+    from wavelic.wcae.weights import load_deployed
 
     torch.set_num_threads(1)
     device = torch.device("cpu")

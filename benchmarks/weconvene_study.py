@@ -5,7 +5,7 @@
 
     python benchmarks/weconvene_study.py exactness --checkpoint final.pt --images DIR --json FILE
 
-``files`` measures every named card of family weconvene-study (made with `wavelic.training.weconvene_export`) as
+``files`` measures every named card of family weconvene-study (made with `wavelic.weconvene.export`) as
 `wavelic eval` measures a codec, one results file each.  ``bands`` counts the bits of every level and colour.
 ``exactness`` compares the integer entropy model with the float one of the training run.
 """
@@ -27,13 +27,13 @@ BAND_QUALITIES = (20.0, 50.0, 80.0)
 
 def measure_files(names: list[str], images: Path, out: Path) -> None:
     """A results file for each card."""
-    from wavelic.codecs.api import decode_image
-    from wavelic.codecs.weconvene import SmallEncoding, step_of_quality
+    from wavelic.api.files import decode_image
+    from wavelic.codec.weights import cards
     from wavelic.evaluation.own import OwnCodec
     from wavelic.evaluation.runner import evaluate
     from wavelic.images import from_array, list_images
-    from wavelic.models.small_deployed import load_small
-    from wavelic.models.weights import cards
+    from wavelic.weconvene.files import SmallEncoding, step_of_quality
+    from wavelic.weconvene.weights import load_small
 
     for name in names:
         card = next(card for card in cards() if card.name == name)
@@ -53,14 +53,14 @@ def measure_files(names: list[str], images: Path, out: Path) -> None:
 
 def count_bands(name: str, images: Path, out: Path) -> None:
     """Bits of every level and colour per pixel, means over the images: table V of the paper for our subbands."""
-    from wavelic.codecs.subband_planes import analyse
-    from wavelic.codecs.subband_tiles import RATE_WEIGHT, quantise
-    from wavelic.codecs.weconvene import step_of_quality
+    from wavelic.codec.weights import cards
     from wavelic.images import list_images, load_image
-    from wavelic.models.small_deployed import load_small
-    from wavelic.models.subband_integer import VALUE
-    from wavelic.models.subbands import COLOURS, LEVELS, pack
-    from wavelic.models.weights import cards
+    from wavelic.weconvene.context_integer import VALUE
+    from wavelic.weconvene.files import step_of_quality
+    from wavelic.weconvene.planes import analyse
+    from wavelic.weconvene.subbands import COLOURS, LEVELS, pack
+    from wavelic.weconvene.tiles import RATE_WEIGHT, quantise
+    from wavelic.weconvene.weights import load_small
 
     card = next(card for card in cards() if card.name == name)
     model = load_small(card)
@@ -106,15 +106,15 @@ def count_bands(name: str, images: Path, out: Path) -> None:
 
 def cost_of_exactness(checkpoint: Path, images: Path, out: Path) -> None:
     """Bits and error of the integer entropy model against the float one it was made from, same tables and rounding."""
-    from wavelic.codecs.subband_planes import analyse
-    from wavelic.codecs.subband_tiles import RATE_WEIGHT, quantise
-    from wavelic.codecs.weconvene import step_of_quality
+    from wavelic.codec.weights import family
     from wavelic.images import list_images, load_image
-    from wavelic.models.small_deployed import load_small
-    from wavelic.models.subband_context import LOG2_LOWEST, PER_OCTAVE, SCALES, features, level_numbers
-    from wavelic.models.subband_integer import STEP_UNIT, VALUE
-    from wavelic.models.subbands import pack, unpack
-    from wavelic.models.weights import family
+    from wavelic.weconvene.context import LOG2_LOWEST, PER_OCTAVE, SCALES, features, level_numbers
+    from wavelic.weconvene.context_integer import STEP_UNIT, VALUE
+    from wavelic.weconvene.files import step_of_quality
+    from wavelic.weconvene.planes import analyse
+    from wavelic.weconvene.subbands import pack, unpack
+    from wavelic.weconvene.tiles import RATE_WEIGHT, quantise
+    from wavelic.weconvene.weights import load_small
 
     model = load_small(family("weconvene")[-1])
     state = torch.load(checkpoint, map_location="cpu", weights_only=True)["objective"]

@@ -28,11 +28,11 @@ def main() -> None:
     parser.add_argument("--json", type=Path, default=Path("results/weconvene/tiles.json"))
     arguments = parser.parse_args()
 
-    from wavelic.codecs.options import psnr
-    from wavelic.codecs.weconvene import SmallEncoding, step_of_quality
+    from wavelic.codec.options import psnr
+    from wavelic.codec.weights import family
     from wavelic.images import from_array, list_images, load_image
-    from wavelic.models.small_deployed import load_small
-    from wavelic.models.weights import family
+    from wavelic.weconvene.files import SmallEncoding, step_of_quality
+    from wavelic.weconvene.weights import load_small
 
     card = family("weconvene")[-1]
     model = load_small(card)

@@ -13,12 +13,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from wavelic import errors
-from wavelic.codecs.pillow import register_pillow
+from wavelic.integrations.pillow import register_pillow
 
 if TYPE_CHECKING:
-    from wavelic.codecs.api import CODECS, OpenedFile, decode, encode
-    from wavelic.codecs.api import open_file as open
-    from wavelic.codecs.batch import decode_batch, decode_many
+    from wavelic.api.batch import decode_batch, decode_many
+    from wavelic.api.files import CODECS, OpenedFile, decode, encode
+    from wavelic.api.files import open_file as open
     from wavelic.images import Image, load_image, save_image
 
 __version__ = "0.1.0"
@@ -39,13 +39,13 @@ __all__ = [
 ]
 
 _HOMES = {
-    "CODECS": ("wavelic.codecs.api", "CODECS"),
-    "OpenedFile": ("wavelic.codecs.api", "OpenedFile"),
-    "decode": ("wavelic.codecs.api", "decode"),
-    "decode_batch": ("wavelic.codecs.batch", "decode_batch"),
-    "decode_many": ("wavelic.codecs.batch", "decode_many"),
-    "encode": ("wavelic.codecs.api", "encode"),
-    "open": ("wavelic.codecs.api", "open_file"),
+    "CODECS": ("wavelic.api.files", "CODECS"),
+    "OpenedFile": ("wavelic.api.files", "OpenedFile"),
+    "decode": ("wavelic.api.files", "decode"),
+    "decode_batch": ("wavelic.api.batch", "decode_batch"),
+    "decode_many": ("wavelic.api.batch", "decode_many"),
+    "encode": ("wavelic.api.files", "encode"),
+    "open": ("wavelic.api.files", "open_file"),
     "Image": ("wavelic.images", "Image"),
     "load_image": ("wavelic.images", "load_image"),
     "save_image": ("wavelic.images", "save_image"),

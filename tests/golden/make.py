@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from wavelic.codecs.api import LADDERS, Options, decode_image, encode_image
-from wavelic.codecs.search import Target
+from wavelic.api.files import LADDERS, Options, decode_image, encode_image
+from wavelic.codec.target import Target
 from wavelic.container import read_container
 from wavelic.images import Metadata, from_array, save_image
 
@@ -58,9 +58,9 @@ def write(codec: str, kind: str, data: bytes) -> None:
 
 def weconvene() -> None:
     """Each kind, and one in several tiles."""
-    from wavelic.codecs.weconvene import SmallEncoding, step_of_quality
-    from wavelic.models.small_deployed import load_small
-    from wavelic.models.weights import family
+    from wavelic.codec.weights import family
+    from wavelic.weconvene.files import SmallEncoding, step_of_quality
+    from wavelic.weconvene.weights import load_small
 
     model = load_small(family("weconvene")[-1])
     for kind, (channels, dtype) in {**KINDS, "rgb-tiles": (3, np.uint8)}.items():
@@ -74,7 +74,7 @@ def weconvene() -> None:
 
 def lifting() -> None:
     """Each kind, with three layers; always with the hash of the weights in the name."""
-    from wavelic.models.lifting_cards import PRODUCT, find_lifting
+    from wavelic.lifting.cards import PRODUCT, find_lifting
 
     model = find_lifting(PRODUCT).hash[:8]
     for kind, (channels, dtype) in KINDS.items():

@@ -52,11 +52,11 @@ def encode_dir(
 
     Images that cannot be coded are recorded with a reason, and the exit code is 3.
     """
-    from wavelic.codecs.options import DEFAULT_CODEC
-    from wavelic.codecs.search import Target
-    from wavelic.corpora import Job, encode_collection, start_engine
-    from wavelic.corpora.job import check_layout
-    from wavelic.corpora.shard import EncodeShard
+    from wavelic.codec.options import DEFAULT_CODEC
+    from wavelic.codec.target import Target
+    from wavelic.collections import Job, encode_collection, start_engine
+    from wavelic.collections.job import check_layout
+    from wavelic.collections.shard import EncodeShard
 
     target = Target.of(quality, bpp, psnr, size)
     job = Job(
@@ -98,9 +98,9 @@ def verify_dir(
 
     The exit code is 5 for damaged files, 4 for missing shards.
     """
-    from wavelic.corpora import start_engine, verify_collection
-    from wavelic.corpora.check import CheckShard
-    from wavelic.corpora.job import read_job
+    from wavelic.collections import start_engine, verify_collection
+    from wavelic.collections.check import CheckShard
+    from wavelic.collections.job import read_job
 
     job = read_job(folder)
     work = CheckShard(job, compare=False)
@@ -121,10 +121,10 @@ def eval_dir(
     """Decode a collection and compare it with its source: means of bpp, PSNR and MS-SSIM over images."""
     from dataclasses import replace
 
-    from wavelic.codecs.api import check_device
-    from wavelic.corpora import evaluate_collection, start_engine
-    from wavelic.corpora.check import CheckShard
-    from wavelic.corpora.job import read_job
+    from wavelic.api.files import check_device
+    from wavelic.collections import evaluate_collection, start_engine
+    from wavelic.collections.check import CheckShard
+    from wavelic.collections.job import read_job
     from wavelic.images import atomic_output
 
     job = replace(read_job(folder), device=check_device(device))

@@ -16,8 +16,8 @@ from wavelic.cli.terminal import Step
 from wavelic.errors import UsageError
 
 if TYPE_CHECKING:
-    from wavelic.codecs.options import Options
-    from wavelic.codecs.search import Target
+    from wavelic.codec.options import Options
+    from wavelic.codec.target import Target
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class EncodeWork:
     force: bool
 
     def __call__(self, job: Job, threads: int, step: Step | None) -> dict[str, Any]:
-        from wavelic.codecs.api import encode_image
+        from wavelic.api.files import encode_image
         from wavelic.images import load_image
 
         image = load_image(read_stdin() if job.source == STREAM else job.source)
@@ -108,8 +108,8 @@ def encode(
     as_json: Annotated[bool, typer.Option("--json", help="Print what was done as JSON on standard output.")] = False,
 ) -> None:
     """Compress images."""
-    from wavelic.codecs.api import EXTENSIONS, Options, check_access, check_codec
-    from wavelic.codecs.search import Target
+    from wavelic.api.files import EXTENSIONS, Options, check_access, check_codec
+    from wavelic.codec.target import Target
 
     chosen = check_codec(codec or _codec_of(output, published))
     jobs = plan(inputs, output, EXTENSIONS[chosen])
@@ -121,7 +121,7 @@ def encode(
 
 def _codec_of(output: str, published: bool) -> str:
     """The codec an output's extension implies, and coding as published, which only the codecs of kind wcae have."""
-    from wavelic.codecs.api import DEFAULT_CODEC, EXTENSIONS, LADDERS
+    from wavelic.api.files import DEFAULT_CODEC, EXTENSIONS, LADDERS
 
     if Path(output).suffix.lower() == EXTENSIONS["lifting"]:
         return "lifting"

@@ -14,13 +14,13 @@ from wavelic.errors import FormatError, WavelicError
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from wavelic.opened import OpenedFile
+    from wavelic.codec.opened import OpenedFile
 
 Files = Annotated[list[str], typer.Argument(metavar="FILE...", help=".wlic or JPEG 2000 files; - is standard input.")]
 
 
 def _open(name: str) -> OpenedFile:
-    from wavelic.codecs.api import open_file
+    from wavelic.api.files import open_file
 
     return open_file(read_stdin() if name == STREAM else name)
 

@@ -11,15 +11,15 @@ from wavelic.cli.terminal import dump, show
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from wavelic.models.weights import Card
+    from wavelic.codec.weights import Card
 
 
 def models(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")] = False,
 ) -> None:
     """List architectures, parameter counts and installed weights."""
-    from wavelic.models.registry import ARCHITECTURES
-    from wavelic.models.weights import cards
+    from wavelic.codec.weights import cards
+    from wavelic.papers.catalogue import ARCHITECTURES
 
     installed = cards()
     rows = [

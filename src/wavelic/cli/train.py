@@ -65,7 +65,7 @@ def export(
 ) -> None:
     """Turn a run into weights for the codec (see WAVELIC_WEIGHTS)."""
     with needs("train"):
-        from wavelic.training.export import export as export_run
+        from wavelic.wcae.export import export as export_run
     for run in runs:
         with progress(f"exporting {run.name}") as step:
             cards = export_run(run, to, images, validation, every, step)

@@ -26,8 +26,8 @@ class TrimWork:
     force: bool
 
     def __call__(self, job: Job, threads: int, step: Step | None) -> dict[str, Any]:
-        from wavelic.codecs.api import read_file
-        from wavelic.codecs.lifting import open_jpeg2000, trim_file
+        from wavelic.api.files import read_file
+        from wavelic.lifting.file import open_jpeg2000, trim_file
 
         data = read_stdin() if job.source == STREAM else read_file(job.source)
         with open_output(job, self.force) as stream:

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from wavelic import __version__
-from wavelic.codecs.api import LADDERS, Options, check_codec, check_device, decode_image, encode_image
-from wavelic.codecs.lifting_encode import product_transform
-from wavelic.codecs.search import Target
+from wavelic.api.files import LADDERS, Options, check_codec, check_device, decode_image, encode_image
+from wavelic.codec.target import Target
+from wavelic.codec.weights import family
 from wavelic.images import from_array
-from wavelic.models.deployed import load_deployed
-from wavelic.models.small_deployed import load_small
-from wavelic.models.weights import family
+from wavelic.lifting.encode import product_transform
+from wavelic.wcae.weights import load_deployed
+from wavelic.weconvene.weights import load_small
 
 LABELS = {
     "weconvene": "WeConvene-S",

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from wavelic.codecs.api import CODECS, Options, decode_image, encode_image
-from wavelic.codecs.api import EXTENSIONS as OWN_EXTENSIONS
-from wavelic.codecs.options import DEFAULT_CODEC
-from wavelic.codecs.search import Target
+from wavelic.api.files import CODECS, Options, decode_image, encode_image
+from wavelic.api.files import EXTENSIONS as OWN_EXTENSIONS
+from wavelic.codec.options import DEFAULT_CODEC
+from wavelic.codec.target import Target
 from wavelic.errors import MissingDependencyError, OutputError, UsageError
 from wavelic.evaluation.anchors import get_anchor
 from wavelic.evaluation.own import LABELS

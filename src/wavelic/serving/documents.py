@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import quote
 
-from wavelic.opened import level_dimensions
+from wavelic.codec.opened import level_dimensions
 from wavelic.serving.request import SizeLimits
 from wavelic.serving.source import TILE, Facts, Variant
 

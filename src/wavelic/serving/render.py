@@ -8,7 +8,7 @@ from typing import Any
 
 from PIL import Image
 
-from wavelic.opened import level_dimensions
+from wavelic.codec.opened import level_dimensions
 from wavelic.serving.refusal import Refusal
 from wavelic.serving.request import Box, Resolved, Size
 from wavelic.serving.source import TILE, Facts, Samples

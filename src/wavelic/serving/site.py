@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from wavelic.codec.opened import level_dimensions
 from wavelic.errors import UsageError, WavelicError
-from wavelic.opened import level_dimensions
 from wavelic.serving.cache import ByteCache
 from wavelic.serving.refusal import Refusal
 from wavelic.serving.render import blocks, finish, plan

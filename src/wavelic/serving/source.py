@@ -16,20 +16,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from wavelic.carrier.box import BOX_ID, NO_MODEL, find_payload, unpack_box
-from wavelic.codecs.api import open_file
-from wavelic.codecs.lifting import LiftingFile, is_jpeg2000
-from wavelic.codecs.ranged import RangedCarrier, find_ranges
+from wavelic.api.files import open_file
+from wavelic.codec.opened import OpenedFile, level_dimensions
 from wavelic.container import MAGIC, read_header
 from wavelic.errors import FormatError
 from wavelic.images.image import convert_depth
 from wavelic.jpeg2000 import Uuid, decode_codestream, is_jp2, parse_main_header, read_jp2
-from wavelic.opened import OpenedFile, level_dimensions
+from wavelic.lifting.file import LiftingFile, is_jpeg2000
+from wavelic.lifting.jp2.box import BOX_ID, NO_MODEL, find_payload, unpack_box
+from wavelic.lifting.jp2.ranged import RangedCarrier, find_ranges
 from wavelic.remote import merge_spans, open_source
 from wavelic.serving.request import Box, Size
 
 if TYPE_CHECKING:
-    from wavelic.models.lifting import LiftingTransform
+    from wavelic.lifting.transform.transform import LiftingTransform
 
 #: File name endings that are served.
 SUFFIXES = (".jp2", ".j2k", ".j2c", ".wlic")

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Lock
 from typing import Any, TypeVar
 
-from wavelic.carrier.heap import give_back
+from wavelic.memory import give_back
 from wavelic.serving.refusal import Refusal
 
 #: Seconds after which memory that decodes left free goes back to the system: every thread has a heap of its own.

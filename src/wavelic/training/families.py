@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from wavelic.errors import UsageError
 from wavelic.training.stages import LiftingStage, Stage, WcaeStage
-from wavelic.training.weconvene_stage import WeconveneStage
+from wavelic.weconvene.stage import WeconveneStage
 
 if TYPE_CHECKING:
     from wavelic.training.stages import Recipe
@@ -25,9 +25,9 @@ class Family:
 
 
 FAMILIES = {
-    "wcae": Family(WcaeStage, "wavelic.training.wcae", "WcaeTask"),
-    "lifting": Family(LiftingStage, "wavelic.training.lifting", "LiftingTask"),
-    "weconvene": Family(WeconveneStage, "wavelic.training.weconvene", "WeconveneTask"),
+    "wcae": Family(WcaeStage, "wavelic.wcae.training", "WcaeTask"),
+    "lifting": Family(LiftingStage, "wavelic.lifting.training.task", "LiftingTask"),
+    "weconvene": Family(WeconveneStage, "wavelic.weconvene.training", "WeconveneTask"),
 }
 
 

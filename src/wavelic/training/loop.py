@@ -28,8 +28,8 @@ from accelerate import Accelerator
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from wavelic.codec.weights import card_called
 from wavelic.errors import UsageError
-from wavelic.models.weights import card_called
 from wavelic.training.data import CropSource, PackedImages
 from wavelic.training.families import make_task
 from wavelic.training.recipe import load_recipe

@@ -54,8 +54,8 @@ class WcaeStage(Stage):
     """A stage of WCAE and NoWCAE.
 
     Attributes:
-        klt: start from Karhunen-Loeve transforms of training crops instead of random weights (`wavelic.models.klt`).
-        form, lambda_, shared_prior: see `wavelic.training.objective.AutoencoderObjective`.
+        klt: start from Karhunen-Loeve transforms of training crops instead of random weights (`wavelic.wcae.klt`).
+        form, lambda_, shared_prior: see `wavelic.wcae.objective.AutoencoderObjective`.
         straight_through_from: fraction of the steps after which the distortion sees the rounded code.
     """
 
@@ -71,7 +71,7 @@ class LiftingStage(Stage):
     """A stage of a lifting transform.
 
     Attributes:
-        rate, distortion, straight_through, penalty, trade: see `wavelic.training.lifting_objective.LiftingObjective`.
+        rate, distortion, straight_through, penalty, trade: see `wavelic.lifting.training.objective.LiftingObjective`.
         oracle, progressive: pre-training, see there too.
         train: "all" weights; "proposals", the first of each output held at the base filter; or "opacities", from new
             weights while the proposals stay those of the earlier stage.

@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from wavelic.codec.weights import Card
 from wavelic.errors import UsageError
-from wavelic.models.weights import Card
 from wavelic.training.data import PackedImages
 from wavelic.training.stages import Recipe, Stage
 

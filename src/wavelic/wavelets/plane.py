@@ -25,6 +25,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from wavelic.threads import run_serially, serial_threads
 from wavelic.wavelets.geometry import BandSizes2d, level_sizes2d
 from wavelic.wavelets.lifting import (
     analyze_adjoint,
@@ -38,7 +39,6 @@ from wavelic.wavelets.memory import empty_plane, is_channels_last
 from wavelic.wavelets.parts import Part, share
 from wavelic.wavelets.quad import analyze_quad, suits, synthesize_quad
 from wavelic.wavelets.schemes import Normalization, Scheme, Step
-from wavelic.wavelets.serial import run_serially, serial_threads
 
 Bands = tuple[Tensor, Tensor, Tensor, Tensor]
 

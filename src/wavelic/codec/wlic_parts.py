@@ -1,0 +1,56 @@
+"""What is the same in every `.wlic` file, whatever codes its colours: sample type, alpha, metadata."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wavelic.codec.opened import Pixels
+from wavelic.container import ALPH, EXIF, ICCP, XMPP, Chunk, Container, Header, with_metadata, write_container
+from wavelic.images import Image, Metadata, decode_alpha, encode_alpha
+
+SampleType = np.dtype[np.uint8] | np.dtype[np.uint16]
+
+
+def write_file(header: Header, payload: Iterable[Chunk], image: Image, alpha: bytes | None, strip: bool) -> bytes:
+    """The file of ``image``: the codec's chunks, then alpha as `coded_alpha` gives it, metadata unless ``strip``."""
+    chunks = [*payload] if alpha is None else [*payload, Chunk(ALPH, alpha)]
+    container = Container(header, tuple(chunks))
+    if not strip:
+        metadata = image.metadata
+        container = with_metadata(container, icc=metadata.icc, exif=metadata.exif, xmp=metadata.xmp)
+    return write_container(container)
+
+
+def coded_alpha(image: Image) -> bytes | None:
+    """The payload of the alpha chunk, or None without alpha."""
+    plane = image.alpha()
+    return None if plane is None else encode_alpha(plane, image.bit_depth)
+
+
+def sample_type(header: Header) -> SampleType:
+    """uint8, or uint16 for every depth beyond 8 bits."""
+    return np.dtype(np.uint8) if header.bit_depth == 8 else np.dtype(np.uint16)
+
+
+def alpha_plane(container: Container) -> Pixels | None:
+    """Alpha (H, W), or None without alpha.  Call it before the costly synthesis, as it may be damaged.
+
+    Raises FormatError or LimitError for a damaged chunk.
+    """
+    header = container.header
+    if not header.has_alpha:
+        return None
+    return decode_alpha(container.find(ALPH) or b"", header.width, header.height, header.bit_depth)
+
+
+def picture(container: Container, colour: Pixels, alpha: Pixels | None, area: tuple[int, int, int, int]) -> Image:
+    """The decoded image: ``colour`` (h, w, C) of ``area`` (left, top, width, height), that part of alpha, metadata."""
+    left, top, width, height = area
+    samples: NDArray[np.uint8] | NDArray[np.uint16] = colour
+    if alpha is not None:
+        samples = np.concatenate([colour, alpha[top : top + height, left : left + width, None]], axis=2)
+    metadata = Metadata(container.find(ICCP), container.find(EXIF), container.find(XMPP))
+    return Image(np.ascontiguousarray(samples), metadata)

@@ -1,0 +1,147 @@
+"""Pillow and JP2 files of codec `lifting`: opened with the learned synthesis, not as the softer plain JPEG 2000.
+
+Registered only on request (``register_pillow(jp2=True)``), since Pillow opens these files by itself.  Opening reads the
+boxes in front of the codestream and nothing else; a file without wavelic's box is left to Pillow's own plugin.
+"""
+
+from __future__ import annotations
+
+from typing import IO, Any
+
+import PIL.Image
+import PIL.ImageFile
+
+FORMAT = "JPEG2000"  # what the files are; the entry in Pillow's list has a name of its own
+REGISTERED = "WAVELIC-JP2"
+_SIGNATURE = b"\x00\x00\x00\x0cjP  \r\n\x87\n"
+_MOST_BOXES = 1024
+_MAIN_HEADER = 1 << 13  # bytes of the codestream in which its main header ends
+
+
+class LiftingImageFile(PIL.ImageFile.ImageFile):
+    """A JP2 file with wavelic's box as Pillow sees it.
+
+    As in Pillow's own plugin, ``reduce`` (halve the size that often) and ``layers`` (use only the first so many, 0 for
+    all) may be set before the image is loaded; `draft`, and so `thumbnail`, sets ``reduce`` by itself.
+    """
+
+    format = FORMAT
+    format_description = "JPEG 2000 with learned lifting (wavelic)"
+
+    def _open(self) -> None:
+        from wavelic.errors import WavelicError
+        from wavelic.images.picture import pillow_mode
+        from wavelic.jpeg2000 import Uuid, parse_main_header
+        from wavelic.jpeg2000.boxes import list_boxes
+        from wavelic.lifting.jp2.box import ALPHA_ID, BOX_ID, EXIF_ID, XMP_ID, find_payload
+
+        assert self.fp is not None
+        head = _boxes_before_codestream(self.fp)
+        try:
+            found = [(box.kind, head[box.start : box.stop]) for box in list_boxes(head)]
+            main = parse_main_header(self.fp.read(_MAIN_HEADER))
+        except WavelicError as error:  # Pillow's contract: SyntaxError means "not a file I can open"
+            raise SyntaxError(str(error)) from error
+        uuids = tuple(Uuid(data[:16], data[16:]) for kind, data in found if kind == b"uuid")
+        box = find_payload(uuids, BOX_ID)
+        if box is None or len(box) < 3:
+            raise SyntaxError("not a JP2 file of wavelic")  # Pillow then asks its own plugin
+        channels = len(main.components) + (find_payload(uuids, ALPHA_ID) is not None)
+        self._size, self._mode = (main.width, main.height), pillow_mode(channels, 16 if box[2] == 16 else 8)
+        icc = _icc(next((data for kind, data in found if kind == b"jp2h"), b""))
+        exif, xmp = find_payload(uuids, EXIF_ID), find_payload(uuids, XMP_ID)
+        for key, value in (("icc_profile", icc), ("exif", exif and b"Exif\0\0" + exif), ("xmp", xmp)):
+            if value:
+                self.info[key] = value
+        self._levels = main.levels
+        self._reduce = 0
+        self.layers = 0
+
+    @property
+    def reduce(self) -> Any:
+        """The number set, or Pillow's method while it is 0, as in Pillow's plugin."""
+        return self._reduce or super().reduce
+
+    @reduce.setter
+    def reduce(self, value: int) -> None:
+        self._reduce = value
+
+    def draft(self, mode: str | None, size: tuple[int, int] | None) -> tuple[str, tuple[int, int, float, float]] | None:
+        """Decode no larger than needed for ``size``: the smallest resolution with both sides at least as long."""
+        if self._im is not None or size is None:
+            return None
+        wanted = 0
+        while wanted < self._levels and all(
+            -(-side // 2 ** (wanted + 1)) >= goal for side, goal in zip(self._size, size, strict=True)
+        ):
+            wanted += 1
+        if not wanted:
+            return None
+        width, height = self._size
+        self._reduce = wanted
+        self._size = -(-width // 2**wanted), -(-height // 2**wanted)
+        return self.mode, (0, 0, width / 2**wanted, height / 2**wanted)
+
+    def load(self) -> Any:
+        """Decode on first use.  Raises OSError, as Pillow's own decoders do, for a damaged file."""
+        from wavelic.errors import WavelicError
+        from wavelic.images import from_array, to_pillow
+        from wavelic.lifting.file import open_jpeg2000
+
+        if self._im is None:
+            assert self.fp is not None
+            try:
+                self.fp.seek(0)
+                file = open_jpeg2000(self.fp.read())
+                picture = to_pillow(from_array(file.read(self._reduce, self.layers or None)))
+            except WavelicError as error:
+                raise OSError(str(error)) from error
+            self.im = picture.im
+            self._mode = picture.mode
+            self._size = picture.size
+            if self._exclusive_fp and self._close_exclusive_fp_after_loading:
+                self.fp.close()
+            self.fp = None
+        return super(PIL.ImageFile.ImageFile, self).load()
+
+
+def _boxes_before_codestream(stream: IO[bytes]) -> bytes:
+    """All boxes in front of the codestream; the stream is left there.  Raises SyntaxError if the file is no JP2."""
+    stream.seek(0)
+    pieces: list[bytes] = []
+    while len(pieces) < _MOST_BOXES:
+        start = stream.read(8)
+        if len(start) < 8 or start[4:] == b"jp2c":
+            break
+        size = int.from_bytes(start[:4], "big")
+        if not 8 <= size <= 1 << 26:  # 0 and 1: to the end of the file, 64 bits
+            break
+        payload = stream.read(size - 8)
+        pieces.append(start + payload)
+    head = b"".join(pieces)
+    if not head.startswith(_SIGNATURE):
+        raise SyntaxError("not a JP2 file")
+    return head
+
+
+def _icc(header: bytes) -> bytes | None:
+    """The ICC profile in the payload of a `jp2h` box."""
+    from wavelic.jpeg2000.boxes import list_boxes
+
+    for box in list_boxes(header):
+        payload = header[box.start : box.stop]
+        if box.kind == b"colr" and payload[:1] in (b"\x02", b"\x03"):
+            return payload[3:]
+    return None
+
+
+def _accept(prefix: bytes) -> bool:
+    return prefix.startswith(_SIGNATURE)
+
+
+def register_jp2() -> None:
+    """Let ``PIL.Image.open`` decode JP2 files of wavelic; other JP2 files stay with Pillow's plugin."""
+    PIL.Image.register_open(REGISTERED, LiftingImageFile, _accept)
+    while REGISTERED in PIL.Image.ID:
+        PIL.Image.ID.remove(REGISTERED)
+    PIL.Image.ID.insert(0, REGISTERED)  # in front of Pillow's plugin, which opens every JP2 file

@@ -1,0 +1,1 @@
+"""Training the learned lifting transform."""

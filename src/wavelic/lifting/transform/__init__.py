@@ -1,0 +1,1 @@
+"""The learned lifting transform: structures, operators, windows."""

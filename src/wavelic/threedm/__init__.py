@@ -1,0 +1,1 @@
+"""The published 3DM-WeConvene system."""

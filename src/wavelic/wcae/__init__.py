@@ -1,0 +1,1 @@
+"""The published WCAE autoencoder and its twin without wavelets: a baseline."""

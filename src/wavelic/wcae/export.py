@@ -1,0 +1,139 @@
+"""From a finished training run to shipped weights: calibrate each stage, rank by rate, build the ladder.
+
+wavelic export runs/wcae-cpu runs/nowcae-cpu --to weights --images data/train --validation data/val
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from wavelic.codec.weights import Card, save_weights
+from wavelic.entropy import TableSet
+from wavelic.errors import UsageError
+from wavelic.images import list_images, load_image
+from wavelic.lifting.training.export import FAMILY, about_run, export_lifting
+from wavelic.papers.catalogue import build_autoencoder
+from wavelic.training.loop import FINAL
+from wavelic.wcae.calibrate import build_ladder, code_length, deployed_tables, fit_schedule, latents_of
+from wavelic.wcae.ladder import write_ladder
+from wavelic.wcae.network import WaveletAutoencoder
+from wavelic.wcae.schedule import GAIN_UNIT, SliceSchedule
+from wavelic.wcae.weights import Deployed
+from wavelic.weconvene.configs import SMALL_PLANS
+from wavelic.weconvene.export import export_small
+
+GAINS = tuple(range(-2 * GAIN_UNIT, 2 * GAIN_UNIT + 1, GAIN_UNIT // 4))
+Progress = Callable[[int, int, str], None]
+
+
+@dataclass
+class _Stage:
+    about: dict[str, Any]
+    network: WaveletAutoencoder
+    mean: NDArray[np.float32]
+    schedule: SliceSchedule
+    rates: dict[int, float]
+
+
+def read_rgb(folder: Path, every: int = 1) -> list[NDArray[np.uint8]]:
+    """The 8-bit RGB images of a folder, or every n-th of them, by name."""
+    images = [load_image(path).colour() for path in list_images(folder)[::every]]
+    return [image for image in images if image.dtype == np.uint8 and image.shape[2] == 3]
+
+
+def load_stage(path: Path) -> tuple[dict[str, Any], WaveletAutoencoder]:
+    """What a ``final.pt`` says about itself, and its network rounded to float16 as it will ship."""
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    about = json.loads(state["about"])
+    network = build_autoencoder(about["model"])
+    network.load_state_dict(
+        {
+            key.removeprefix("model."): value.half().float()
+            for key, value in state["objective"].items()
+            if key.startswith("model.")
+        }
+    )
+    network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return about, network.eval().requires_grad_(False)
+
+
+def _architecture(path: Path) -> str:
+    return str(json.loads(torch.load(path, map_location="cpu", weights_only=True)["about"])["model"])
+
+
+def export(
+    run: Path, folder: Path, images: Path, validation: Path, every: int = 4, progress: Progress | None = None
+) -> list[Card]:
+    """Calibrate every finished stage of ``run`` but its trunk and write weights, cards and ladder into ``folder``.
+
+    A lifting run has nothing to calibrate: its last finished stage is written.
+
+    Of a run of `weconvene-s`, whose weights serve all rates, it is the stage finished last, and there is no ladder.
+
+    Args:
+        images: training images; every ``every``-th is used to fit tables.
+        validation: images on which rates are measured for the ladder.
+
+    Raises:
+        UsageError: the run has no finished stage.
+    """
+    finals = [path for path in sorted(run.glob(f"*/{FINAL}")) if path.parent.name != "trunk"]
+    if not finals:
+        raise UsageError(f"no finished stage in {run}; train it first")
+    if _architecture(finals[-1]) in SMALL_PLANS:
+        return [export_small(max(finals, key=lambda path: path.stat().st_mtime), folder, images, every, progress)]
+    if about_run(finals[-1]).get("family") == FAMILY:
+        latest = max(finals, key=lambda path: path.stat().st_mtime)
+        return [export_lifting(latest, folder, FAMILY)]
+    training, held_out = read_rgb(images, every), read_rgb(validation)
+    pixels = sum(image.shape[0] * image.shape[1] for image in held_out)
+    tables = deployed_tables()
+    stages = []
+    for number, path in enumerate(finals):
+        if progress:
+            progress(number, len(finals), path.parent.name)
+        stages.append(_calibrate(path, training, held_out, pixels, tables))
+    stages.sort(key=lambda stage: stage.rates[0])
+    names = {stage.about["model"] for stage in stages}
+    if len(names) != 1:
+        raise UsageError(f"{run} mixes architectures {sorted(names)}; export runs of one architecture")
+    family = names.pop()
+    written = [_write(stage, rank, family, folder, tables, len(training)) for rank, stage in enumerate(stages)]
+    write_ladder(build_ladder(family, [stage.rates for stage in stages]), folder)
+    if progress:
+        progress(len(finals), len(finals), "done")
+    return written
+
+
+def _calibrate(
+    path: Path,
+    training: Sequence[NDArray[np.uint8]],
+    held_out: Sequence[NDArray[np.uint8]],
+    pixels: int,
+    tables: TableSet,
+) -> _Stage:
+    about, network = load_stage(path)
+    mean, schedule = fit_schedule(latents_of(network, training), tables)
+    latents = latents_of(network, held_out)
+    rates = {gain: sum(code_length(y, mean, schedule, tables, gain) for y in latents) / pixels for gain in GAINS}
+    return _Stage(about, network, mean, schedule, rates)
+
+
+def _write(stage: _Stage, rank: int, family: str, folder: Path, tables: TableSet, images: int) -> Card:
+    name = f"{family}-{rank}"
+    training = dict(stage.about)
+    training["calibration"] = {
+        "images": images,
+        "validation_bpp": {str(gain): round(rate, 5) for gain, rate in stage.rates.items()},
+    }
+    blank = Card(name, stage.about["model"], family, "", rank, {}, folder)
+    tensors = Deployed(blank, stage.network, stage.mean, stage.schedule, tables).tensors()
+    return save_weights(folder, name, stage.about["model"], family, rank, tensors, training)

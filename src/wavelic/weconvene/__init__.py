@@ -1,0 +1,1 @@
+"""The default codec: 9/7 wavelets with learned corrections and an integer-exact context model."""

@@ -1,0 +1,23 @@
+"""Figures in the README and on results pages come from committed result files."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.parametrize("script", ["readme_tables.py", "weconvene_page.py"])
+def test_figures_are_those_of_the_result_files(script: str) -> None:
+    command = [sys.executable, str(ROOT / "benchmarks" / script), "--check"]
+    assert subprocess.run(command, check=False).returncode == 0, f"run benchmarks/{script}"
+
+
+def test_every_link_leads_somewhere() -> None:
+    import re
+
+    for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
+        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.name} links {target}"

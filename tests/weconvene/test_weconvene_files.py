@@ -1,0 +1,415 @@
+"""The weconvene codec: any image, tiles, regions, targets, damaged files.  Most tests use a small random net."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from weconvene_tiny import PLAN, STEP, random_subbands, tiny_model
+
+import wavelic
+from wavelic.api.files import Options, decode_image, encode_image
+from wavelic.codec.target import Target
+from wavelic.codec.weights import family, save_weights
+from wavelic.container import DATA, FIELDS, Chunk, Container, crc32c, read_container, write_container
+from wavelic.entropy import RangeEncoder, ideal_bits
+from wavelic.errors import ChecksumError, FormatError, UsageError, WavelicError
+from wavelic.images import Metadata, from_array
+from wavelic.weconvene import files as weconvene
+from wavelic.weconvene import tiles as subband_tiles
+from wavelic.weconvene import weights as small_deployed
+from wavelic.weconvene.encode import find_step
+from wavelic.weconvene.files import COARSEST, FINEST, SmallEncoding, quality_of_step, step_of_quality
+from wavelic.weconvene.tiles import decode_tile, encode_tile, quantise
+from wavelic.weconvene.weights import DeployedSmall, load_small, residual_costs
+
+
+@pytest.fixture(scope="module", autouse=True)
+def model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DeployedSmall]:
+    """The small model, installed as the highest rank of the family: what the codec encodes with in this file."""
+    folder = tmp_path_factory.mktemp("weights")
+    made = tiny_model()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(small_deployed, "SMALL_PLANS", {**small_deployed.SMALL_PLANS, "tiny": PLAN})
+        patch.setenv("WAVELIC_WEIGHTS", str(folder))
+        save_weights(folder, "tiny", "tiny", "weconvene", 99, made.tensors(), {})
+        card = family("weconvene")[-1]
+        assert card.name == "tiny"
+        yield load_small(card)
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def encoded(pixels: np.ndarray, model: DeployedSmall, tile: int = 1024, step: int = STEP) -> bytes:
+    return SmallEncoding(from_array(pixels), model, tile=tile).file(step)
+
+
+def psnr(a: np.ndarray, b: np.ndarray) -> float:
+    return 10 * np.log10(float(np.iinfo(a.dtype).max) ** 2 / np.mean((a.astype(float) - b) ** 2))
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_every_kind_of_image(picture, model: DeployedSmall, channels: int, dtype: type) -> None:
+    pixels = picture(70, 150, channels, dtype)
+    decoded = wavelic.decode(encoded(pixels, model, tile=128))
+    assert decoded.shape == pixels.shape
+    assert decoded.dtype == pixels.dtype
+    if channels in (2, 4):
+        np.testing.assert_array_equal(decoded[..., -1], pixels[..., -1])
+        decoded, pixels = decoded[..., :-1], pixels[..., :-1]
+    assert psnr(pixels, decoded) > 22
+
+
+@given(height=st.integers(1, 70), width=st.integers(1, 70), channels=st.integers(1, 4), quality=st.integers(0, 100))
+@settings(max_examples=8, deadline=None)
+def test_every_size(picture, height: int, width: int, channels: int, quality: int) -> None:
+    pixels = picture(height, width, channels)
+    data = wavelic.encode(pixels, "weconvene", quality)
+    file = wavelic.open(data)
+    assert (file.codec, file.shape) == ("weconvene", pixels.shape)
+    assert file.info["quality"] == pytest.approx(quality, abs=0.4)
+    assert file.read().shape == pixels.shape
+
+
+def test_extreme_shapes(picture) -> None:
+    for shape in ((1, 1), (3, 2500), (1500, 2)):
+        pixels = picture(*shape, 1)
+        assert wavelic.decode(wavelic.encode(pixels, "weconvene", 20)).shape == pixels.shape
+
+
+def test_metadata_and_info(picture) -> None:
+    metadata = Metadata(icc=b"profile", exif=b"II*\0exif", xmp=b"<xmp/>")
+    image = from_array(picture(30, 40), metadata)
+    data = wavelic.encode(image, "weconvene", 40)
+    assert decode_image(data).metadata == metadata
+    assert decode_image(wavelic.encode(image, "weconvene", 40, strip=True)).metadata == Metadata()
+    info = wavelic.open(data).info
+    assert (info["codec"], info["model"], info["padding"]) == ("weconvene", "tiny", "replicate")
+    assert info["header_bytes"] + sum(chunk["bytes"] for chunk in info["chunks"]) == len(data)
+    wavelic.open(data).verify()
+
+
+def test_decoder_gets_the_coefficients_and_pixels_of_the_encoder(picture, model: DeployedSmall) -> None:
+    low, details = random_subbands(128, 256)
+    with torch.inference_mode():
+        data, mine = encode_tile(model, low[0], [d[0] for d in details], STEP)
+        theirs = decode_tile(model, data, (2, 4), STEP)
+    np.testing.assert_array_equal(mine.low, theirs.low)
+    for a, b, wanted in zip(mine.details, theirs.details, details, strict=True):
+        np.testing.assert_array_equal(a, b)
+        assert np.abs(a / 16 - wanted[0].numpy()).max() <= 1.01
+    pixels = picture(200, 300)
+    encoding = SmallEncoding(from_array(pixels), model, tile=128)
+    shown = wavelic.decode(encoding.file(STEP))
+    assert np.abs(shown.astype(int) - encoding.reconstruction(STEP)).max() <= 1
+
+
+def test_threads_and_onednn_do_not_change_pixels(picture, model: DeployedSmall) -> None:
+    pixels = picture(150, 280)
+    data = encoded(pixels, model, tile=128)
+    shown = wavelic.decode(data).astype(int)
+    torch.set_num_threads(2)
+    assert np.abs(wavelic.decode(data).astype(int) - shown).max() <= 1
+    torch.set_num_threads(1)
+    with torch.backends.mkldnn.flags(enabled=False):
+        assert np.abs(wavelic.decode(data).astype(int) - shown).max() <= 1
+
+
+def test_rate_and_distortion_follow_quality(picture) -> None:
+    pixels = picture(128, 256)
+    files = [wavelic.encode(pixels, "weconvene", quality) for quality in (0, 40, 70, 100)]
+    sizes = [len(data) for data in files]
+    assert sizes == sorted(sizes)
+    assert sizes[-1] > 2 * sizes[0]
+    quality = [psnr(pixels, wavelic.decode(data)) for data in files]
+    assert quality == sorted(quality)
+    assert [step_of_quality(q) for q in (0, 100)] == [COARSEST, FINEST]
+    assert all(abs(step_of_quality(quality_of_step(s)) - s) < 1e-9 for s in range(FINEST, COARSEST + 1))
+
+
+def test_bytes_are_near_the_ideal_length(picture, model: DeployedSmall, monkeypatch: pytest.MonkeyPatch) -> None:
+    ideal = [0.0]
+
+    class Counting(RangeEncoder):
+        def encode(self, symbols, table_index, tables) -> None:  # type: ignore[no-untyped-def]
+            ideal[0] += ideal_bits(symbols, table_index, tables)
+            super().encode(symbols, table_index, tables)
+
+    monkeypatch.setattr(subband_tiles, "RangeEncoder", Counting)
+    container = read_container(encoded(picture(256, 256), model, step=FINEST + 20))
+    assert len(container.tiles[0]) > 1500
+    assert ideal[0] / 8 <= len(container.tiles[0]) <= 1.01 * ideal[0] / 8
+
+
+def test_rate_weight_saves_bits_where_the_error_is_worth_it() -> None:
+    model = tiny_model()
+    costs, table = torch.from_numpy(model.costs), torch.full((4001,), 10, dtype=torch.uint8)
+    target = torch.linspace(-20, 20, 4001)
+    for weight in (0.0, 0.2):
+        found = quantise(target, table, costs, weight)
+        candidates = torch.stack([target.floor(), target.ceil()])
+        bits = torch.from_numpy(residual_costs(model.tables)[10])[candidates.to(int) + 255]
+        best = ((candidates - target).square() + weight * bits).amin(0)
+        chosen = (found - target).square() + weight * torch.from_numpy(model.costs[10])[found.to(int) + 255]
+        assert float((chosen - best).max()) <= 1e-5
+
+
+def test_targets(picture) -> None:
+    image = from_array(picture(192, 256))
+    middle = encode_image(image, "weconvene", Target("quality", 42))
+    reached = {
+        "size": float(len(middle.data)),
+        "bpp": len(middle.data) * 8 / 192 / 256,
+        "psnr": psnr(image.pixels, wavelic.decode(middle.data)),
+    }
+    for kind, value in reached.items():
+        found = encode_image(image, "weconvene", Target(kind, value))  # type: ignore[arg-type]
+        assert found.note.startswith("asked for")
+        assert "nearest" not in found.note
+        if kind == "psnr":
+            assert abs(psnr(image.pixels, wavelic.decode(found.data)) - value) < 0.086
+        else:
+            assert abs(len(found.data) / len(middle.data) - 1) <= 0.02
+            assert kind == "bpp" or len(found.data) <= value
+    smallest = encode_image(image, "weconvene", Target("size", 20))
+    assert "nearest" in smallest.note
+    assert smallest.quality == 0
+
+
+@given(
+    fall=st.floats(0.5, 2.0), height=st.floats(-2, 4), bend=st.floats(-0.4, 0.4), goal=st.floats(0, 1),
+    dents=st.integers(0, 9), kind=st.sampled_from(["bpp", "size", "psnr"]),
+)  # fmt: skip
+@settings(max_examples=150, deadline=None)
+def test_search_finds_the_nearest_step_in_few_probes(
+    fall: float, height: float, bend: float, goal: float, dents: int, kind: str
+) -> None:
+    """On smooth falling curves of any height, slope and bend, with dents of a thousandth."""
+
+    def curve(step: int) -> float:
+        x = (step - FINEST) / (COARSEST - FINEST)
+        dent = 0.0005 * ((step * 7919 + dents) % 3 - 1)
+        level = height + 3 * fall * (1 - x) + bend * 3 * fall * x * (1 - x) + dent
+        return 30 + 2 * level if kind == "psnr" else 1000 * np.exp(level)
+
+    steps = range(FINEST, COARSEST + 1)
+    wanted = curve(FINEST) ** goal * curve(COARSEST) ** (1 - goal) * 0.999
+    usual = 32.0 if kind == "psnr" else 2500.0
+    step, value, probes = find_step(curve, wanted, kind, usual)  # type: ignore[arg-type]
+    assert value == curve(step)
+    assert probes <= 7
+    if kind == "psnr":
+        nearest = min(abs(curve(s) - wanted) for s in steps)
+        assert abs(value - wanted) <= max(0.086, 2 * nearest)  # 2 % of the squared error, or about the nearest
+    elif kind == "bpp":
+        nearest = min(abs(curve(s) / wanted - 1) for s in steps)
+        assert abs(value / wanted - 1) <= max(0.02, 2 * nearest)
+    else:
+        allowed = [curve(s) for s in steps if curve(s) <= wanted]
+        assert value <= wanted or not allowed
+        assert value >= 0.98 * max(allowed, default=0)
+
+
+def test_search_copes_with_any_curve() -> None:
+    for seed in range(20):
+        dice = np.random.default_rng(seed)
+        values = dict(zip(range(FINEST, COARSEST + 1), dice.uniform(1, 1000, COARSEST - FINEST + 1), strict=True))
+        step, value, probes = find_step(values.__getitem__, 300.0, "size", 500.0)
+        assert value == values[step]
+        assert probes <= 16
+    assert find_step(lambda _: 50.0, 50.0, "size", 500.0)[1:] == (50.0, 1)
+    assert find_step(lambda _: 50.0, 20.0, "size", 500.0)[0] == COARSEST
+
+
+def test_a_region_reads_its_tiles_and_equals_the_crop(
+    picture, model: DeployedSmall, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pixels = picture(1000, 1200, 4)
+    file = wavelic.open(encoded(pixels, model, tile=256))  # 4 x 5 tiles
+    whole = file.read().astype(int)
+    calls: list[tuple[int, int]] = []
+    plain = weconvene.decode_tile
+    monkeypatch.setattr(weconvene, "decode_tile", lambda *a: calls.append(a[2]) or plain(*a))
+    for (left, top, width, height), most in {(0, 0, 5, 5): 4, (1100, 900, 100, 100): 6, (640, 500, 1, 3): 12}.items():
+        calls.clear()
+        part = file.read(region=(left, top, width, height)).astype(int)
+        assert np.abs(part - whole[top : top + height, left : left + width]).max() <= 1
+        assert 0 < len(calls) <= most < 20
+    assert np.array_equal(file[5:9, 7:20, 3], whole[5:9, 7:20, 3])
+
+
+def test_progress_counts_to_the_end(picture, model: DeployedSmall) -> None:
+    reports: list[tuple[int, int]] = []
+    image = from_array(picture(150, 300))
+    encoding = SmallEncoding(image, model, tile=128, progress=lambda *a: reports.append(a))
+    data = encoding.file(STEP)
+    assert reports == [(n, 7) for n in range(1, 8)]  # one window, 3 x 2 tiles
+    reports.clear()
+    decode_image(data, progress=lambda *a: reports.append(a))
+    assert reports == [(n, 7) for n in range(1, 8)]
+
+
+@pytest.mark.parametrize("shipped", [False, True])
+def test_no_seams(picture, model: DeployedSmall, shipped: bool) -> None:
+    """Tiles change the error within 8 pixels of their borders no more than that in their interior, within 2 %."""
+    if shipped:
+        model = load_small(next(card for card in family("weconvene") if card.name == "weconvene-s"))
+    pixels = picture(384, 512)
+    border = np.zeros(pixels.shape[:2], bool)
+    for at in (128, 256, 384):
+        border[:, at - 8 : at + 8] = True
+        border[at - 8 : at + 8] = True
+    error = {}
+    for tile in (128, 1024):
+        shown = SmallEncoding(from_array(pixels), model, tile=tile).reconstruction(STEP)
+        square = (shown.astype(float) - pixels) ** 2
+        error[tile] = square[border].mean(), square[~border].mean()
+    change = [error[128][i] / error[1024][i] for i in (0, 1)]
+    assert change[0] == pytest.approx(change[1], rel=0.02)
+
+
+def test_wrong_coefficients_are_noticed(picture, model: DeployedSmall) -> None:
+    container = read_container(encoded(picture(100, 100), model))
+    payload = bytearray(container.tiles[0])
+    payload[-1] ^= 1
+    data = write_container(Container(container.header, (Chunk(DATA, bytes(payload)),)))
+    for action in (wavelic.decode, lambda d: wavelic.open(d).verify()):
+        with pytest.raises(ChecksumError, match="checksum"):
+            action(data)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"gain": FINEST - 1}, "step"),
+        ({"gain": COARSEST + 1}, "step"),
+        ({"padding": 1}, "padding"),
+        ({"colour": 1}, "colour"),
+        ({"tile_width": 192, "tile_height": 320}, "tiles of 192"),
+        ({"tile_width": 4096, "tile_height": 4096}, "tiles of 4096"),
+        ({"tile_width": 256, "tile_height": 256, "tile_overlap": 4}, "overlap 4"),
+    ],
+)
+def test_headers_that_it_never_writes(picture, model: DeployedSmall, change: dict[str, int], message: str) -> None:
+    container = read_container(encoded(picture(100, 100), model))
+    data = write_container(Container(replace(container.header, **change), container.chunks))
+    with pytest.raises(FormatError, match=message):
+        wavelic.decode(data)
+    with pytest.raises(FormatError, match=message):
+        wavelic.open(data).verify()
+
+
+def test_a_single_tile_cannot_be_huge(model: DeployedSmall, picture) -> None:
+    container = read_container(encoded(picture(10, 10), model))
+    header = replace(container.header, width=16000, height=16000)
+    started = time.process_time()
+    with pytest.raises(FormatError, match="2048"):
+        wavelic.decode(write_container(Container(header, container.chunks)))
+    assert time.process_time() - started < 5  # no pixel of 16000 x 16000 is touched
+    with pytest.raises(UsageError, match="2048"):
+        SmallEncoding(from_array(picture(10, 10)), model, tile=4096)
+
+
+@pytest.mark.parametrize("payload", [b"", bytes(7), b"\x3f" * 7, b"\xff" * 40, bytes(3) + b"\xff" * 60])
+def test_hostile_payloads(picture, model: DeployedSmall, payload: bytes) -> None:
+    """Nothing, nothing but zeros, and streams whose escapes reach as far as they can."""
+    container = read_container(encoded(picture(100, 100), model))
+    with pytest.raises(FormatError):
+        wavelic.decode(write_container(Container(container.header, (Chunk(DATA, payload),))))
+
+
+def mutation(dice: random.Random, data: bytes, other: bytes) -> bytes:
+    match dice.randrange(3):
+        case 0:
+            flipped = bytearray(data)
+            for _ in range(dice.randint(1, 4)):
+                flipped[dice.randrange(len(data))] ^= 1 << dice.randrange(8)
+            return bytes(flipped)
+        case 1:
+            return data[: dice.randrange(len(data))]
+        case _:
+            return data[: dice.randrange(len(data))] + other[dice.randrange(len(other)) :]
+
+
+def edit_header(dice: random.Random, data: bytes) -> bytes:
+    field = dice.choice(FIELDS)
+    offset = 8 + sum(f.size for f in FIELDS[: FIELDS.index(field)])
+    edited = bytearray(data)
+    edited[offset : offset + field.size] = dice.randbytes(field.size)
+    end = int.from_bytes(data[10:12], "big") - 4
+    edited[end : end + 4] = crc32c(bytes(edited[:end])).to_bytes(4, "big")
+    return bytes(edited)
+
+
+def test_damaged_files_give_our_error_or_the_right_picture(picture, model: DeployedSmall) -> None:
+    """Flips, cuts and splices of files, of payloads in sound chunks, and of headers with a right checksum."""
+    dice = random.Random(3)
+    files = [encoded(picture(50, 60, 4), model, step=150), encoded(picture(90, 200), model, tile=128)]
+    shown = [wavelic.decode(data).astype(int) for data in files]
+    slowest, refused = 0.0, [0, 0, 0]
+    for turn in range(150):
+        which = turn // 3 % 2
+        original = files[which]
+        if turn % 3 == 0:
+            data = mutation(dice, original, files[1 - which])
+        elif turn % 3 == 1:
+            data = edit_header(dice, original)
+        else:
+            container, foreign = read_container(original), read_container(files[1 - which])
+            chunks = list(container.chunks)
+            at = dice.randrange(len(container.tiles))
+            chunks[at] = Chunk(DATA, mutation(dice, chunks[at].payload, dice.choice(foreign.tiles)))
+            data = write_container(Container(container.header, tuple(chunks)))
+        started = time.process_time()
+        try:
+            pixels = wavelic.decode(data)
+        except WavelicError as error:
+            refused[turn % 3] += data != original
+            assert "\n" not in str(error)  # noqa: PT017
+        else:
+            header = read_container(data).header
+            assert pixels.shape == (header.height, header.width, header.channels)
+            if turn % 3 != 1:
+                assert np.abs(pixels - shown[which]).max() <= 1
+        slowest = max(slowest, time.process_time() - started)
+    assert min(refused) > 20
+    assert slowest < 2
+
+
+def test_usage_errors(picture) -> None:
+    pixels = picture(20, 20)
+    with pytest.raises(UsageError, match="published"):
+        encode_image(from_array(pixels), "weconvene", None, Options(published=True))
+    with pytest.raises(UsageError, match="device"):
+        wavelic.encode(pixels, "weconvene", device="cuda:99")
+    data = wavelic.encode(pixels, "weconvene")
+    with pytest.raises(UsageError, match="device"):
+        wavelic.open(data).read(device="cuda:99")
+    with pytest.raises(UsageError, match="region"):
+        wavelic.open(data).read(region=(0, 0, 21, 5))
+
+
+def test_shipped_weights_code_a_picture(picture) -> None:
+    """Of whatever training they come: the file is small and its picture is near."""
+    (card,) = [card for card in family("weconvene") if card.name == "weconvene-s"]
+    assert Path(card.path).stat().st_size < 35e6
+    pixels = picture(128, 256)
+    encoding = SmallEncoding(from_array(pixels), load_small(card))
+    data = encoding.file(step_of_quality(80))
+    assert len(data) < pixels.size / 8
+    assert psnr(pixels, wavelic.decode(data)) > 28

@@ -1,0 +1,146 @@
+"""The representation of `weconvene-s`: perfect reconstruction, packing, order of coding, windows."""
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from weconvene_tiny import STEP, random_subbands, tiny_model, tiny_network
+
+from wavelic.weconvene import planes as subband_planes
+from wavelic.weconvene.network import SmallPlan
+from wavelic.weconvene.planes import Planes, analyse, synthesise, window_count
+from wavelic.weconvene.subbands import (
+    BANDS,
+    COLOUR,
+    LEVELS,
+    MULTIPLE,
+    PACKED,
+    SLICES,
+    SLICES_2D,
+    Subbands,
+    from_grid,
+    join_grid,
+    pack,
+    split_grid,
+    to_colours,
+    to_grid,
+    to_rgb,
+    unpack,
+)
+
+
+def test_colour_transform_is_orthonormal_and_gray_is_luma() -> None:
+    matrix = np.array(COLOUR)
+    np.testing.assert_allclose(matrix @ matrix.T, np.eye(3), atol=1e-12)
+    x = torch.randn(2, 3, 4, 5, dtype=torch.float64)
+    torch.testing.assert_close(to_rgb(to_colours(x)), x)
+    gray = to_colours(torch.full((1, 3, 1, 1), 7.0, dtype=torch.float64)).flatten()
+    torch.testing.assert_close(gray, torch.tensor([7 * 3**0.5, 0, 0], dtype=torch.float64))
+
+
+def test_packed_channels_are_band_row_phase_column_phase() -> None:
+    details = torch.randn(2, BANDS, 6, 8)
+    packed = pack(details)
+    for band, row, column in itertools.product(range(BANDS), range(2), range(2)):
+        assert torch.equal(packed[:, band * 4 + row * 2 + column], details[:, band, row::2, column::2])
+    assert torch.equal(unpack(packed), details)
+
+
+@pytest.mark.parametrize("passes", [SLICES, SLICES_2D])
+def test_slices_partition_the_packed_channels(passes) -> None:
+    assert sorted(c for part in passes for c in part.channels) == list(range(PACKED))
+
+
+def test_luma_comes_before_chroma_and_the_first_phase_is_alone() -> None:
+    colours = [{c // 4 % 3 for c in part.channels} for part in SLICES]
+    assert colours == [{0}, {0}, {0}, {1, 2}, {1, 2}]
+    assert {c % 4 for c in SLICES[0].channels} == {0}
+    assert [{c % 4 for c in part.channels} for part in SLICES_2D] == [{0}, {3}, {1, 2}]
+
+
+@pytest.mark.parametrize("size", [(128, 128), (256, 128), (128, 384)])
+def test_perfect_reconstruction(size: tuple[int, int]) -> None:
+    x = torch.randn(2, 3, *size, dtype=torch.float64)
+    grid = to_grid(x)
+    assert grid.shape == (2, 48, size[0] // 4, size[1] // 4)
+    torch.testing.assert_close(from_grid(grid), x, atol=1e-12, rtol=0)
+    subbands = split_grid(grid)
+    assert [d.shape[2] for d in subbands.details] == [size[0] >> d for d in range(1, LEVELS + 1)]
+    torch.testing.assert_close(join_grid(subbands), grid, atol=1e-12, rtol=0)
+    energy = subbands.low.square().sum() + sum(d.square().sum() for d in subbands.details)
+    assert float(energy / x.square().sum()) == pytest.approx(1, abs=0.06)  # 9/7 is only nearly orthonormal
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_parameters_depend_only_on_what_was_coded_before(ordered: bool) -> None:
+    """Change one slice's coefficients: parameters up to and with that slice stay, some of those after it change."""
+    network = tiny_network(SmallPlan(16, 1, 1, (8, 12, 12), ordered_colours=ordered))
+    passes = network.entropy.passes
+    low, details = random_subbands(128, 256)
+    seen: list[tuple[torch.Tensor, ...]] = []
+    for level in network.entropy.levels:
+        for net in level.slices:
+            net.register_forward_hook(lambda _, __, output: seen.append(output))
+
+    def parameters(bands: list[torch.Tensor]) -> list[torch.Tensor]:
+        seen.clear()
+        network.code(Subbands(low, tuple(bands)), torch.tensor([6.0]))
+        return [torch.cat(output, 1) for output in seen]
+
+    before = parameters(details)
+    assert len(before) == LEVELS * len(passes)
+    for number, index in [(LEVELS, 0), (3, len(passes) - 1), (2, 1), (1, 1)]:
+        changed = [d.clone() for d in details]
+        packed = pack(changed[number - 1])
+        packed[:, list(passes[index].channels)] += 3
+        changed[number - 1] = unpack(packed)
+        after = parameters(changed)
+        at = (LEVELS - number) * len(passes) + index
+        assert all(torch.equal(a, b) for a, b in zip(before[: at + 1], after[: at + 1], strict=True))
+        assert not torch.equal(before[at + 1], after[at + 1])
+
+
+@pytest.mark.parametrize("levels", [2, 0])
+def test_windows_do_not_matter(picture, monkeypatch: pytest.MonkeyPatch, levels: int) -> None:
+    """Analysis and synthesis in windows are those of the network on the whole picture, apart from rounding."""
+    model = tiny_model(SmallPlan(16, 1, 1, (8, 12, 12), levels=levels, channel_levels=levels // 2))
+    pixels = picture(300, 420)
+    padded = np.pad(pixels, ((0, -300 % MULTIPLE), (0, -420 % MULTIPLE), (0, 0)), "edge")
+    log2_step = torch.tensor([STEP / 32])
+    with torch.inference_mode():
+        expected = model.network.analysis(torch.from_numpy(padded).permute(2, 0, 1)[None].float(), log2_step)
+        shown = model.network.synthesis(expected, log2_step)[0].permute(1, 2, 0).numpy()
+    for window in (1536, 160):
+        monkeypatch.setattr(subband_planes, "WINDOW", window)
+        planes = analyse(model, pixels, STEP)
+        torch.testing.assert_close(planes.low, expected.low[0], atol=1e-3, rtol=1e-4)
+        for ours, theirs in zip(planes.details, expected.details, strict=True):
+            torch.testing.assert_close(ours, theirs[0], atol=1e-4, rtol=1e-4)
+        for left, top, width, height in ((0, 0, 420, 300), (5, 17, 300, 1), (161, 33, 259, 267)):
+            reports: list[tuple[int, int]] = []
+
+            def report(done: int, total: int, reports: list[tuple[int, int]] = reports) -> None:
+                reports.append((done, total))
+
+            part = synthesise(model, planes, STEP, (left, top, width, height), 3, np.dtype(np.uint8), report)
+            box = shown[top : top + height, left : left + width]
+            assert np.abs(part - np.clip(box, 0, 255)).max() <= 0.51
+            total = window_count((left, top, width, height))
+            assert reports == [(n, total) for n in range(1, total + 1)]
+
+
+def test_planes_cut_what_was_pasted() -> None:
+    from wavelic.weconvene.tiles import Decoded
+
+    planes = Planes.empty(200, 300)
+    box = (128, 0, 384, 128)
+    random = np.random.default_rng(0)
+    low = random.integers(-9, 9, (3, 2, 4), np.int32)
+    details = tuple(random.integers(-99, 99, (9, 128 >> d, 256 >> d), np.int32) for d in range(1, LEVELS + 1))
+    planes.paste(box, Decoded(low, details))
+    cut_low, cut_details = planes.cut(box)
+    np.testing.assert_array_equal(cut_low, low)
+    for cut, detail in zip(cut_details, details, strict=True):
+        np.testing.assert_array_equal(cut, detail / 16)
+    assert float(planes.details[0][:, :, :64].abs().max()) == 0

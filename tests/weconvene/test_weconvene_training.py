@@ -1,0 +1,145 @@
+"""Training `weconvene-s`: resumable, exportable, and its loss is the paper's."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pytest
+import torch
+
+from wavelic.codec.weights import card_called, cards
+from wavelic.container import read_container
+from wavelic.errors import ModelError
+from wavelic.images import from_array
+from wavelic.training.loop import FINAL, train
+from wavelic.training.recipe import load_recipe
+from wavelic.wcae.export import export
+from wavelic.weconvene.configs import SMALL_PLANS
+from wavelic.weconvene.context import SCALES
+from wavelic.weconvene.context_integer import IntegerContextModel
+from wavelic.weconvene.export import logistic_tables
+from wavelic.weconvene.files import SmallEncoding, decode
+from wavelic.weconvene.network import SmallPlan, WeConveneSmall, logistic_bits
+from wavelic.weconvene.stage import WeconveneStage
+from wavelic.weconvene.training import SmallObjective, float_state
+from wavelic.weconvene.weights import load_small
+
+SETTINGS = ("defaults.batch=1", "defaults.crop=128", "defaults.validate_every=4", "defaults.checkpoint_every=2")
+TINY = SmallPlan(width=8, analysis_blocks=1, synthesis_blocks=1, contexts=(4, 6, 6))
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("pictures")
+    random = np.random.default_rng(0)
+    for number in range(3):
+        coarse = random.integers(0, 256, (20, 20, 3), np.uint8)
+        picture = PIL.Image.fromarray(coarse).resize((256, 256), PIL.Image.Resampling.BICUBIC)
+        picture.save(folder / f"{number}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.set_num_threads(1)
+    arguments = (*SETTINGS, "stages.0.steps=4", f"data={pictures}", f"validation={pictures}", "name=whole")
+    return train(load_recipe("weconvene-s-cpu", arguments), tmp_path_factory.mktemp("runs"))
+
+
+def _state(folder: Path) -> dict[str, torch.Tensor]:
+    return torch.load(folder / "main" / FINAL, weights_only=True)["objective"]
+
+
+def test_weights_move_and_are_finite(run: Path) -> None:
+    state = _state(run)
+    assert all(torch.isfinite(value).all() for value in state.values())
+    assert state["model.f.leave.weight"].abs().max() > 0  # zero before the first step
+    assert state["model.entropy.base"].abs().max() > 0.5  # measured on crops
+
+
+def test_export_codes_pictures(run: Path, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (card,) = export(run, tmp_path, pictures, pictures, every=3)
+    monkeypatch.setenv("WAVELIC_WEIGHTS", str(tmp_path))
+    model = load_small(next(c for c in cards() if c.file_id == card.file_id))
+    assert len(model.tables) == SCALES
+    pixels = np.asarray(PIL.Image.open(pictures / "0.png"))[:100, :90]
+    encoding = SmallEncoding(from_array(pixels), model)
+    result = decode(read_container(encoding.file(150)))
+    assert result.pixels.shape == pixels.shape
+    assert np.abs(result.pixels.astype(int) - encoding.reconstruction(150)).max() <= 1
+    error = np.mean((result.pixels.astype(float) - pixels) ** 2)
+    assert error < 200  # four steps of training: about what a plain wavelet codec with this step leaves
+
+
+def test_training_can_go_on_from_the_integers() -> None:
+    torch.manual_seed(3)
+    network = WeConveneSmall(TINY)
+    for value in network.entropy.parameters():
+        torch.nn.init.normal_(value, 0, 0.3)
+    again = IntegerContextModel(network.entropy).float_state()
+    wanted = network.entropy.state_dict()
+    assert set(again) == set(wanted)
+    for name, value in wanted.items():
+        scale = value.flatten(1).abs().amax(1) if value.dim() == 4 else value.abs().max()
+        error = (again[name] - value).abs()
+        assert (error <= (scale[:, None, None, None] if value.dim() == 4 else scale) / 500 + 1 / 64).all(), name
+
+
+def test_shipped_weights_come_back_as_floats() -> None:
+    card = card_called("weconvene-s", "weconvene-s")
+    state = float_state(card)
+    network = WeConveneSmall(SMALL_PLANS["weconvene-s"])
+    network.load_state_dict(state)
+    integers, shipped = IntegerContextModel(network.entropy), load_small(card).entropy
+    for (name, mine), (_, theirs) in zip(integers.convolutions(), shipped.convolutions(), strict=True):
+        assert (mine.weight - theirs.weight).abs().max() <= 1, name
+    with pytest.raises(ModelError, match=r"no weights of weconvene-m fit 'weconvene-s'; there are none"):
+        card_called("weconvene-s", "weconvene-m")
+
+
+def test_plans_differ_only_in_what_they_say() -> None:
+    base, conv, flat = (SMALL_PLANS[name] for name in ("weconvene-s", "weconvene-s-conv", "weconvene-s-2d"))
+    assert (conv.levels, conv.channel_levels) == (0, 0)
+    assert (base.width, base.contexts) == (conv.width, conv.contexts) == (flat.width, flat.contexts)
+    counts = [sum(p.numel() for p in WeConveneSmall(plan).parameters()) for plan in (base, conv, flat)]
+    assert max(counts) < 15_000_000
+
+
+def test_loss_is_equations_1_and_2() -> None:
+    torch.manual_seed(0)
+    objective = SmallObjective(WeConveneSmall(TINY), WeconveneStage(bfloat16=False)).eval()
+    crops = torch.randint(0, 256, (2, 3, 128, 128), dtype=torch.uint8)
+    step = torch.tensor([5.0, 6.5])
+    with torch.no_grad():
+        loss, bpp, mse = objective(crops, step)
+        expected = (bpp + 3 * mse / (0.2 * 4.0**step)) * (2**step / 64) ** 1.2
+        assert torch.allclose(loss, expected, rtol=1e-4)
+        objective.stage = WeconveneStage(bfloat16=False, low_weight=2.0, high_weight=2.0)
+        twice, *_ = objective(crops, step)
+        assert torch.allclose(twice, expected + bpp * (2**step / 64) ** 1.2, rtol=1e-4)
+
+
+@pytest.mark.parametrize("log2_scale", [-3.0, 0.0, 4.0])
+def test_logistic_bits_are_those_of_the_discretised_logistic(log2_scale: float) -> None:
+    values = torch.tensor([0.0, 0.4, 1.0, 3.0, -7.0, 30.0], dtype=torch.float64)
+    scale = 2.0**log2_scale
+    expected = []
+    for value in values.abs().tolist():
+        # upper tail, where differences of probabilities do not cancel
+        def tail(x: float) -> float:
+            return 1 / (1 + math.exp(min(x / scale, 700)))
+
+        expected.append(-math.log2(max(tail(value - 0.5) - tail(value + 0.5), 1e-300)))
+    bits = logistic_bits(values, torch.full_like(values, log2_scale))
+    usable = torch.tensor(expected) < 200
+    assert torch.allclose(bits[usable], torch.tensor(expected, dtype=torch.float64)[usable], rtol=1e-6, atol=1e-9)
+
+
+def test_tables_without_counts_are_the_logistic() -> None:
+    tables = logistic_tables()
+    table = tables.table(40)  # a wide one
+    middle = -tables.bounds[40][0]
+    share = table[middle] / 2**tables.precision
+    bits = logistic_bits(torch.zeros(1), torch.tensor([-4.5 + 40 / 5]))
+    assert -math.log2(share) == pytest.approx(float(bits), rel=0.02)
