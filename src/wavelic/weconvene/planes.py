@@ -37,7 +37,7 @@ from wavelic.weconvene.weights import Model
 #: Sides of windows are multiples of this: whole cells of every transform that runs in windows.
 ALIGNMENT = 32
 #: Pixels a side of a window's inner part, a multiple of ALIGNMENT.
-WINDOW = 1536
+WINDOW = 1024
 _RADIUS_97 = 5  # samples a 9/7 filter reaches to either side, at most
 Box = tuple[int, int, int, int]
 
