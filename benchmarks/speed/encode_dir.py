@@ -1,13 +1,11 @@
 """Throughput of `wavelic encode-dir`: images per second with 1 and 2 workers, beside a plain loop in one process.
 
-    python benchmarks/bench_collections.py [--images 96] [--codec wcae] [--json FILE] [--cost-only | --ray]
+    python -m benchmarks.speed.encode_dir [--quick] [--images 96] [--codec weconvene] [--ray] [--json FILE]
 
-The images are 256x256 crops of the packaged photograph as PNG files.  The loop loads, encodes and writes one after
-another, on one thread, as a script would; the engine does the same in shards, with workers of one thread.  Two runs of
-the engine of different length separate the start of the workers (imports, weights) from the time of an image.  Wall
-time depends on what else the machine does, processor time hardly does: both are recorded, with the load.
-
-With --cost-only the engine does not run: only the processor time of an image is taken, in this process and by steps.
+The images are 256x256 crops as PNG files.  The loop loads, encodes and writes one after another, on one thread, as a
+script would; the engine does the same in shards, with workers of one thread.  Two runs of the engine of different
+length separate the start of the workers (imports, weights) from the time of an image.  Wall time depends on what else
+the machine does, processor time hardly does: both are recorded, with the load.
 
 With --ray only two workers are measured, of the local engine and of a Ray cluster that the command starts and ends on
 this machine, in turns.  Ray's workers are not children of the command, so that their processor time is not known.
@@ -15,217 +13,148 @@ this machine, in turns.  Ray's workers are not children of the command, so that 
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
-import resource
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
-from dataclasses import asdict, dataclass
-from importlib import resources
+from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import PIL.Image
-from rich.console import Console
-from rich.table import Table
+import torch
+
+import wavelic
+from benchmarks.measuring import Run, machine, parser, python, result_file, run, show, wavelic_command, write_results
+from benchmarks.pictures import psnr, some_crops
 
 SIDE = 256
-
 LOOP = """
 import sys
 from pathlib import Path
-import torch
-from wavelic.api.files import EXTENSIONS, encode_image
-from wavelic.images import list_images, load_image
+import torch, wavelic
+from wavelic.images import list_images
 torch.set_num_threads(1)
 source, output, codec = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
 output.mkdir()
 for path in list_images(source):
-    (output / (path.stem + EXTENSIONS[codec])).write_bytes(encode_image(load_image(path), codec).data)
+    (output / path.stem).write_bytes(wavelic.encode(wavelic.load_image(path).pixels, codec))
 """
 
 
-@dataclass(frozen=True)
-class Cost:
-    """What a process and its children took."""
-
-    wall_s: float
-    core_s: float
-
-    def since(self, start: Cost) -> Cost:
-        return Cost(self.wall_s - start.wall_s, self.core_s - start.core_s)
-
-
-def now() -> Cost:
-    """The clocks: wall, and processor time of finished children and theirs."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return Cost(time.perf_counter(), used.ru_utime + used.ru_stime)
-
-
-def timed(*command: str) -> Cost:
-    """Run a command to its end."""
-    start = now()
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env={**os.environ, "OMP_NUM_THREADS": "1"})
-    return now().since(start)
-
-
 def make_images(folder: Path, count: int) -> int:
-    """``count`` crops of the photograph; returns their bytes."""
+    """Write ``count`` crops as PNG files; returns their bytes."""
     folder.mkdir()
-    photograph = Path(str(resources.files("wavelic.evaluation"))) / "assets" / "demo.webp"
-    with PIL.Image.open(photograph) as opened:
-        pixels = np.asarray(opened.convert("RGB"))
-    rng = np.random.default_rng(0)
-    for number in range(count):
-        top, left = (int(rng.integers(0, side - SIDE + 1)) for side in pixels.shape[:2])
-        PIL.Image.fromarray(pixels[top : top + SIDE, left : left + SIDE]).save(folder / f"{number:05d}.png")
+    for number, pixels in enumerate(some_crops(count, SIDE)):
+        PIL.Image.fromarray(pixels).save(folder / f"{number:05d}.png")
     return sum(path.stat().st_size for path in folder.iterdir())
 
 
 def cost_by_step(folder: Path, codec: str) -> dict[str, float]:
     """Processor seconds of an image on one thread, medians: load and encode; decode and compare; verify."""
-    import torch
-
-    from wavelic.api.files import decode_image, encode_image, open_file, psnr
-    from wavelic.images import list_images, load_image
-
     torch.set_num_threads(1)
     times: dict[str, list[float]] = {"encode": [], "measure": [], "verify": []}
-    for number, path in enumerate(list_images(folder)):
-        clocks = [time.thread_time()]
-        image = load_image(path)
-        data = encode_image(image, codec).data
-        clocks.append(time.thread_time())
-        psnr(image.colour(), decode_image(data).colour())
-        clocks.append(time.thread_time())
-        open_file(data).verify()
-        clocks.append(time.thread_time())
+    for number, path in enumerate(sorted(folder.iterdir())):
+        clocks = [time.process_time()]
+        pixels = wavelic.load_image(path).pixels
+        data = wavelic.encode(pixels, codec)
+        clocks.append(time.process_time())
+        psnr(pixels, wavelic.decode(data))
+        clocks.append(time.process_time())
+        wavelic.open(data).verify()
+        clocks.append(time.process_time())
         if number:  # the first loads the weights
             for step, (begin, end) in zip(times, pairwise(clocks), strict=True):
                 times[step].append(end - begin)
-    return {step: statistics.median(values) for step, values in times.items()}
+    return {step: round(statistics.median(values), 5) for step, values in times.items()}
 
 
-def encode_dir(source: Path, output: Path, codec: str, shard: int, *options: str) -> Cost:
-    """What `wavelic encode-dir` takes."""
-    return timed(
-        sys.executable, "-c", "from wavelic.cli.main import run; run()", "encode-dir",
-        str(source), str(output), "--codec", codec, "--shard-size", str(shard), *options,
-    )  # fmt: skip
+def encode_dir(source: Path, output: Path, codec: str, shard: int, *options: object) -> Run:
+    """Run `wavelic encode-dir`."""
+    command = wavelic_command("encode-dir", source, output, "--codec", codec, "--shard-size", shard, *options)
+    return run(command, threads=1)
 
 
 def compare_engines(folder: Path, codec: str, few: int, many: int) -> dict[str, dict[str, float]]:
-    """Two workers of each engine: seconds for few and for many images, and between them images per second."""
+    """Images per second of two workers of each engine, with their start and between the two lengths."""
     rows, shard = {}, max(2, few // 2)
     for engine in ("local", "ray"):
         wall = {}
         for size in ("few", "many"):
-            options = "-j", "2", "--no-measure", "--engine", engine
-            wall[size] = encode_dir(folder / size, folder / f"{size}-{engine}", codec, shard, *options).wall_s
+            options = "-j", 2, "--no-measure", "--engine", engine
+            wall[size] = encode_dir(folder / size, folder / f"{size}-{engine}", codec, shard, *options).seconds.wall
         rows[engine] = {
             "few_wall_s": wall["few"],
             "many_wall_s": wall["many"],
             "images_per_s": many / wall["many"],
             "images_per_s_once_started": (many - few) / (wall["many"] - wall["few"]),
         }
-        print(engine, rows[engine], flush=True)
+    show(
+        f"two workers, {many} images {SIDE}x{SIDE}, codec {codec}",
+        ("engine", "images/s", "once started"),
+        [(name, f"{r['images_per_s']:.2f}", f"{r['images_per_s_once_started']:.2f}") for name, r in rows.items()],
+    )
     return rows
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--images", type=int, default=96)
-    parser.add_argument("--codec", default="wcae")
-    parser.add_argument("--json", type=Path, default=Path("results/benchmarks/bench_collections.json"))
-    mode = parser.add_mutually_exclusive_group()
-    mode.add_argument("--cost-only", action="store_true")
-    mode.add_argument("--ray", action="store_true")
-    arguments = parser.parse_args()
-
-    load = os.getloadavg()[0]
-    rows: dict[str, Cost] = {}
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        few = max(4, arguments.images // 8)
-        source_bytes = make_images(folder / "many", arguments.images)
-        make_images(folder / "few", few)
-        task = f"{arguments.images} crops {SIDE}x{SIDE}, {source_bytes} bytes of PNG, codec {arguments.codec}"
-        if arguments.ray:
-            engines = compare_engines(folder, arguments.codec, few, arguments.images)
-            document = {
-                "task": task,
-                "few_images": few,
-                "processors": os.cpu_count(),
-                "load_average": {"before": load, "after": os.getloadavg()[0]},
-                "two_workers": engines,
-            }
-            arguments.json.write_text(json.dumps(document, indent=2) + "\n")
-            return
-        cost = cost_by_step(folder / "many", arguments.codec)
-        if arguments.cost_only:
-            document = {
-                "task": task,
-                "load_average": {"before": load, "after": os.getloadavg()[0]},
-                "core_s_per_image": cost,
-            }
-            arguments.json.write_text(json.dumps(document, indent=2) + "\n")
-            print(json.dumps(cost))
-            return
-        for size in ("few", "many"):
-            rows[f"loop, {size}"] = timed(
-                sys.executable, "-c", LOOP, str(folder / size), str(folder / f"loop-{size}"), arguments.codec
-            )
-            for workers in (1, 2):
-                for measure in ("--no-measure", "--measure"):
-                    run = f"{size}-{workers}{measure}"
-                    rows[f"encode-dir -j {workers} {measure}, {size}"] = encode_dir(
-                        folder / size, folder / run, arguments.codec, max(2, few // 2), "-j", str(workers), measure
-                    )
-
-    result_rows = {}
-    for name in sorted({key.rsplit(", ", 1)[0] for key in rows}):
-        short, long = rows[f"{name}, few"], rows[f"{name}, many"]
-        extra = long.since(short)
-        result_rows[name] = {
+def compare_with_loop(folder: Path, codec: str, few: int, many: int) -> dict[str, Any]:
+    """The loop and the local engine, both lengths: images per second, processor seconds of an image."""
+    runs: dict[str, dict[str, Run]] = {}
+    for size in ("few", "many"):
+        loop = python(LOOP, folder / size, folder / f"loop-{size}", codec)
+        runs.setdefault("loop", {})[size] = run(loop, threads=1)
+        for workers in (1, 2):
+            for measure in ("--no-measure", "--measure"):
+                name = f"encode-dir -j {workers} {measure}"
+                output = folder / f"{size}-{workers}{measure}"
+                found = encode_dir(folder / size, output, codec, max(2, few // 2), "-j", workers, measure)
+                runs.setdefault(name, {})[size] = found
+    rows: dict[str, Any] = {}
+    for name, both in runs.items():
+        short, long = both["few"].seconds, both["many"].seconds
+        rows[name] = {
             "few": asdict(short),
             "many": asdict(long),
-            "images_per_s": arguments.images / long.wall_s,
-            "core_s_per_image": extra.core_s / (arguments.images - few),
+            "images_per_s": many / long.wall,
+            "core_s_per_image": (long.processor - short.processor) / (many - few),
         }
-    speedup = rows["loop, many"].wall_s / rows["encode-dir -j 2 --no-measure, many"].wall_s
+    show(
+        f"{many} images {SIDE}x{SIDE}, codec {codec}",
+        ("", "wall s", "processor s", "images/s", "processor s of an image"),
+        [
+            (name, f"{row['many']['wall']:.1f}", f"{row['many']['processor']:.1f}", f"{row['images_per_s']:.2f}",
+             f"{row['core_s_per_image']:.4f}")
+            for name, row in rows.items()
+        ],
+    )  # fmt: skip
+    speed_up = rows["loop"]["many"]["wall"] / rows["encode-dir -j 2 --no-measure"]["many"]["wall"]
+    print(f"two workers are {speed_up:.2f} times as fast as the loop")
+    return {"rows": rows, "speedup_of_two_workers": speed_up}
 
-    table = Table(title=f"{arguments.images} images {SIDE}x{SIDE}, codec {arguments.codec}")
-    for heading in ("", "wall s", "core s", "images/s", "core s per image"):
-        table.add_column(heading, justify="right" if heading else "left")
-    for name, row in result_rows.items():
-        many = rows[f"{name}, many"]
-        table.add_row(
-            name, f"{many.wall_s:.1f}", f"{many.core_s:.1f}", f"{row['images_per_s']:.2f}",
-            f"{row['core_s_per_image']:.4f}",
-        )  # fmt: skip
-    console = Console()
-    console.print(table)
-    console.print(
-        f"two workers are {speedup:.2f} times as fast as the loop; load {load:.1f} .. {os.getloadavg()[0]:.1f}"
-    )
 
-    result = {
-        "task": task,
-        "processors": os.cpu_count(),
-        "load_average": {"before": load, "after": os.getloadavg()[0]},
-        "few_images": few,
-        "images": arguments.images,
-        "core_s_per_image": cost,
-        "rows": result_rows,
-        "speedup_of_two_workers": speedup,
-    }
-    arguments.json.parent.mkdir(parents=True, exist_ok=True)
-    arguments.json.write_text(json.dumps(result, indent=2) + "\n")
+def main() -> None:
+    """Measure one of both comparisons."""
+    arguments = parser(__doc__)
+    arguments.add_argument("--images", type=int, default=96, help="how many")
+    arguments.add_argument("--codec", default="weconvene")
+    arguments.add_argument("--ray", action="store_true", help="compare the local engine with Ray")
+    options = arguments.parse_args()
+    many = 6 if options.quick else options.images
+    few = 3 if options.quick else max(4, many // 8)
+    if few >= many:
+        arguments.error(f"--images is {many}, expected at least 5")
+    document: dict[str, Any] = {"machine": machine("torch"), "few_images": few, "images": many}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        size = make_images(folder / "many", many)
+        make_images(folder / "few", few)
+        document["task"] = f"{many} crops {SIDE}x{SIDE}, {size} bytes of PNG, codec {options.codec}"
+        if options.ray:
+            document["two_workers"] = compare_engines(folder, options.codec, few, many)
+        else:
+            document["core_s_per_image"] = cost_by_step(folder / "many", options.codec)
+            document |= compare_with_loop(folder, options.codec, few, many)
+    write_results(document, result_file(options, "encode_dir_ray" if options.ray else "encode_dir"))
 
 
 if __name__ == "__main__":

@@ -1,76 +1,87 @@
-"""Time and peak memory of a large image, each codec and size in a process of its own.
+"""Time and peak memory of encoding and decoding a large image with `wavelic.encode` and `wavelic.decode`.
 
-    python benchmarks/bench_large.py [--json results/benchmarks/bench_large.json]
+    python -m benchmarks.speed.large_images [--quick] [--json FILE]
 
-The image is the packaged photograph, repeated.  Peak memory is that of the whole process, the source and decoded
-samples included; `import_mb` is what it held before the first encode.
+Each codec of the WCAE family and each size in processes of their own.  Peak memory is that of the whole process, the
+source and decoded samples included; `start_mb` is what it takes for an image of 64 x 64.  `huge_images` measures the
+commands, which work in bands.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import resource
-import subprocess
-import sys
-import time
-from importlib import resources
+import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-REPEATS = (4, 8)  # 6 and 25 megapixels
+from benchmarks.measuring import machine, parser, python, result_file, run, show, write_results
+from benchmarks.pictures import mosaic
+
+CODECS = ("wcae", "wcae-64", "nowcae")
+SIZES = ((2048, 3072), (4096, 6144))  # height, width: 6 and 25 megapixels
+QUICK, TINY = (512, 768), (64, 64)
+ENCODE = """
+import sys, time
+from pathlib import Path
+import numpy as np, wavelic
+pixels = np.load(sys.argv[1])
+wavelic.encode(pixels[:64, :64], sys.argv[3])
+started = time.perf_counter()
+data = wavelic.encode(pixels, sys.argv[3], quality=50)
+print(time.perf_counter() - started)
+Path(sys.argv[2]).write_bytes(data)
+"""
+DECODE = """
+import sys, time
+from pathlib import Path
+import numpy as np, wavelic
+data = Path(sys.argv[2]).read_bytes()
+wavelic.decode(wavelic.encode(np.zeros((8, 8, 3), np.uint8), sys.argv[3]))
+started = time.perf_counter()
+wavelic.decode(data)
+print(time.perf_counter() - started)
+"""
 
 
-def peak_mb() -> int:
-    """Largest resident size of this process so far."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-
-
-def measure(codec: str, repeat: int) -> dict[str, object]:
-    """Encode and decode the photograph repeated ``repeat`` times each way."""
-    import torch
-
-    import wavelic
-
-    photograph = Path(str(resources.files("wavelic.evaluation"))) / "assets" / "demo.webp"
-    pixels = np.tile(wavelic.load_image(photograph).colour(), (repeat, repeat, 1))
-    wavelic.encode(pixels[:64, :64], codec)
-    before, started = peak_mb(), time.perf_counter()
-    data = wavelic.encode(pixels, codec, quality=50)
-    encoded, encode_mb = time.perf_counter(), peak_mb()
-    wavelic.decode(data)
+def measure(codec: str, pixels: Path, file: Path) -> dict[str, float]:
+    """Encode ``pixels`` to ``file`` and decode it: seconds without start and weights, peak memory of each process."""
+    encode, decode = (run(python(code, pixels, file, codec)) for code in (ENCODE, DECODE))
     return {
-        "codec": codec,
-        "megapixels": round(pixels.shape[0] * pixels.shape[1] / 1e6, 1),
-        "samples_mb": pixels.nbytes >> 20,
-        "bytes": len(data),
-        "encode_s": round(encoded - started, 2),
-        "decode_s": round(time.perf_counter() - encoded, 2),
-        "import_mb": before,
-        "peak_encode_mb": encode_mb,
-        "peak_mb": peak_mb(),
-        "threads": torch.get_num_threads(),
+        "bytes": file.stat().st_size,
+        "encode_s": round(float(encode.output), 2),
+        "decode_s": round(float(decode.output), 2),
+        "peak_encode_mb": round(encode.peak_mb),
+        "peak_decode_mb": round(decode.peak_mb),
     }
 
 
 def main() -> None:
-    """Run every combination and write the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", type=Path, default=Path("results/benchmarks/bench_large.json"))
-    parser.add_argument("--one", nargs=2, metavar=("CODEC", "REPEAT"), help="a single measurement, printed as JSON")
-    arguments = parser.parse_args()
-    if arguments.one:
-        print(json.dumps(measure(arguments.one[0], int(arguments.one[1]))))
-        return
-    rows = []
-    for codec in ("wcae", "wcae-64", "nowcae"):
-        for repeat in REPEATS:
-            command = [sys.executable, __file__, "--one", codec, str(repeat)]
-            rows.append(json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
-            print(rows[-1])
-    arguments.json.parent.mkdir(parents=True, exist_ok=True)
-    arguments.json.write_text(json.dumps(rows, indent=1) + "\n")
+    """Measure every codec and size."""
+    options = parser(__doc__).parse_args()
+    rows: list[dict[str, Any]] = []
+    with tempfile.TemporaryDirectory() as folder:
+        pixels, file = Path(folder) / "pixels.npy", Path(folder) / "file.wlic"
+        start = {}
+        for size in (TINY, *((QUICK,) if options.quick else SIZES)):
+            np.save(pixels, mosaic(*size, tile=64 if size == TINY else 256))
+            for codec in CODECS:
+                found = measure(codec, pixels, file)
+                if size == TINY:
+                    start[codec] = found["peak_encode_mb"]
+                    continue
+                megapixels = round(size[0] * size[1] / 1e6, 1)
+                rows.append({"codec": codec, "megapixels": megapixels, "start_mb": start[codec], **found})
+    show(
+        "quality 50",
+        ("codec, megapixels", "encode s", "decode s", "encoder MiB", "decoder MiB", "start MiB"),
+        [
+            (f"{row['codec']}, {row['megapixels']}", *(str(row[key]) for key in (
+                "encode_s", "decode_s", "peak_encode_mb", "peak_decode_mb", "start_mb")))
+            for row in rows
+        ],
+    )  # fmt: skip
+    write_results({"machine": machine("torch"), "rows": rows}, result_file(options, "large_images"))
 
 
 if __name__ == "__main__":

@@ -1,47 +1,37 @@
-"""Time the wavelet transforms beside PyWavelets, in one run.
+"""Time of the wavelet transforms beside PyWavelets.
 
-    python benchmarks/bench_wavelets.py [--repeats 25] [--json results/benchmarks/bench_wavelets.json]
+    python -m benchmarks.speed.wavelet_transforms [--quick] [--repeats 25] [--json FILE]
 
 The task: a 2048x2048 RGB image in float32, 9/7, five levels, forward and inverse.  PyWavelets (bior4.4) is given the
-same contiguous planes and the faster of its two sensible border modes.  All contestants take turns within every repeat,
-and the best times are compared: on a machine that does other work as well, the best of many is the time on free cores.
-Medians and the load are recorded beside them.
+same contiguous planes and the faster of its two sensible border modes.  All take turns, and the best times are
+compared; medians and the load are recorded beside them.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
-import platform
-import statistics
-import time
-from collections.abc import Callable, Iterable
-from pathlib import Path
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pywt
 import torch
-from rich.console import Console
-from rich.table import Table
 
+from benchmarks.measuring import best, machine, median, parser, result_file, show, take_turns, write_results
 from wavelic.wavelets import dwt2, idwt2
 
 SIZE, LEVELS, BAR = 2048, 5, 5.0
+Pair = tuple[Callable[[], Any], Callable[[Any], Any]]
 
 
-def contestants(planes: np.ndarray) -> dict[str, tuple[Callable[[], object], Callable[[object], object]]]:
+def transforms(planes: np.ndarray) -> dict[str, Pair]:
     """Name -> (forward, inverse of what forward returned)."""
     x = torch.from_numpy(planes)
 
-    def ours(wavelet: str) -> tuple[Callable[[], object], Callable[[object], object]]:
-        return lambda: dwt2(x, wavelet, LEVELS), lambda c: idwt2(c)  # type: ignore[arg-type]
+    def ours(wavelet: str) -> Pair:
+        return lambda: dwt2(x, wavelet, LEVELS), idwt2
 
-    def theirs(wavelet: str, mode: str) -> tuple[Callable[[], object], Callable[[object], object]]:
-        return (
-            lambda: pywt.wavedec2(planes, wavelet, mode, LEVELS),
-            lambda c: pywt.waverec2(c, wavelet, mode),
-        )
+    def theirs(wavelet: str, mode: str) -> Pair:
+        return lambda: pywt.wavedec2(planes, wavelet, mode, LEVELS), lambda c: pywt.waverec2(c, wavelet, mode)
 
     return {
         "wavelic 9/7": ours("9/7"),
@@ -58,75 +48,80 @@ def training_step(channels: int, size: int, batch: int) -> Callable[[], object]:
     return lambda: idwt2(dwt2(x, "haar", 3)).square().sum().backward()
 
 
-def summary(
-    seconds: dict[str, list[tuple[float, float]]], choose: Callable[[Iterable[float]], float]
-) -> dict[str, dict[str, float]]:
-    """Name -> chosen seconds of forward, inverse and both."""
-    rows = {}
-    for name, pairs in seconds.items():
-        forward_s, inverse_s = (choose(times) for times in zip(*pairs, strict=True))
-        rows[name] = {"forward_s": forward_s, "inverse_s": inverse_s, "total_s": choose(sum(pair) for pair in pairs)}
-    return rows
+class Halves:
+    """A forward and an inverse transform as two tasks that take turns; the coefficients pass from one to the other."""
+
+    def __init__(self, pair: Pair, planes: np.ndarray, name: str) -> None:
+        self.pair, self.coefficients = pair, None
+        self.forward()
+        if np.abs(np.asarray(self.inverse()) - planes).max() > 1e-4:
+            raise SystemExit(f"{name} does not reconstruct the image")
+
+    def forward(self) -> None:
+        """Transform the image."""
+        self.coefficients = self.pair[0]()
+
+    def inverse(self) -> Any:
+        """Transform back what `forward` left."""
+        back, self.coefficients = self.pair[1](self.coefficients), None
+        return back
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--repeats", type=int, default=25)
-    parser.add_argument("--json", type=Path, default=Path("results/benchmarks/bench_wavelets.json"))
-    arguments = parser.parse_args()
+    """Check that all reconstruct, then time them."""
+    arguments = parser(__doc__)
+    arguments.add_argument("--repeats", type=int, default=25)
+    options = arguments.parse_args()
+    size, repeats = (512, 3) if options.quick else (SIZE, options.repeats)
 
-    load = os.getloadavg()[0]
-    planes = np.random.default_rng(0).random((3, SIZE, SIZE), dtype=np.float32)
-    runs = contestants(planes)
-    seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in runs}
-    step, step_seconds = training_step(3, 256, 8), []
-    for repeat in range(arguments.repeats + 1):
-        for name, (forward, inverse) in runs.items():
-            begin = time.perf_counter()
-            coefficients = forward()
-            middle = time.perf_counter()
-            back = inverse(coefficients)
-            end = time.perf_counter()
-            if repeat:  # the first round warms up
-                seconds[name].append((middle - begin, end - middle))
-            elif np.abs(np.asarray(back) - planes).max() > 1e-4:
-                raise SystemExit(f"{name} does not reconstruct the image")
-            del coefficients, back
-        begin = time.perf_counter()
-        step()
-        step_seconds.append(time.perf_counter() - begin)
+    planes = np.random.default_rng(0).random((3, size, size), dtype=np.float32)
+    tasks: dict[str, Callable[[], object]] = {}
+    names = []
+    for name, pair in transforms(planes).items():
+        halves = Halves(pair, planes, name)
+        tasks |= {f"{name} forward": halves.forward, f"{name} inverse": halves.inverse}
+        names.append(name)
+    tasks["training step"] = training_step(3, size // 8, 8)
+    times = take_turns(tasks, repeats)
+    for name in names:
+        pairs = zip(times[f"{name} forward"], times[f"{name} inverse"], strict=True)
+        times[f"{name} total"] = [type(a)(a.wall + b.wall, a.processor + b.processor) for a, b in pairs]
+    parts = ("forward", "inverse", "total")
+    rows, medians = (
+        {name: {f"{part}_s": choose(times[f"{name} {part}"]).wall for part in parts} for name in names}
+        for choose in (best, median)
+    )
+    fastest = min((name for name in names if name.startswith("PyWavelets")), key=lambda name: rows[name]["total_s"])
+    ratio, median_ratio = (table[fastest]["total_s"] / table["wavelic 9/7"]["total_s"] for table in (rows, medians))
+    step = best(times["training step"]).wall
 
-    rows, medians = summary(seconds, min), summary(seconds, statistics.median)
-    fastest = min((name for name in rows if name.startswith("PyWavelets")), key=lambda name: rows[name]["total_s"])
-    ratio = rows[fastest]["total_s"] / rows["wavelic 9/7"]["total_s"]
-    median_ratio = medians[fastest]["total_s"] / medians["wavelic 9/7"]["total_s"]
-
-    table = Table(title=f"{SIZE}x{SIZE} RGB float32, {LEVELS} levels, best of {arguments.repeats}")
-    for heading in ("", "forward ms", "inverse ms", "both ms", "speed-up over PyWavelets 9/7"):
-        table.add_column(heading, justify="right" if heading else "left")
-    for name, row in rows.items():
-        times = [f"{1e3 * row[key]:.0f}" for key in ("forward_s", "inverse_s", "total_s")]
-        table.add_row(name, *times, f"{rows[fastest]['total_s'] / row['total_s']:.2f}")
-    console = Console()
-    console.print(table)
-    console.print(f"Haar training step (8x3x256x256, 3 levels, back and forth): {1e3 * min(step_seconds[1:]):.1f} ms")
-    console.print(f"9/7 is {ratio:.1f} times as fast as {fastest}; the bar is {BAR:.0f} (medians: {median_ratio:.1f})")
-
-    result = {
-        "task": f"{SIZE}x{SIZE}x3 float32, {LEVELS} levels, forward and inverse",
-        "machine": {"processor": platform.processor(), "threads": torch.get_num_threads(), "torch": torch.__version__},
-        "load_average": {"before": load, "after": os.getloadavg()[0]},
-        "repeats": arguments.repeats,
+    show(
+        f"{size}x{size} RGB float32, {LEVELS} levels, best of {repeats}",
+        ("", "forward ms", "inverse ms", "both ms", "speed-up over PyWavelets 9/7"),
+        [
+            (
+                name,
+                *(f"{1e3 * row[f'{part}_s']:.0f}" for part in parts),
+                f"{rows[fastest]['total_s'] / row['total_s']:.2f}",
+            )
+            for name, row in rows.items()
+        ],
+    )
+    print(f"Haar training step (8x3x{size // 8}x{size // 8}, 3 levels, back and forth): {1e3 * step:.1f} ms")
+    print(f"9/7 is {ratio:.1f} times as fast as {fastest}; the bar is {BAR:.0f} (medians: {median_ratio:.1f})")
+    document = {
+        "task": f"{size}x{size}x3 float32, {LEVELS} levels, forward and inverse",
+        "machine": machine("torch", "PyWavelets") | {"threads": torch.get_num_threads()},
+        "repeats": repeats,
         "best": rows,
         "median": medians,
         "reference": fastest,
         "ratio": ratio,
         "median_ratio": median_ratio,
         "bar": BAR,
-        "haar_training_step_s": min(step_seconds[1:]),
+        "haar_training_step_s": step,
     }
-    arguments.json.parent.mkdir(parents=True, exist_ok=True)
-    arguments.json.write_text(json.dumps(result, indent=2) + "\n")
+    write_results(document, result_file(options, "wavelet_transforms"))
 
 
 if __name__ == "__main__":
