@@ -1,211 +1,193 @@
 """Time and peak memory of large images, every step a `wavelic` command of its own.
 
-    python benchmarks/make_huge.py FOLDER huge.tif
-    python benchmarks/bench_huge.py huge.tif [--sides 2500 5000 10000] [--json results/benchmarks/huge.json]
+    python -m benchmarks.speed.huge_images [--quick] [--images FOLDER] [--sides 2500 5000 10000] [--json FILE]
 
-The top left squares of the image, as TIFF files, are encoded and decoded to TIFF; `window` decodes 512 x 512 pixels in
-the middle to PNG.  `openjpeg_encode` and `openjpeg_decode` are libopenjp2 alone on the codes of the square, in a
+Mosaics of photographs, as TIFF files, are encoded and decoded to TIFF; `window` decodes 512 x 512 pixels in the middle
+to PNG.  `openjpeg_encode` and `openjpeg_decode` are libopenjp2 alone on 12-bit samples of the same picture, in a
 process without torch.  `processor_seconds` are user and system time; on a machine busy with other work they say more
 than `seconds`.  `peak_mb` is the largest resident size of the whole process, `beyond_mb` that without what the same
-command on a tiny image takes.  Results are added to the JSON file; a row measured again is replaced.
+command takes on a tiny image.  Rows are added to the result file; one measured again is replaced.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
-import sys
 import tempfile
-import time
 from functools import cache
-from itertools import product
 from pathlib import Path
+from typing import Any
 
-TINY = 64
-WINDOW = 512
+import numpy as np
+
+from benchmarks.measuring import Run, parser, python, result_file, run, show, wavelic_command, write_results
+from benchmarks.pictures import mosaic_bands
+
+TINY, WINDOW, TILE = 64, 512, 256
 #: What is measured -> codec, extension, bits of the image's samples, options of the encoder.
 CODECS = {
-    "lifting": ("lifting", "jp2", 8, ["--bpp", "1", "--access", "windows"]),
-    "lifting, 16 bits": ("lifting", "jp2", 16, ["--bpp", "1", "--access", "windows"]),
-    "wcae": ("wcae", "wlic", 8, ["--quality", "50"]),
-    "weconvene": ("weconvene", "wlic", 8, ["--quality", "50"]),
+    "lifting": ("lifting", "jp2", 8, ("--bpp", "1", "--access", "windows")),
+    "lifting, 16 bits": ("lifting", "jp2", 16, ("--bpp", "1", "--access", "windows")),
+    "wcae": ("wcae", "wlic", 8, ("--quality", "50")),
+    "weconvene": ("weconvene", "wlic", 8, ("--quality", "50")),
 }
 STEPS = ("encode", "decode", "window", "openjpeg_encode", "openjpeg_decode")
-_MAIN = "from wavelic.cli.main import run; run()"
+OPENJPEG_ENCODE = """
+import sys
+import numpy as np
+from wavelic.jpeg2000 import EncodeOptions, encode_filled, write_jp2
+from wavelic.jpeg2000.arrangement import WINDOWED
+side = int(sys.argv[2])
+pixels = np.memmap(sys.argv[1], np.uint8, "r").reshape(side, side, 3)
+def fill(planes):
+    for channel, plane in enumerate(planes):
+        for row in range(side):
+            plane[row] = np.rint(pixels[row, :, channel] * (4095 / 255))
+options = EncodeOptions(
+    colour_transform=True, layer_bytes=WINDOWED.layer_bytes(side * side / 8, 6),
+    precincts=WINDOWED.precincts, progression=WINDOWED.progression,
+)
+open(sys.argv[3], "wb").write(write_jp2(encode_filled((side, side), 3, 12, fill, options)))
+"""
+OPENJPEG_DECODE = """
+import sys
+from wavelic.jpeg2000 import decode_codestream, read_jp2
+decode_codestream(read_jp2(open(sys.argv[1], "rb").read()).codestream)
+"""
 
 
-def coded(codec: str, side: int, folder: Path) -> Path:
-    """The compressed file."""
-    name, extension, bits, _ = CODECS[codec]
-    return folder / f"{name}-{bits}-{side}.{extension}"
+class Folder:
+    """The files of a run: pictures, made when they are needed, and what the steps write."""
+
+    def __init__(self, path: Path, images: Path | None) -> None:
+        self.path, self.images = path, images
+
+    def raw(self, side: int) -> Path:
+        """8-bit RGB samples of the mosaic of that size, nothing else."""
+        path = self.path / f"{side}.raw"
+        if not path.exists():
+            with path.open("wb") as stream:
+                for band in mosaic_bands(side, side, min(TILE, side), self.images):
+                    stream.write(band.tobytes())
+        return path
+
+    def picture(self, side: int, bits: int) -> Path:
+        """The mosaic as TIFF; in 16 bits the lower half of a sample is noise, as of a sensor with 8 good bits."""
+        from wavelic.images import from_array, save_image
+
+        path = self.path / f"{side}-{bits}.tif"
+        if not path.exists():
+            pixels = np.fromfile(self.raw(side), np.uint8).reshape(side, side, 3)
+            if bits == 16:
+                pixels = pixels.astype(np.uint16) << 8
+                random = np.random.default_rng(0)
+                for row in pixels:
+                    row |= random.integers(0, 256, row.shape, np.uint16)
+            save_image(from_array(pixels), path, force=True)
+        return path
+
+    def coded(self, what: str, side: int) -> Path:
+        """Compressed file of a row of `CODECS`, or of "openjpeg"."""
+        name, extension, bits = CODECS[what][:3] if what in CODECS else (what, "jp2", 12)
+        return self.path / f"{name}-{bits}-{side}.{extension}"
 
 
-def command(codec: str, step: str, side: int, folder: Path) -> list[str]:
-    """The command line of one step."""
+def command(folder: Folder, codec: str, step: str, side: int) -> list[str]:
+    """Command line of one step."""
     name, _, bits, options = CODECS[codec]
-    image, file = source(side, bits, folder), coded(codec, side, folder)
-    wavelic = [sys.executable, "-c", _MAIN]
+    file, alone = folder.coded(codec, side), folder.coded("openjpeg", side)
     if step == "encode":
-        return [*wavelic, "encode", str(image), str(file), "--codec", name, "--force", *options]
+        return wavelic_command("encode", folder.picture(side, bits), file, "--codec", name, "--force", *options)
     if step == "decode":
-        return [*wavelic, "decode", str(file), str(folder / "decoded.tif"), "--force"]
+        return wavelic_command("decode", file, folder.path / "decoded.tif", "--force")
     if step == "window":
         size = min(WINDOW, side)
         at = (side - size) // 2
         region = f"{at},{at},{size},{size}"
-        return [*wavelic, "decode", str(file), str(folder / "window.png"), "--force", "--region", region]
-    return [sys.executable, __file__, str(image if step == "openjpeg_encode" else file), "--alone", step]
+        return wavelic_command("decode", file, folder.path / "window.png", "--force", "--region", region)
+    if step == "openjpeg_encode":
+        return python(OPENJPEG_ENCODE, folder.raw(side), side, alone)
+    return python(OPENJPEG_DECODE, alone)
 
 
-def alone(step: str, path: Path) -> None:
-    """libopenjp2 on 12-bit codes, without learned steps and without torch."""
-    import numpy as np
-
-    from wavelic.jpeg2000 import EncodeOptions, decode_codestream, encode_filled, read_jp2
-    from wavelic.jpeg2000.arrangement import WINDOWED
-
-    if step == "openjpeg_decode":
-        decode_codestream(read_jp2(path.read_bytes()).codestream)
-        return
-    pixels = np.memmap(path.with_suffix(".raw"), np.uint8, "r").reshape(3, -1)
-    side = round(pixels.shape[1] ** 0.5)
-
-    def fill(planes: object) -> None:
-        for plane, samples in zip(planes, pixels, strict=True):  # type: ignore[call-overload]
-            for row in range(side):
-                plane[row] = np.rint(samples[row * side : (row + 1) * side] * (0.9 * 4095 / 255) + 204.75)
-
-    top = side * side / 8
-    options = EncodeOptions(
-        colour_transform=True,
-        layer_bytes=WINDOWED.layer_bytes(top, 6),
-        precincts=WINDOWED.precincts,
-        progression=WINDOWED.progression,
-    )
-    encode_filled((side, side), 3, 12, fill, options)
-
-
-def source(side: int, bits: int, folder: Path) -> Path:
-    """The square that is encoded."""
-    return folder / f"{side}{'' if bits == 8 else '-16'}.tif"
-
-
-def crop(image: Path, side: int, bits: int, folder: Path) -> None:
-    """The top left square of an image as TIFF and, of 8 bits, as planes of bytes for `alone`.
-
-    In 16 bits the lower half of a sample is noise, as of a sensor with 8 good bits.
-    """
-    import numpy as np
-    import PIL.Image
-
-    from wavelic.images import from_array, save_image
-
-    PIL.Image.MAX_IMAGE_PIXELS = None
-    with PIL.Image.open(image) as picture:
-        pixels = np.array(picture.crop((0, 0, side, side)))
-    if bits == 16:
-        pixels = pixels.astype(np.uint16) << 8
-        random = np.random.default_rng(0)
-        for row in pixels:
-            row |= random.integers(0, 256, row.shape, np.uint16)
-    save_image(from_array(pixels), source(side, bits, folder), force=True)
-    if bits == 16:
-        return
-    (folder / f"{side}.raw").write_bytes(np.ascontiguousarray(pixels.transpose(2, 0, 1)).tobytes())
-
-
-def timed(arguments: list[str]) -> dict[str, float]:
-    """Run a command; raises RuntimeError if it fails.  This process must stay small: its size counts as the child's."""
-    with tempfile.TemporaryFile() as errors:
-        started = time.perf_counter()
-        actions = [(os.POSIX_SPAWN_DUP2, errors.fileno(), 2)]
-        process = os.posix_spawn(arguments[0], arguments, dict(os.environ), file_actions=actions)
-        _, status, usage = os.wait4(process, 0)
-        seconds = time.perf_counter() - started
-        if status:
-            errors.seek(0)
-            raise RuntimeError(errors.read().decode(errors="replace").strip()[-300:])
-    return {
-        "seconds": round(seconds, 2),
-        "processor_seconds": round(usage.ru_utime + usage.ru_stime, 2),
-        "peak_mb": round(usage.ru_maxrss / 1024),
-    }
+def run_step(folder: Folder, codec: str, step: str, side: int) -> Run:
+    """Run one step, and the encoder before a decoder whose file is missing."""
+    alone = step.startswith("openjpeg")
+    file = folder.coded("openjpeg" if alone else codec, side)
+    encoder = "openjpeg_encode" if alone else "encode"
+    if step != encoder and not file.exists():
+        run(command(folder, codec, encoder, side))
+    return run(command(folder, codec, step, side))
 
 
 @cache
-def tiny_peak(codec: str, step: str, folder: Path) -> float:
-    """`peak_mb` of the step on an image of no size to speak of."""
-    if step != "encode":
-        tiny_peak(codec, "encode", folder)
-    return timed(command(codec, step, TINY, folder))["peak_mb"]
+def tiny_peak(folder: Folder, codec: str, step: str) -> float:
+    """Peak memory in MiB of the step on an image of no size to speak of."""
+    return run_step(folder, codec, step, TINY).peak_mb
 
 
-def measure(codec: str, step: str, side: int, folder: Path) -> dict[str, object]:
-    """One step at one size and, for what it takes at least, at a tiny one."""
-    tiny = tiny_peak(codec, step, folder)
-    result = timed(command(codec, step, side, folder))
-    beyond = result["peak_mb"] - tiny
-    return {
-        "codec": codec,
-        "step": step,
-        "side": side,
+def measure(folder: Folder, codec: str, step: str, side: int) -> dict[str, Any]:
+    """Row of the result file: one step at one size."""
+    row = {"codec": codec, "step": step, "side": side}
+    try:
+        found = run_step(folder, codec, step, side)
+        beyond = found.peak_mb - tiny_peak(folder, codec, step)
+    except RuntimeError as error:
+        return row | {"error": str(error)}
+    return row | {
         "megapixels": round(side * side / 1e6, 2),
-        "bytes": coded(codec, side, folder).stat().st_size,
-        **result,
-        "beyond_mb": beyond,
+        "bytes": folder.coded("openjpeg" if step.startswith("openjpeg") else codec, side).stat().st_size,
+        "seconds": round(found.seconds.wall, 2),
+        "processor_seconds": round(found.seconds.processor, 2),
+        "peak_mb": round(found.peak_mb),
+        "beyond_mb": round(beyond),
         "beyond_bytes_per_pixel": round(beyond * 2**20 / side**2, 1),
     }
 
 
-def add(row: dict[str, object], path: Path) -> None:
-    """Put ``row`` into the JSON file, instead of an earlier one of the same step."""
-    names = ("codec", "step", "side")
-    rows = json.loads(path.read_text()) if path.exists() else []
-    rows = [old for old in rows if any(old[name] != row[name] for name in names)] + [row]
-    order = list(CODECS)
-    rows.sort(key=lambda r: (order.index(r["codec"]), STEPS.index(r["step"]), r["side"]))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(rows, indent=1) + "\n")
+def with_row(rows: list[dict[str, Any]], row: dict[str, Any]) -> list[dict[str, Any]]:
+    """The rows with ``row`` instead of an earlier one of the same step, in order."""
+    keys, order = ("codec", "step", "side"), list(CODECS)
+    kept = [old for old in rows if any(old[key] != row[key] for key in keys)] + [row]
+    return sorted(kept, key=lambda r: (order.index(r["codec"]), STEPS.index(r["step"]), r["side"]))
 
 
-def main() -> None:
-    """Run the steps and write the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("image", type=Path)
-    parser.add_argument("--sides", type=int, nargs="+", default=[2500, 5000, 10000])
-    parser.add_argument("--codecs", nargs="+", default=["lifting", "wcae"], choices=list(CODECS))
-    parser.add_argument("--steps", nargs="+", default=list(STEPS), choices=STEPS)
-    parser.add_argument("--folder", type=Path, help="where files lie, and stay for other calls; else a temporary one")
-    parser.add_argument("--json", type=Path, default=Path("results/benchmarks/huge.json"))
-    parser.add_argument("--alone", help=argparse.SUPPRESS)
-    parser.add_argument("--crop", type=int, nargs=2, help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.alone:
-        alone(arguments.alone, arguments.image)
-        return
-    if arguments.crop:
-        crop(arguments.image, *arguments.crop, arguments.folder)
-        return
+def main() -> int:
+    """Measure the steps; returns 1 if one failed."""
+    arguments = parser(__doc__)
+    arguments.add_argument("--images", type=Path, help="photographs for the mosaic; default: the packaged one")
+    arguments.add_argument("--sides", type=int, nargs="+", default=[2500, 5000])
+    arguments.add_argument("--codecs", nargs="+", default=["lifting", "wcae", "weconvene"], choices=list(CODECS))
+    arguments.add_argument("--steps", nargs="+", default=list(STEPS), choices=STEPS)
+    arguments.add_argument("--folder", type=Path, help="where files are left for other calls")
+    options = arguments.parse_args()
+    path = result_file(options, "huge_images")
+    rows: list[dict[str, Any]] = json.loads(path.read_text()) if path and path.exists() else []
+    new = []
     with tempfile.TemporaryDirectory() as temporary:
-        folder = arguments.folder or Path(temporary)
-        depths = sorted({CODECS[codec][2] for codec in arguments.codecs})
-        for side, bits in product((TINY, *arguments.sides), depths):
-            if not source(side, bits, folder).exists():
-                own = [sys.executable, __file__, str(arguments.image), "--crop", str(side), str(bits)]
-                timed([*own, "--folder", str(folder)])
-        for side in arguments.sides:
-            for codec in arguments.codecs:
-                for step in arguments.steps:
-                    if step.startswith("openjpeg") and CODECS[codec][:3] != ("lifting", "jp2", 8):
+        folder = Folder(options.folder or Path(temporary), options.images)
+        for side in [600] if options.quick else options.sides:
+            for codec in options.codecs:
+                for step in options.steps:
+                    if step.startswith("openjpeg") and codec != "lifting":
                         continue
-                    try:
-                        row = measure(codec, step, side, folder)
-                    except RuntimeError as error:
-                        row = {"codec": codec, "step": step, "side": side, "error": str(error)}
-                    add(row, arguments.json)
-                    print(row, flush=True)
+                    new.append(measure(folder, codec, step, side))
+                    rows = with_row(rows, new[-1])
+                    write_results(rows, path)
+    failed = [row for row in new if "error" in row]
+    keys = ("seconds", "processor_seconds", "peak_mb", "beyond_mb", "beyond_bytes_per_pixel")
+    show(
+        "commands on large images",
+        ("codec, step, side", "seconds", "of processors", "MiB", "beyond a tiny image", "bytes per pixel"),
+        [
+            (f"{row['codec']}, {row['step']}, {row['side']}", *(str(row[key]) for key in keys))
+            for row in new
+            if row not in failed
+        ],
+    )
+    for row in failed:
+        print(f"{row['codec']}, {row['step']}, {row['side']}: {row['error']}")
+    return int(bool(failed))
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

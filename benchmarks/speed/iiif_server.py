@@ -1,10 +1,10 @@
 """Tiles per second and latency of the IIIF server, beside the same tiles straight from OpenJPEG.
 
-    python benchmarks/bench_serving.py [--json results/benchmarks/bench_serving.json] [--leak 10000]
+    python -m benchmarks.speed.iiif_server [--quick] [--leak 10000] [--json FILE]
 
-The image is the packaged photograph, repeated to 3072 x 2048, as plain JPEG 2000 and as a file of codec lifting.  Every
-tile of the three finest levels is asked for as JPEG by 1, 8 and 32 clients with connections that stay open; the server
-has two decoding threads.
+A picture of 3072 x 2048, put together from crops of the packaged photograph, is served as plain JPEG 2000 and as a file
+of codec lifting.  Every tile of the three finest levels is asked for as JPEG by 1, 8 and 32 clients with connections
+that stay open; the server has two decoding threads.
 
 - plain, lifting: `wavelic serve` with a cache that holds the two files and no window, so that every tile is decoded.
 - plain cached, lifting cached: the same once more, when all windows are in the cache.
@@ -19,7 +19,6 @@ error, and what the cache and the heaps take at first is no leak.  --only-leak l
 
 from __future__ import annotations
 
-import argparse
 import http.client
 import io
 import json
@@ -29,37 +28,37 @@ import random
 import re
 import statistics
 import subprocess
-import sys
 import tempfile
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from benchmarks.measuring import machine, parser, result_file, show, wavelic_command, write_results
 
-WIDTH, HEIGHT, TILE, LEVELS = 3072, 2048, 512, 3
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+SIZE, QUICK_SIZE = (3072, 2048), (1024, 512)  # width, height
+TILE, LEVELS = 512, 3
 CLIENTS = (1, 8, 32)
 BPP = 1.5
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
-def make_files(folder: Path) -> str:
+def make_files(folder: Path, width: int, height: int) -> str:
     """Write plain.jp2 and lifting.jp2; returns the name of the weights of the second."""
     import wavelic
+    from benchmarks.pictures import mosaic
     from wavelic.jpeg2000 import EncodeOptions, encode_codestream, write_jp2
 
-    photograph = Path(str(resources.files("wavelic.evaluation"))) / "assets" / "demo.webp"
-    pixels = wavelic.load_image(photograph).colour()
-    pixels = np.tile(pixels, (HEIGHT // pixels.shape[0] + 1, WIDTH // pixels.shape[1] + 1, 1))[:HEIGHT, :WIDTH]
-    budget = BPP * WIDTH * HEIGHT / 8
+    pixels = mosaic(height, width)
+    budget = BPP * width * height / 8
     options = EncodeOptions(colour_transform=True, layer_bytes=(budget / 8, budget / 4, budget / 2, budget))
     planes = list(pixels.transpose(2, 0, 1).astype(np.int32))
     (folder / "plain.jp2").write_bytes(write_jp2(encode_codestream(planes, 8, options)))
@@ -67,14 +66,15 @@ def make_files(folder: Path) -> str:
     return str(wavelic.open(folder / "lifting.jp2").info["model"])
 
 
-def tiles(name: str, count: int | None = None) -> list[str]:
-    """Requests for all tiles of the finest levels, mixed; at most ``count``."""
+def tiles(name: str, size: tuple[int, int], count: int | None = None) -> list[str]:
+    """Requests for all tiles of the finest levels of a picture of (width, height), mixed; at most ``count``."""
+    width, height = size
     paths = []
     for level in range(LEVELS):
         step = TILE << level
-        for y in range(0, HEIGHT, step):
-            for x in range(0, WIDTH, step):
-                w, h = min(step, WIDTH - x), min(step, HEIGHT - y)
+        for y in range(0, height, step):
+            for x in range(0, width, step):
+                w, h = min(step, width - x), min(step, height - y)
                 paths.append(f"/iiif/3/{name}/{x},{y},{w},{h}/{-(-w >> level)},{-(-h >> level)}/0/default.jpg")
     random.Random(1).shuffle(paths)
     return paths[:count]
@@ -132,9 +132,8 @@ def openjpeg_server(path: Path) -> Iterator[tuple[int, int]]:
 @contextmanager
 def wavelic_server(folder: Path, cache_mb: int) -> Iterator[tuple[int, int]]:
     """Port and process id of `wavelic serve`."""
-    code = "import sys; from wavelic.cli.main import run; sys.argv[0] = 'wavelic'; run()"
-    options = ["--port", "0", "--workers", "2", "--cache", str(cache_mb), "--no-access-log"]
-    command = [sys.executable, "-c", code, "serve", str(folder), *options]
+    options = ("--port", 0, "--workers", 2, "--cache", cache_mb, "--no-access-log")
+    command = wavelic_command("serve", folder, *options)
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     try:
         assert process.stdout is not None
@@ -188,15 +187,14 @@ def measure(label: str, port: int, pid: int, paths: list[str], clients: int) -> 
         "p95_ms": round(1000 * statistics.quantiles(seconds, n=20)[-1], 1),
         "cpu_ms": round(1000 * (cpu_seconds(pid) - cpu) / len(paths), 1),
     }
-    print(row, flush=True)
     return row
 
 
-def leak(folder: Path, requests: int) -> dict[str, object]:
+def leak(folder: Path, size: tuple[int, int], requests: int) -> dict[str, object]:
     """Resident memory while tiles, whole images, errors, documents and other layers are asked for."""
     draw = random.Random(2)
     kinds = [
-        *tiles("plain.jp2"),
+        *tiles("plain.jp2", size),
         "/iiif/3/plain.jp2/full/!300,300/0/default.png",
         "/iiif/3;layers=2/plain.jp2/full/200,/90/gray.webp",
         "/iiif/3/plain.jp2/info.json",
@@ -234,58 +232,58 @@ def slope(x: list[float], y: list[float]) -> tuple[float, float]:
     return found, float(np.sqrt(rest @ rest / (len(x) - 2) / (across @ across)))
 
 
-def main() -> None:
-    """Run everything and write the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", type=Path, default=Path("results/benchmarks/bench_serving.json"))
-    parser.add_argument("--leak", type=int, default=0, metavar="REQUESTS", help="so many to see leaks, from 6000")
-    parser.add_argument("--only-leak", action="store_true", help="keep the other results that are in the file")
-    parser.add_argument("--tiles", type=int, metavar="N", help="only so many tiles of each file")
-    arguments = parser.parse_args()
-    count = arguments.tiles
-    if 0 < arguments.leak < 6000:
-        parser.error("--leak takes at least 6000 requests: the slope is that of the second half")
-    document: dict[str, Any] = {
-        "image": [WIDTH, HEIGHT],
-        "bpp": BPP,
-        "processors": os.cpu_count(),
-        "load_at_start": round(os.getloadavg()[0], 1),
-        "rows": [],
-    }
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        document["model"] = make_files(folder)
-        if arguments.only_leak:
-            document = json.loads(arguments.json.read_text())
-        else:
-            measure_all(folder, document["rows"], count)
-            write(document, arguments.json)
-        if arguments.leak:
-            document["leak"] = leak(folder, arguments.leak)
-            write(document, arguments.json)
-
-
-def measure_all(folder: Path, rows: list[dict[str, object]], count: int | None) -> None:
+def measure_all(folder: Path, size: tuple[int, int], clients: Sequence[int], count: int | None) -> list[dict[str, Any]]:
     """All rows of the table; ``count``: tiles of each file, at most."""
+    requests = {kind: tiles(f"{kind}.jp2", size, count) for kind in ("plain", "lifting")}
+    rows = []
     with (
         openjpeg_server(folder / "plain.jp2") as openjpeg,
         wavelic_server(folder, 3) as uncached,
         wavelic_server(folder, 512) as cached,
     ):
         for port, _ in (uncached, cached):  # the libraries are loaded when these are answered
-            ask(port, [f"/iiif/3/{n}.jp2/0,0,64,64/max/0/default.jpg" for n in ("plain", "lifting")], 1)
-        ask(cached[0], tiles("plain.jp2", count) + tiles("lifting.jp2", count), 2)
-        for clients in CLIENTS:
-            rows.append(measure("openjpeg", *openjpeg, tiles("plain.jp2", count), clients))
-            for kind in ("plain", "lifting"):
-                rows.append(measure(kind, *uncached, tiles(f"{kind}.jp2", count), clients))
-                rows.append(measure(f"{kind} cached", *cached, tiles(f"{kind}.jp2", count), clients))
+            ask(port, [f"/iiif/3/{kind}.jp2/0,0,64,64/max/0/default.jpg" for kind in requests], 1)
+        ask(cached[0], [path for paths in requests.values() for path in paths], 2)
+        for number in clients:
+            rows.append(measure("openjpeg", *openjpeg, requests["plain"], number))
+            for kind, paths in requests.items():
+                rows.append(measure(kind, *uncached, paths, number))
+                rows.append(measure(f"{kind} cached", *cached, paths, number))
+    return rows
 
 
-def write(document: dict[str, Any], path: Path) -> None:
-    """Keep what is measured so far."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(document, indent=1) + "\n")
+def main() -> None:
+    """Measure the servers, and the server's memory with --leak."""
+    arguments = parser(__doc__)
+    arguments.add_argument("--leak", type=int, default=0, metavar="REQUESTS", help="so many to see leaks, from 6000")
+    arguments.add_argument("--only-leak", action="store_true", help="keep the other results that are in the file")
+    options = arguments.parse_args()
+    if (options.only_leak and not options.leak) or 0 < options.leak < 6000:
+        arguments.error(f"--leak is {options.leak}, expected at least 6000: the slope is that of the second half")
+    size, clients, count = (QUICK_SIZE, (2,), 3) if options.quick else (SIZE, CLIENTS, None)
+    path = result_file(options, "iiif_server")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        model = make_files(folder, *size)
+        if options.only_leak and path and path.exists():
+            document = json.loads(path.read_text())
+        else:
+            document = {"image": size, "bpp": BPP, "model": model, "machine": machine("torch", "uvicorn")}
+            document["rows"] = measure_all(folder, size, clients, count)
+            keys = ("tiles_per_s", "p50_ms", "p95_ms", "cpu_ms")
+            show(
+                f"tiles of {TILE}, picture of {size[0]} x {size[1]}",
+                ("path, clients", "tiles/s", "median ms", "95 % ms", "processor ms"),
+                [(f"{r['path']}, {r['clients']}", *(str(r[key]) for key in keys)) for r in document["rows"]],
+            )
+            speed = {(row["path"], row["clients"]): row["tiles_per_s"] for row in document["rows"]}
+            for number in clients:
+                ratio = speed["plain", number] / speed["openjpeg", number]
+                print(f"{number} clients: plain tiles at {ratio:.2f} times the rate of OpenJPEG alone")
+            write_results(document, path)
+        if options.leak:
+            document["leak"] = leak(folder, size, options.leak)
+            write_results(document, path)
 
 
 if __name__ == "__main__":

@@ -1,213 +1,139 @@
-"""Time decoding of codec `lifting` beside OpenJPEG's own decode of a plain file of the same rate, in one run.
+"""Time of decoding codec `lifting` beside OpenJPEG's decode of an ordinary JPEG 2000 file of the same rate.
 
-    python benchmarks/bench_lifting.py --images DIR [--threads 2] [--repeats 7] [--steps product] [--json FILE]
+    python -m benchmarks.speed.lifting_decode [--quick] [--images FOLDER] [--threads 2] [--repeats 7] [--json FILE]
 
 The task: a 2048x2048 RGB picture put together from photographs, at 1 bit per pixel.  Measured: the full decode, a
-256x256 window at full resolution, ``reduce=3``, and the peak memory of a process that decodes all of it, beyond what it
-has after its imports (Linux only).  The contestants take turns within every repeat.  Compared are the best times, wall
-clock and processor time, and the median over the repeats of the ratio within one: on a machine that does other work,
-the best of many is the time on free cores, and the ratio of processor times hardly depends on the load.
-
---weights NAME: trained weights to use; without it the ones the codec uses, or random ones of Hybrid(9/7)-U16 if none
-are installed (the time does not depend on the values).
-
---steps product: as if these weights had been exported with `PRODUCT_STEPS` and finer samples.
+256x256 window at full resolution, ``reduce=3``, and the peak memory of a process that decodes all of it, beyond that of
+one that decodes a tiny file.  All take turns.  Compared are the best times, wall clock and processor time, and the
+median over the turns of the ratio within one: on a machine that does other work, the best of many is the time on free
+cores, and the ratio of processor times hardly depends on the load.  WAVELIC_WEIGHTS names a folder of other weights.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
-import platform
-import subprocess
-import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image as PillowImage
 
 import wavelic
-from wavelic.codec.options import Options
-from wavelic.images import Image, list_images
-from wavelic.jpeg2000 import decode_codestream
-from wavelic.lifting.encode import Encoding, product_transform
-from wavelic.lifting.jp2.file import CarrierFile, open_carrier
-from wavelic.lifting.transform.steps import PRODUCT_STEPS
-from wavelic.lifting.transform.transform import LiftingTransform, build_lifting
-from wavelic.lifting.weights import load_lifting, save_lifting
+from benchmarks.measuring import (
+    Seconds,
+    best,
+    machine,
+    parser,
+    python,
+    result_file,
+    run,
+    show,
+    take_turns,
+    write_results,
+)
+from benchmarks.pictures import Pixels, mosaic
+from wavelic.jpeg2000 import EncodeOptions, decode_codestream, encode_codestream, read_jp2, write_jp2
 
-SIDE, BPP = 2048, 1.0
+SIDE, BPP, TINY = 2048, 1.0, 64
 BARS = {"total_ratio": 6.0, "window_s": 0.15, "reduce_3_s": 0.15, "peak_mb": 700.0}
-STANDIN = "Hybrid(9/7)-U16"
-
-_CHILD = """
-import sys, torch, wavelic
-torch.set_num_threads(int(sys.argv[3]))
-from wavelic.lifting.file import open_jpeg2000
-from wavelic.jpeg2000 import decode_codestream
-import wavelic.lifting.jp2.read, wavelic.lifting.weights
-def peak():
-    lines = open("/proc/self/status").read().splitlines()
-    return int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) / 1024
-before = peak()
-file = open_jpeg2000(open(sys.argv[1], "rb").read())
-if sys.argv[2] == "stock":
-    decode_codestream(file.carrier.codestream)
-else:
-    file.read()
-print(peak() - before)
-"""
+DECODERS = {
+    "openjpeg": """
+import sys
+from wavelic.jpeg2000 import decode_codestream, read_jp2
+decode_codestream(read_jp2(open(sys.argv[1], "rb").read()).codestream)
+""",
+    "lifting": """
+import sys, wavelic
+wavelic.open(open(sys.argv[1], "rb").read()).read()
+""",
+}
 
 
-def mosaic(folder: Path) -> np.ndarray:
-    """(SIDE, SIDE, 3) uint8: photographs of ``folder`` side by side, cropped and repeated as needed."""
-    canvas = np.zeros((SIDE, SIDE, 3), np.uint8)
-    names = list_images(folder)
-    y = number = 0
-    while y < SIDE:
-        x, step = 0, SIDE
-        while x < SIDE:
-            with PillowImage.open(names[number % len(names)]) as picture:
-                pixels = np.asarray(picture.convert("RGB"))[: SIDE - y, : SIDE - x]
-            number += 1
-            canvas[y : y + pixels.shape[0], x : x + pixels.shape[1]] = pixels
-            x, step = x + pixels.shape[1], min(step, pixels.shape[0])
-        y += step
-    return canvas
+def encode(pixels: Pixels) -> dict[str, bytes]:
+    """Files of codec lifting and of ordinary JPEG 2000 (9/7, one layer), at the same rate."""
+    learned = wavelic.encode(pixels, "lifting", bpp=BPP)
+    planes = list(pixels.transpose(2, 0, 1).astype(np.int32))
+    options = EncodeOptions(colour_transform=True, layer_bytes=(len(learned),))
+    return {"lifting": learned, "openjpeg": write_jp2(encode_codestream(planes, 8, options))}
 
 
-Times = dict[str, dict[str, list[float]]]
+def peak_mb(decoder: str, large: bytes, tiny: bytes, threads: int) -> float:
+    """Peak memory in MiB that decoding ``large`` takes beyond decoding ``tiny``, each in a process of its own."""
+    peaks = []
+    with tempfile.TemporaryDirectory() as folder:
+        for data in (large, tiny):
+            path = Path(folder) / "file.jp2"
+            path.write_bytes(data)
+            peaks.append(run(python(DECODERS[decoder], path), threads=threads).peak_mb)
+    return round(peaks[0] - peaks[1], 1)
 
 
-def all_times(contestants: dict[str, Callable[[], object]], repeats: int) -> Times:
-    """Name -> wall clock and processor seconds of every repeat; the contestants take turns."""
-    times: Times = {name: {"wall_s": [], "cpu_s": []} for name in contestants}
-    for repeat in range(repeats + 1):
-        for name, call in contestants.items():
-            wall, cpu = time.perf_counter(), time.process_time()
-            call()
-            taken = {"wall_s": time.perf_counter() - wall, "cpu_s": time.process_time() - cpu}
-            if repeat:  # the first round warms caches
-                for key, value in taken.items():
-                    times[name][key].append(value)
-    return times
+def median_ratio(times: dict[str, list[Seconds]], name: str, clock: str) -> float:
+    """Median over the turns of the time against OpenJPEG's in the same turn."""
+    pairs = zip(times[name], times["openjpeg"], strict=True)
+    return float(np.median([getattr(a, clock) / getattr(b, clock) for a, b in pairs]))
 
 
-def median_ratio(times: Times, name: str, key: str) -> float:
-    """Median over the repeats of the time against OpenJPEG's in the same repeat."""
-    return float(np.median(np.divide(times[name][key], times["openjpeg"][key])))
-
-
-def peak_mb(data: bytes, what: str, threads: int, weights: Path | None) -> float:
-    """Peak resident memory of a process that decodes ``data``, beyond its imports."""
-    environment = dict(os.environ)
-    if weights is not None:
-        environment["WAVELIC_WEIGHTS"] = str(weights)
-    with tempfile.NamedTemporaryFile(suffix=".jp2") as file:
-        file.write(data)
-        file.flush()
-        command = [sys.executable, "-c", _CHILD, file.name, what, str(threads)]
-        done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
-    return float(done.stdout)
-
-
-def measure(
-    folder: Path, threads: int, repeats: int, weights: str | None, standin: Path, product: bool
-) -> dict[str, object]:
-    """Everything the JSON file holds."""
+def measure(side: int, folder: Path | None, threads: int, repeats: int) -> dict[str, Any]:
+    """Everything the result file holds."""
     torch.set_num_threads(threads)
-    transform, model, name = product_transform()
-    if weights is not None:
-        transform, name = load_lifting(weights), weights
-    elif name == "none":
-        transform, model, name = _standin(standin)
-    if product:
-        transform, model, name = _product(standin, name)
-    picture = Image(mosaic(folder))
-    data = Encoding(picture, transform, model, Options()).at_bytes(BPP * SIDE * SIDE / 8, exceed=True)
-    plain = Encoding(picture, build_lifting("CDF-9/7"), bytes(8), Options())
-    reference = open_carrier(plain.at_bytes(BPP * SIDE * SIDE / 8, exceed=True))
-    file: CarrierFile = open_carrier(data)
-    region = (896, 900, 256, 256)
-    every = all_times(
-        {
-            "openjpeg": lambda: decode_codestream(reference.codestream, threads=threads),
-            "full": lambda: file.read(transform, threads=threads),
-            "no learned steps": lambda: reference.read(threads=threads),
-            "window 256": lambda: file.read(transform, region=region, threads=threads),
-            "reduce 3": lambda: file.read(transform, reduce=3, threads=threads),
-        },
-        repeats,
-    )
-    times = {name_: {key: min(values) for key, values in both.items()} for name_, both in every.items()}
-    memory = {what: round(peak_mb(data, what, threads, standin), 1) for what in ("stock", "learned")}
+    files = encode(mosaic(side, side, folder=folder))
+    tiny = encode(mosaic(TINY, TINY, TINY, folder))
+    codestream = read_jp2(files["openjpeg"]).codestream
+    learned, plain = wavelic.open(files["lifting"]), wavelic.open(files["openjpeg"])
+    corner = 7 * side // 16
+    tasks: dict[str, Callable[[], object]] = {
+        "openjpeg": lambda: decode_codestream(codestream, threads=threads),
+        "full": learned.read,
+        "ordinary file": plain.read,
+        "window 256": lambda: learned.read(region=(corner, corner + 4, 256, 256)),
+        "reduce 3": lambda: learned.read(reduce=3),
+    }
+    every = take_turns(tasks, repeats)
+    times = {name: best(values) for name, values in every.items()}
+    memory = {name: peak_mb(name, files[name], tiny[name], threads) for name in DECODERS}
     figures = {
-        "total_ratio": times["full"]["wall_s"] / times["openjpeg"]["wall_s"],
-        "total_ratio_cpu": times["full"]["cpu_s"] / times["openjpeg"]["cpu_s"],
-        "total_ratio_median": median_ratio(every, "full", "wall_s"),
-        "total_ratio_cpu_median": median_ratio(every, "full", "cpu_s"),
-        "window_s": times["window 256"]["wall_s"],
-        "reduce_3_s": times["reduce 3"]["wall_s"],
-        "peak_mb": memory["learned"],
+        "total_ratio": times["full"].wall / times["openjpeg"].wall,
+        "total_ratio_cpu": times["full"].processor / times["openjpeg"].processor,
+        "total_ratio_median": median_ratio(every, "full", "wall"),
+        "total_ratio_cpu_median": median_ratio(every, "full", "processor"),
+        "window_s": times["window 256"].wall,
+        "reduce_3_s": times["reduce 3"].wall,
+        "peak_mb": memory["lifting"],
     }
     return {
-        "what": f"{SIDE}x{SIDE} RGB at {BPP:g} bpp",
-        "weights": name,
-        "steps": transform.steps.pack(),
-        "finer_bits": transform.finer_bits,
+        "what": f"{side}x{side} RGB at {BPP:g} bpp",
+        "weights": learned.info["model"],
         "threads": threads,
-        "bytes": {"lifting": len(data), "plain": len(reference.codestream) + reference.overhead},
-        "seconds": {key: {k: round(v, 4) for k, v in value.items()} for key, value in times.items()},
+        "bytes": {name: len(data) for name, data in files.items()},
+        "seconds": {name: {"wall_s": round(t.wall, 4), "cpu_s": round(t.processor, 4)} for name, t in times.items()},
         "memory_mb": memory,
         "figures": {key: round(value, 3) for key, value in figures.items()},
         "bars": BARS,
         "met": {key: bool(figures[key] <= bar) for key, bar in BARS.items()},
-        "machine": {"processor": platform.processor() or platform.machine(), "load": round(os.getloadavg()[0], 1)},
-        "versions": {"wavelic": wavelic.__version__, "torch": torch.__version__},
+        "machine": machine("torch"),
     }
 
 
-def _standin(folder: Path) -> tuple[LiftingTransform, bytes, str]:
-    """Random weights, small enough for the picture to stay a picture, saved where the child process finds them."""
-    from wavelic.lifting.cards import PRODUCT, lifting_id
-
-    torch.manual_seed(0)
-    transform = build_lifting(STANDIN)
-    card = save_lifting(folder / PRODUCT, STANDIN, transform.state_dict(), {}, luma_only=True)
-    from wavelic.lifting.weights import load_lifting_card
-
-    return load_lifting_card(card), lifting_id(card), f"random {STANDIN}"
-
-
-def _product(folder: Path, name: str) -> tuple[LiftingTransform, bytes, str]:
-    """The weights called ``name``, saved with the product's steps where the child process finds them."""
-    from wavelic.lifting.cards import PRODUCT, find_lifting, lifting_id
-    from wavelic.lifting.weights import load_lifting_card
-
-    old = find_lifting(name)
-    card = save_lifting(folder / PRODUCT, old.architecture, load_lifting(name).state_dict(), {}, steps=PRODUCT_STEPS)
-    return load_lifting_card(card), lifting_id(card), f"{name}, product steps"
+def main() -> None:
+    """Measure and show."""
+    arguments = parser(__doc__)
+    arguments.add_argument("--images", type=Path, help="photographs for the mosaic; default: the packaged one")
+    arguments.add_argument("--threads", type=int, default=2)
+    arguments.add_argument("--repeats", type=int, default=7)
+    options = arguments.parse_args()
+    side, repeats = (512, 2) if options.quick else (SIDE, options.repeats)
+    found = measure(side, options.images, options.threads, repeats)
+    show(
+        f"{found['what']}, weights {found['weights']}, {options.threads} threads",
+        ("decode", "wall s", "processor s"),
+        [(name, f"{t['wall_s']:.3f}", f"{t['cpu_s']:.3f}") for name, t in found["seconds"].items()],
+    )
+    for key, bar in BARS.items():
+        print(f"{key}: {found['figures'][key]:g}, the bar is {bar:g}: {'met' if found['met'][key] else 'NOT met'}")
+    write_results(found, result_file(options, "lifting_decode"))
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--images", type=Path, required=True)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--repeats", type=int, default=7)
-    parser.add_argument("--weights")
-    parser.add_argument("--steps", choices=("stored", "product"), default="stored")
-    parser.add_argument("--json", type=Path)
-    arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as scratch:
-        product = arguments.steps == "product"
-        chosen = arguments.images, arguments.threads, arguments.repeats, arguments.weights, Path(scratch)
-        result = measure(*chosen, product)
-    text = json.dumps(result, indent=1)
-    print(text)
-    if arguments.json:
-        arguments.json.write_text(text + "\n")
+    main()

@@ -1,73 +1,56 @@
 """Bytes and requests that parts of a remote file cost.
 
-    python benchmarks/bench_remote.py FOLDER... [--json results/benchmarks/bench_remote.json] [--no-wlic]
+    python -m benchmarks.speed.remote_reads [--quick] [--images FOLDER...] [--json FILE]
 
-Pictures of 2048 x 2048 pixels: for every FOLDER a mosaic of sixteen crops of its photographs, and the first photograph
-of the first FOLDER enlarged, which is as smooth as large scans are.  Each is coded by codec lifting at 1 bpp with
-`--access windows` and `--access random`, without learned steps, and the first mosaic with the installed weights too.
-The files are served over HTTP on this machine.  Windows of 256 x 256 at random places are read, and (bytes only, from
-the packet index) all those at multiples of 256 counted, which touch most precincts; and what windows would cost with
-the installed weights.  Reduced sizes are read with all layers, an eighth with fewer too; their PSNR is that against
-the same size of a file of 8 bpp, that of the full size against the picture.  What `--access random` does to the first
-mosaic at other rates is measured without learned steps as well (`rates`).  The first mosaic is coded as `.wlic` of
-codec weconvene too, with tiles of two sizes.  Shares are of the bytes of the file; `open_share` is paid once.
+Pictures of 2048 x 2048 pixels: for every FOLDER a mosaic of sixteen crops of its photographs, and one crop enlarged,
+which is as smooth as large scans are.  Each is coded as ordinary JPEG 2000 at 1 bpp in the order of `--access windows`,
+and the first mosaic by codec lifting too.  The files are served over HTTP on this machine.  Windows of 256 x 256 are
+read at random places, and all those at multiples of 256, which touch most precincts.  Reduced sizes are read with all
+layers, an eighth with fewer too; their PSNR is that against the same size of a file of 8 bpp, that of the full size
+against the picture.  The first mosaic is coded by codec weconvene too, in one piece and with `--access windows`.
+Shares are of the bytes of the file; `open_share` is paid once.
 """
 
 from __future__ import annotations
 
-import argparse
 import http.server
-import itertools
-import json
 import re
 import threading
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
+
+import wavelic
+from benchmarks.measuring import parser, result_file, show, write_results
+from benchmarks.pictures import Pixels, mosaic, psnr
+from wavelic.jpeg2000 import EncodeOptions, encode_codestream, write_jp2
+from wavelic.jpeg2000.arrangement import WINDOWED
 
 SIDE, CROP, WINDOW, PLACES = 2048, 512, 256, 24
-BPP, FINE = 1.0, 8.0
-RATES = (0.5, 0.7, 1.5, 2.0)
-TILES = (1024, 256)
-QUALITY = 76
+BPP, FINE, LAYERS = 1.0, 8.0, 6
+QUALITY = 50  # above 57 all files have small tiles
 
 
-def mosaic(folder: Path) -> np.ndarray:
-    """(SIDE, SIDE, 3): crops from the middles of photographs."""
-    import wavelic
-
-    crops: list[np.ndarray] = []
-    for path in sorted(folder.iterdir()):
-        pixels = wavelic.load_image(path).pixels
-        y, x = (pixels.shape[0] - CROP) // 2, (pixels.shape[1] - CROP) // 2
-        if min(y, x) >= 0 and pixels.shape[2] == 3:
-            crops.append(pixels[y : y + CROP, x : x + CROP])
-        if len(crops) == (SIDE // CROP) ** 2:
-            break
-    across = SIDE // CROP
-    return np.concatenate([np.concatenate(crops[row * across : (row + 1) * across], 1) for row in range(across)])
+def enlarged(pixels: Pixels) -> Pixels:
+    """The first crop of a mosaic, as large as the mosaic."""
+    side = len(pixels)
+    return np.asarray(Image.fromarray(pixels[:CROP, :CROP]).resize((side, side), Image.Resampling.LANCZOS))
 
 
-def enlarged(pixels: np.ndarray) -> np.ndarray:
-    """(SIDE, SIDE, 3): the first crop of a mosaic, four times as large."""
-    from PIL import Image
-
-    return np.asarray(Image.fromarray(pixels[:CROP, :CROP]).resize((SIDE, SIDE), Image.Resampling.LANCZOS))
-
-
-def encode(pixels: np.ndarray, access: str, learned: bool = False, bpp: float = BPP) -> bytes:
-    """A file of codec lifting of that rate."""
-    import wavelic
-    from wavelic.codec.options import Options, check_access
-    from wavelic.lifting.encode import Encoding, product_transform
-    from wavelic.lifting.jp2.box import NO_MODEL
-    from wavelic.lifting.transform.transform import build_lifting
-
-    transform, model = product_transform()[:2] if learned else (build_lifting("CDF-9/7"), NO_MODEL)
-    options = Options(access=check_access(access))
-    encoding = Encoding(wavelic.images.from_array(pixels), transform, model, options)
-    return encoding.at_bytes(bpp * SIDE * SIDE / 8, exceed=True)
+def encode(pixels: Pixels, learned: bool, bpp: float = BPP) -> bytes:
+    """A JPEG 2000 file for reading windows, of codec lifting or an ordinary one."""
+    if learned:
+        return wavelic.encode(pixels, "lifting", bpp=bpp, access="windows")
+    options = EncodeOptions(
+        colour_transform=True,
+        layer_bytes=WINDOWED.layer_bytes(bpp * pixels[..., 0].size / 8, LAYERS),
+        precincts=WINDOWED.precincts,
+        progression=WINDOWED.progression,
+    )
+    return write_jp2(encode_codestream(list(pixels.transpose(2, 0, 1).astype(np.int32)), 8, options))
 
 
 class Web:
@@ -92,180 +75,129 @@ class Web:
 
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
-        self.url = f"http://127.0.0.1:{self.server.server_port}/"
+
+    def open(self, data: bytes) -> Any:
+        """Open ``data`` over HTTP; the file's ``source`` counts bytes and requests."""
+        self.data = data
+        return wavelic.open(f"http://127.0.0.1:{self.server.server_port}/")
 
 
-def statistics(shares: list[float]) -> dict[str, float]:
+def statistics(values: list[float]) -> dict[str, float]:
     """Mean and extremes."""
-    return {name: round(float(f(shares)), 4) for name, f in (("mean", np.mean), ("min", np.min), ("max", np.max))}
+    return {name: round(float(f(values)), 4) for name, f in (("mean", np.mean), ("min", np.min), ("max", np.max))}
 
 
-def places() -> list[tuple[int, int]]:
-    """Left and top of the windows."""
-    return [(int(x), int(y)) for x, y in np.random.default_rng(0).integers(0, SIDE - WINDOW, (PLACES, 2))]
+def random_corners(side: int) -> list[tuple[int, int]]:
+    """Left and top of windows at random places."""
+    return [(int(x), int(y)) for x, y in np.random.default_rng(0).integers(0, side - WINDOW, (PLACES, 2))]
 
 
-def windows(file: Any, whole: np.ndarray) -> dict[str, object]:
-    """What the windows cost, and by how much they differ from the pixels of the whole."""
-    shares, requests, most, differ = [], [], 0, 0
-    for x, y in places():
+def aligned_corners(side: int) -> list[tuple[int, int]]:
+    """Left and top of the windows at multiples of their size."""
+    return [(x, y) for y in range(0, side, WINDOW) for x in range(0, side, WINDOW)]
+
+
+def windows(file: Any, whole: Pixels, corners: Iterable[tuple[int, int]]) -> dict[str, Any]:
+    """Shares of the file, requests, and differences from the pixels of the whole, of windows at ``corners``."""
+    shares, requests, most, differ = [], [], 0, []
+    for x, y in corners:
         before, asked = file.source.bytes_read, file.source.requests
         window = file.read(region=(x, y, WINDOW, WINDOW))
         shares.append((file.source.bytes_read - before) / file.source.size)
         requests.append(file.source.requests - asked)
         error = abs(window.astype(int) - whole[y : y + WINDOW, x : x + WINDOW])
-        most, differ = max(most, int(error.max())), differ + int((error > 0).sum())
+        most = max(most, int(error.max()))
+        differ.append(float((error > 0).mean()))
     return {
-        "windows": PLACES,
-        "window_error": {"max": most, "share_of_samples": round(differ / (PLACES * WINDOW**2 * 3), 6)},
-        "window_share": statistics(shares),
-        "requests_per_window": statistics(requests),
+        "share": statistics(shares),
+        "requests": statistics(requests),
+        "error": {"max": most, "share_of_samples": round(float(np.mean(differ)), 6)},
     }
 
 
-def psnr(a: np.ndarray, b: np.ndarray) -> float:
-    """dB of 8-bit samples."""
-    return round(float(10 * np.log10(255**2 / np.mean((a.astype(float) - b) ** 2))), 2)
-
-
-def jpeg2000(web: Web, pixels: np.ndarray, access: str, learned: bool, fine: Any) -> dict[str, object]:
-    """Opening, windows and reduced sizes of a file of codec lifting; ``fine``: one of the same transform, opened."""
-    import wavelic
-    from wavelic.jpeg2000.arrangement import WINDOWED
-    from wavelic.jpeg2000.partial import needed_packets
-    from wavelic.lifting.coarse import coarse_note
-    from wavelic.lifting.encode import product_transform
-
-    web.data = data = encode(pixels, access, learned)
-    file, whole = wavelic.open(web.url), wavelic.open(data).read()
-    rows: dict[str, object] = {
+def jpeg2000(web: Web, pixels: Pixels, learned: bool) -> dict[str, Any]:
+    """Opening, windows and reduced sizes of a JPEG 2000 file."""
+    data, fine = encode(pixels, learned), wavelic.open(encode(pixels, learned, FINE))
+    file, whole = web.open(data), wavelic.decode(data)
+    opened = file.source.bytes_read
+    at_random = windows(file, whole, random_corners(len(pixels)))
+    aligned = windows(file, whole, aligned_corners(len(pixels)))
+    rows: dict[str, Any] = {
         "bytes": len(data),
-        "bpp": round(len(data) * 8 / SIDE**2, 4),
-        "psnr": psnr(whole, pixels),
-        "note": coarse_note(data) if access == "random" else "",
+        "bpp": round(len(data) * 8 / whole[..., 0].size, 4),
+        "psnr": round(psnr(whole, pixels), 2),
         "layers": len(file.layers),
         "precincts": [list(size) for size in WINDOWED.precincts],
-        "open_share": round(file.source.bytes_read / len(data), 4),
-        "open_and_reduce_3_share": round(file.carrier.reduced_bytes[3] / len(data), 4),
-        **windows(file, whole),
+        "open_share": round(opened / len(data), 4),
+        "open_and_reduce_3_share": round((opened + file.read_bytes(3)) / len(data), 4),
+        "windows": PLACES,
+        "window_share": at_random["share"],
+        "window_error": at_random["error"],
+        "requests_per_window": at_random["requests"],
+        "aligned_window_share": aligned["share"],
+        "reduce": {
+            str(reduce): {
+                "share": round(file.read_bytes(reduce) / len(data), 4),
+                "psnr": round(psnr(file.read(reduce=reduce), fine.read(reduce=reduce)), 2),
+            }
+            for reduce in range(1, 6)
+        },
     }
-    carrier = file.carrier
-    transforms = {"": file.transform(), "_learned": product_transform()[0]}
-    aligned = [(x, y) for y in range(0, SIDE, WINDOW) for x in range(0, SIDE, WINDOW)]
-    for (name, transform), (kind, corners) in itertools.product(
-        transforms.items(), {"window_share": places(), "aligned_window_share": aligned}.items()
-    ):
-        layout, sizes = carrier.layout, []
-        for x, y in corners:
-            area = (x, y, WINDOW, WINDOW)
-            chosen = needed_packets(layout, area=area, reach=carrier._reach(transform))
-            sizes.append(float(layout.index.length[chosen].sum()) / len(data))
-        rows.setdefault(kind + name, statistics(sizes))
-    rows["reduce"] = {}
-    for reduce in range(1, 6):
-        chosen = needed_packets(carrier.layout, reduce=reduce)
-        before = file.source.bytes_read
-        small = file.read(reduce=reduce)
-        rows["reduce"][str(reduce)] = {  # type: ignore[index]
-            "share": round((file.source.bytes_read - before) / len(data), 4),
-            "packets_share": round(float(carrier.layout.index.length[chosen].sum()) / len(data), 4),
-            "ranges": len(carrier.layout.spans(chosen)),
-            "psnr": psnr(small, fine.read(reduce=reduce)),
-        }
     reference, counts = fine.read(reduce=3), range(1, len(file.layers) + 1)
-    within = file.layers_within(len(data) // 10, reduce=3)
     rows["reduce_3"] = {
         "share_by_layers": [round(file.read_bytes(3, layers) / len(data), 4) for layers in counts],
-        "psnr_by_layers": [psnr(file.read(reduce=3, layers=layers), reference) for layers in counts],
-        "layers_within_a_tenth": within,
+        "psnr_by_layers": [round(psnr(file.read(reduce=3, layers=n), reference), 2) for n in counts],
+        "layers_within_a_tenth": file.layers_within(len(data) // 10, reduce=3),
     }
     return rows
 
 
-def rates(pixels: np.ndarray) -> list[dict[str, object]]:
-    """What an eighth of the size takes at several rates, and the PSNR of the full picture, without learned steps."""
-    import wavelic
-    from wavelic.lifting.jp2.file import open_carrier
-
-    rows: list[dict[str, object]] = []
-    for bpp, access in itertools.product(RATES, ("windows", "random")):
-        data = encode(pixels, access, bpp=bpp)
-        share = (open_carrier(data).reduced_bytes[3] or 0) / len(data)
-        rows.append(
-            {
-                "access": access,
-                "bpp": round(len(data) * 8 / SIDE**2, 4),
-                "open_and_reduce_3_share": round(share, 4),
-                "psnr": psnr(wavelic.open(data).read(), pixels),
-            }
-        )
-        print(rows[-1], flush=True)
-    return rows
-
-
-def wlic(web: Web, pixels: np.ndarray, tile: int) -> dict[str, object]:
-    """Windows of a file of codec weconvene with tiles of that size; of most only the bytes, from the tile index."""
-    import wavelic
-    from wavelic.codec.weights import family
-    from wavelic.container import TileGrid
-    from wavelic.weconvene.files import SmallEncoding, step_of_quality
-    from wavelic.weconvene.planes import window_tiles
-    from wavelic.weconvene.weights import load_small
-
-    card = next(card for card in family("weconvene") if card.name == "weconvene-s")
-    model = load_small(card)
-    web.data = data = SmallEncoding(wavelic.images.from_array(pixels), model, tile=tile).file(step_of_quality(QUALITY))
-    file = wavelic.open(web.url)
-    opened = file.source.bytes_read
-    sizes = []
-    for x, y in places():
-        tiles = window_tiles(TileGrid.of(file.header), (x, y, WINDOW, WINDOW), model.network.plan)
-        sizes.append(sum(file.outline.tiles[index].size for index in tiles) / len(data))
-    region = (*places()[0], WINDOW, WINDOW)
-    equal = bool((file.read(region=region) == wavelic.open(data).read(region=region)).all())
-    assert abs((file.source.bytes_read - opened) / len(data) - sizes[0]) < 0.01
+def wlic(web: Web, pixels: Pixels, access: str) -> dict[str, Any]:
+    """Windows of a file of codec weconvene; those at random places, of which one also from the bytes in memory."""
+    data = wavelic.encode(pixels, "weconvene", quality=QUALITY, access=access)
+    file = web.open(data)
+    opened, (x, y) = file.source.bytes_read, random_corners(len(pixels))[0]
+    found = windows(file, wavelic.decode(data), random_corners(len(pixels)))
+    region = (x, y, WINDOW, WINDOW)
     return {
-        "tile": tile,
+        "title": f"`--access {access}`",
         "bytes": len(data),
-        "bpp": round(len(data) * 8 / SIDE**2, 4),
+        "bpp": round(len(data) * 8 / pixels[..., 0].size, 4),
         "open_share": round(opened / len(data), 4),
-        "window_equals_local": equal,
-        "window_share": statistics(sizes),
+        "window_equals_local": bool((file.read(region=region) == wavelic.open(data).read(region=region)).all()),
+        "window_share": found["share"],
     }
 
 
 def main() -> None:
-    """Measure and write the tables."""
-    import wavelic
-
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folders", type=Path, nargs="+", metavar="FOLDER")
-    parser.add_argument("--json", type=Path, default=Path("results/benchmarks/bench_remote.json"))
-    parser.add_argument(
-        "--no-wlic", action="store_true", help="keep the rows of codec weconvene, which take longest, as they are"
-    )
-    arguments = parser.parse_args()
-    pictures = {f"mosaic {folder.name}": mosaic(folder) for folder in arguments.folders}
-    first = next(iter(pictures.values()))
-    pictures["enlarged"] = enlarged(first)
+    """Measure and show."""
+    arguments = parser(__doc__)
+    arguments.add_argument("--images", type=Path, nargs="+", default=[None], metavar="FOLDER")
+    options = arguments.parse_args()
+    side = 768 if options.quick else SIDE
+    names = {f"mosaic {folder.name if folder else 'demo'}": folder for folder in options.images}
+    pictures = {name: mosaic(side, side, CROP, folder) for name, folder in names.items()}
+    first, pixels = next(iter(pictures.items()))
+    if not options.quick:
+        pictures["enlarged"] = enlarged(pixels)
     web = Web()
-    document: dict[str, object] = {"jpeg2000": {}, "wlic": []}
-    if arguments.no_wlic and arguments.json.exists():
-        document["wlic"] = json.loads(arguments.json.read_text())["wlic"]
-    for name, learned in [*((name, False) for name in pictures), (next(iter(pictures)), True)]:
-        pixels, title = pictures[name], name + (", learned" if learned else "")
-        fine = wavelic.open(encode(pixels, "windows", learned, FINE))
-        for access in ("windows", "random"):
-            rows = jpeg2000(web, pixels, access, learned, fine)
-            document["jpeg2000"].setdefault(title, {})[access] = rows  # type: ignore[attr-defined]
-            print(title, access, json.dumps(rows, indent=1), flush=True)
-    document["rates"] = rates(first)
-    for tile in () if arguments.no_wlic else TILES:
-        # moved, so that the borders of the mosaic are not those of tiles
-        document["wlic"].append(wlic(web, np.roll(first, (200, 300), (0, 1)), tile))  # type: ignore[attr-defined]
-        print(document["wlic"][-1], flush=True)  # type: ignore[index]
-    arguments.json.parent.mkdir(parents=True, exist_ok=True)
-    arguments.json.write_text(json.dumps(document, indent=1) + "\n")
+    files = {name: jpeg2000(web, picture, False) for name, picture in pictures.items()}
+    files[f"{first}, learned"] = jpeg2000(web, pixels, True)
+    # moved, so that the borders of the mosaic are not those of tiles
+    moved = np.roll(pixels, (200, 300), (0, 1))
+    tiled = [wlic(web, moved, access) for access in ("whole", "windows")]
+    rows = [*files.items(), *((f"weconvene, {row['title']}", row) for row in tiled)]
+    show(
+        f"{side} x {side} pixels: shares of the file",
+        ("file", "bpp", "opening", f"window of {WINDOW}: mean", "least", "most", "opening and reduce=3"),
+        [
+            (name, f"{row['bpp']:.3f}", f"{row['open_share']:.1%}",
+             *(f"{row['window_share'][key]:.1%}" for key in ("mean", "min", "max")),
+             f"{row['open_and_reduce_3_share']:.1%}" if "reduce" in row else "")
+            for name, row in rows
+        ],
+    )  # fmt: skip
+    write_results({"jpeg2000": files, "wlic": tiled}, result_file(options, "remote_reads"))
 
 
 if __name__ == "__main__":

@@ -1,37 +1,30 @@
 """Time of `WaveletConv` against the two plain convolutions it stands for.
 
-Usage: python benchmarks/bench_wavelet_conv.py [--channels 128] [--side 128] [--rounds 15]
+    python -m benchmarks.speed.wavelet_conv [--quick] [--channels 128] [--side 128] [--rounds 15] [--json FILE]
 
 The layer replaces a residual block: two 3x3 convolutions, the first with the stride (or, going up, a sub-pixel
 convolution), and a skip convolution unless the shape stays.  Those, bare, without activation, GDN or sum, are the
 yardstick.  Bar: no slower than 1.3 times the yardstick plus the memory traffic of the transforms, which is one copy of
 the map for every axis, forward and inverse (level l of the 2-D DWT works on 4^(1-l) of the map), timed here.
 
-One thread; the layers take turns, and the smallest CPU time (not wall-clock time) of all rounds counts, so that other
-processes disturb little.  Beside the ratio of times stands that of multiply-adds, without the 2-D transforms: a layer
+One thread; the layers take turns, and the smallest processor time (not wall-clock time) of all rounds counts, so that
+other processes disturb little.  Beside the ratio of times stands that of multiply-adds, without the 2-D transforms: a layer
 that does 1.9 times the arithmetic of its yardstick, as WeConv does, cannot meet the bar.
-
-Writes results/benchmarks/bench_wavelet_conv.json.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import platform
-import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from benchmarks.measuring import best, machine, parser, result_file, show, take_turns, write_results
 from wavelic.nn.blocks import ResidualBlockDown, ResidualBlockUp, SubpixelConv, conv, skip_connection
 from wavelic.nn.wavelet_conv import WaveletConv
 
 BAR = 1.3
-RESULTS = Path(__file__).parents[1] / "results" / "benchmarks" / "bench_wavelet_conv.json"
 VARIANTS: dict[str, dict[str, Any]] = {
     "3d haar, 2 levels": {"wavelet": "haar"},
     "3d haar, 1 level": {"wavelet": "haar", "levels": 1},
@@ -42,15 +35,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
 
 
 def smallest_times(tasks: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Milliseconds of CPU time of each task, the least of ``rounds`` after one round of warming up."""
-    best = dict.fromkeys(tasks, float("inf"))
-    for number in range(rounds + 1):
-        for name, task in tasks.items():
-            start = time.thread_time()
-            task()
-            if number:
-                best[name] = min(best[name], 1e3 * (time.thread_time() - start))
-    return best
+    """Milliseconds of processor time of each task, the least of ``rounds``."""
+    return {name: 1e3 * best(times).processor for name, times in take_turns(tasks, rounds).items()}
 
 
 def traffic_passes(levels: int = 2, channel_levels: int = 1, **_: Any) -> float:
@@ -130,27 +116,28 @@ def measure(form: str, channels: int, side: int, rounds: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--channels", type=int, default=128)
-    parser.add_argument("--side", type=int, default=128, help="larger side of input and output in samples")
-    parser.add_argument("--rounds", type=int, default=15)
-    arguments = parser.parse_args()
+    """Measure the three forms of the layer."""
+    arguments = parser(__doc__)
+    arguments.add_argument("--channels", type=int, default=128)
+    arguments.add_argument("--side", type=int, default=128, help="larger side of input and output in samples")
+    arguments.add_argument("--rounds", type=int, default=15)
+    options = arguments.parse_args()
+    channels, side, rounds = (32, 64, 2) if options.quick else (options.channels, options.side, options.rounds)
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    forms = {}
-    for form in ("down", "same", "up"):
-        forms[form] = measure(form, arguments.channels, arguments.side, arguments.rounds)
-        result = forms[form]
-        print(f"{form}: convolutions {result['two_plain_convolutions_ms']:.1f}, skip {result['skip_ms']:.1f} ms")
-        for name, row in result["layers"].items():
-            verdict = "within" if row["within_bar"] else "ABOVE"
-            print(
-                f"  {name:20} {row['ms']:7.1f} ms, {row['ratio_to_yardstick']:.2f}x, {verdict} the bar, "
-                f"{row['ratio_of_arithmetic']:.2f}x the arithmetic"
-            )
-    report = {"bar": BAR, "threads": 1, "torch": torch.__version__, "machine": platform.machine(), "forms": forms}
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps(report, indent=2) + "\n")
+    forms = {form: measure(form, channels, side, rounds) for form in ("down", "same", "up")}
+    for form, result in forms.items():
+        show(
+            f"{form}: convolutions {result['two_plain_convolutions_ms']:.1f} ms, skip {result['skip_ms']:.1f} ms",
+            ("layer", "ms", "times the convolutions and skip", f"within the bar of {BAR}", "of the arithmetic"),
+            [
+                (name, f"{row['ms']:.1f}", f"{row['ratio_to_yardstick']:.2f}", "yes" if row["within_bar"] else "NO",
+                 f"{row['ratio_of_arithmetic']:.2f}")
+                for name, row in result["layers"].items()
+            ],
+        )  # fmt: skip
+    document = {"bar": BAR, "threads": 1, "machine": machine("torch"), "forms": forms}
+    write_results(document, result_file(options, "wavelet_conv"))
 
 
 if __name__ == "__main__":

@@ -1,52 +1,57 @@
 """`weconvene-s`: time by part, multiplications per pixel by part, memory of a 24-megapixel image.
 
-    python benchmarks/bench_weconvene.py FOLDER [--images 4] [--threads 2] [--json results/benchmarks/weconvene.json]
+    python -m benchmarks.speed.weconvene_parts [--quick] [--images FOLDER] [--threads 2] [--json FILE]
 
-Times are the best of three for each image of the folder, after one that is not counted, in one process.  "entropy
-coding" is the range coder, "python" what remains of an encode or decode when all other parts are taken off: Python and
-copies.  Multiplications are counted by hooks while a 512x512 image is coded.  Memory is the largest resident size of a
-process that does nothing else; its image is the first of the folder, repeated.
+Times are the best of three for each of four crops of 512 x 512, after one that is not counted, in one process.
+"entropy coding" is the range coder, "python" what remains of an encode or decode when all other parts are taken off:
+Python and copies.  Multiplications are counted by hooks while a picture of that size is coded.  Memory is the largest
+resident size of a process that does nothing else.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import resource
-import subprocess
-import sys
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
 import numpy as np
-from numpy.typing import NDArray
+import torch
 
-LARGE = (4000, 6000)
+import wavelic
+from benchmarks.measuring import best, machine, parser, python, result_file, run, show, take_turns, write_results
+from benchmarks.pictures import Pixels, mosaic, some_crops
+
+COUNT, SIDE, LARGE = 4, 512, (4000, 6000)
 STEP = 170  # 1/32 octave of a grey level
-Pixels = NDArray[np.uint8]
-
-
-def pictures(folder: Path, count: int) -> list[Pixels]:
-    """The first images of a folder, as RGB."""
-    import PIL.Image
-
-    paths = [p for p in sorted(folder.iterdir()) if p.suffix.lower() in (".png", ".webp", ".jpg", ".jpeg")]
-    return [np.asarray(PIL.Image.open(path).convert("RGB")) for path in paths[:count]]
-
-
-def repeated(image: Pixels, height: int, width: int) -> Pixels:
-    """An image of that size made of copies."""
-    rows, columns = -(-height // image.shape[0]), -(-width // image.shape[1])
-    return np.ascontiguousarray(np.tile(image, (rows, columns, 1))[:height, :width])
+ENCODE = """
+import sys, time
+from pathlib import Path
+import numpy as np, wavelic
+pixels = np.load(sys.argv[1])
+started = time.perf_counter()
+data = wavelic.encode(pixels, "weconvene", quality=50)
+print(time.perf_counter() - started)
+Path(sys.argv[2]).write_bytes(data)
+"""
+DECODE = """
+import sys, time
+from pathlib import Path
+import wavelic
+data = Path(sys.argv[2]).read_bytes()
+started = time.perf_counter()
+wavelic.decode(data)
+print(time.perf_counter() - started)
+"""
 
 
 @contextmanager
-def timed(seconds: Counter[str]) -> Iterator[None]:
+def parts_timed(seconds: Counter[str]) -> Iterator[None]:
     """Adds up where the time goes while it is active; what a part calls counts for the innermost part only."""
     from wavelic.weconvene import planes as subband_planes
     from wavelic.weconvene import tiles as subband_tiles
@@ -91,42 +96,33 @@ def timed(seconds: Counter[str]) -> Iterator[None]:
 
 def times(images: list[Pixels]) -> dict[str, Any]:
     """Mean seconds of encoding and decoding, as they are, and how a further run divides into parts."""
-    import wavelic
-
     found: dict[str, Any] = {}
     files = [wavelic.encode(image, "weconvene") for image in images]
-    actions: dict[str, Callable[[int], object]] = {
+    tasks: dict[str, Callable[[int], object]] = {
         "encode": lambda i: wavelic.encode(images[i], "weconvene"),
         "decode": lambda i: wavelic.decode(files[i]),
     }
-    for name, action in actions.items():
+    for name, task in tasks.items():
         whole, seconds = 0.0, Counter[str]()
         for index in range(len(images)):
-            runs = []
-            for _ in range(4):
+            whole += best(take_turns({name: partial(task, index)}, 3)[name]).wall
+            with parts_timed(seconds):
                 started = time.perf_counter()
-                action(index)
-                runs.append(time.perf_counter() - started)
-            whole += min(runs[1:])
-            with timed(seconds):
-                started = time.perf_counter()
-                action(index)
+                task(index)
                 seconds["in all"] += time.perf_counter() - started
         total = seconds.pop("in all")
         seconds["python"] = total - sum(seconds.values())
         shares = {part: round(spent / total, 4) for part, spent in seconds.most_common()}
-        overhead = shares["entropy coding"] + shares["python"]
         found[name] = {
             "seconds": round(whole / len(images), 4),
             "shares": shares,
-            "coding_and_python_share": round(overhead, 4),
+            "coding_and_python_share": round(shares["entropy coding"] + shares["python"], 4),
         }
     return found
 
 
 def multiplications() -> dict[str, Any]:
     """kMAC per pixel of every part, counted while 512x512 pixels are encoded, and of encoder and decoder."""
-    import torch
     from torch import nn
 
     from wavelic.codec.weights import family
@@ -139,7 +135,7 @@ def multiplications() -> dict[str, Any]:
     from wavelic.weconvene.weights import load_small
 
     model = load_small(family("weconvene")[-1])
-    side, counts = 512, Counter[str]()
+    side, counts = SIDE, Counter[str]()
 
     def macs(module: nn.Module, output: torch.Tensor) -> int:
         if isinstance(module, nn.Conv2d):
@@ -165,7 +161,7 @@ def multiplications() -> dict[str, Any]:
         for module in owner.modules()
         if isinstance(module, nn.Conv2d | nn.Linear | GDN | WaveletConv | RowConv)
     ]
-    image = repeated(np.zeros((8, 8, 3), np.uint8), side, side)
+    image = np.zeros((side, side, 3), np.uint8)
     results = {}
     for direction in ("encoder", "decoder"):
         counts.clear()
@@ -183,62 +179,52 @@ def multiplications() -> dict[str, Any]:
     return {"kmac_per_pixel": results}
 
 
-def memory(direction: str, folder: Path, file: Path) -> dict[str, Any]:
-    """In a process of its own: encode or decode LARGE pixels."""
-    import wavelic
-    from wavelic.api.files import Options, decode_image, encode_image
-    from wavelic.codec.target import Target
-
-    reports: list[tuple[int, int]] = []
-    image = wavelic.images.from_array(repeated(pictures(folder, 1)[0], *LARGE)) if direction == "encode" else None
-    started = time.perf_counter()
-    if image is not None:
-        options = Options(progress=lambda *a: reports.append(a))
-        file.write_bytes(encode_image(image, "weconvene", Target("quality", 50), options).data)
-    else:
-        decode_image(file.read_bytes(), progress=lambda *a: reports.append(a))
-    return {
-        "megapixels": LARGE[0] * LARGE[1] / 1e6,
-        "bytes": file.stat().st_size,
-        "seconds": round(time.perf_counter() - started, 1),
-        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
-        "progress_reports": len(reports),
-    }
+def memory(height: int, width: int) -> dict[str, dict[str, float]]:
+    """Seconds and peak memory of encoding and decoding a large picture, each in a process of its own."""
+    found = {}
+    with tempfile.TemporaryDirectory() as folder:
+        pixels, file = Path(folder) / "pixels.npy", Path(folder) / "large.wlic"
+        np.save(pixels, mosaic(height, width))
+        for name, code in (("encode", ENCODE), ("decode", DECODE)):
+            finished = run(python(code, pixels, file), threads=torch.get_num_threads())
+            found[name] = {
+                "megapixels": height * width / 1e6,
+                "bytes": file.stat().st_size,
+                "seconds": round(float(finished.output), 1),
+                "peak_mb": round(finished.peak_mb),
+            }
+    return found
 
 
 def main() -> None:
-    """Everything, into one file."""
-    import tempfile
-
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--images", type=int, default=4)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--json", type=Path, default=Path("results/benchmarks/weconvene.json"))
-    parser.add_argument("--only", choices=("encode", "decode"), help=argparse.SUPPRESS)
-    parser.add_argument("--file", type=Path, help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    import torch
-
+    """Measure everything."""
+    arguments = parser(__doc__)
+    arguments.add_argument("--images", type=Path, help="photographs to crop; default: the packaged one")
+    arguments.add_argument("--threads", type=int, default=2)
+    options = arguments.parse_args()
     torch.set_num_threads(options.threads)
-    if options.only:
-        sys.stdout.write(json.dumps(memory(options.only, options.folder, options.file)) + "\n")
-        return
-    from wavelic.codec.weights import family
-
-    images = pictures(options.folder, options.images)
-    found: dict[str, Any] = {"weights": family("weconvene")[-1].hash[:32], "threads": options.threads}
-    found["sizes"] = [list(image.shape[:2]) for image in images]
-    found |= multiplications() | {"time": times(images), "large": {}}
-    with tempfile.TemporaryDirectory() as folder:
-        for direction in ("encode", "decode"):
-            command = [sys.executable, __file__, str(options.folder), "--only", direction]
-            command += ["--threads", str(options.threads), "--file", f"{folder}/large.wlic"]
-            result = subprocess.run(command, capture_output=True, text=True, check=True)
-            found["large"][direction] = json.loads(result.stdout)
-    options.json.parent.mkdir(parents=True, exist_ok=True)
-    options.json.write_text(json.dumps(found, indent=1) + "\n")
-    sys.stdout.write(json.dumps(found, indent=1) + "\n")
+    count, large = (1, (600, 900)) if options.quick else (COUNT, LARGE)
+    images = some_crops(count, SIDE, options.images)
+    document: dict[str, Any] = {
+        "weights": wavelic.open(wavelic.encode(images[0], "weconvene")).info["model_hash"],
+        "threads": options.threads,
+        "machine": machine("torch"),
+        "sizes": [list(image.shape[:2]) for image in images],
+        **multiplications(),
+        "time": times(images),
+        "large": memory(*large),
+    }
+    for direction, row in document["time"].items():
+        show(
+            f"{direction}: {row['seconds']:.3f} s",
+            ("part", "share of time"),
+            [(part, f"{share:.1%}") for part, share in row["shares"].items()],
+        )
+        work = document["kmac_per_pixel"][f"{direction}r"]
+        print("thousand multiplications per pixel: " + ", ".join(f"{part} {value}" for part, value in work.items()))
+        last = document["large"][direction]
+        print(f"{last['megapixels']:g} megapixels: {last['seconds']} s, {last['peak_mb']} MiB")
+    write_results(document, result_file(options, "weconvene_parts"))
 
 
 if __name__ == "__main__":

@@ -12,8 +12,8 @@ import sys
 from pathlib import Path
 
 import numpy as np
-
 from lifting_results import LAYERS, STOCK, luma, psnr
+
 from wavelic.evaluation.bd import bd_rate
 from wavelic.images import list_images, load_image
 from wavelic.jpeg2000 import GREY, EncodeOptions, decode_codestream, encode_codestream, trim_codestream, write_jp2
