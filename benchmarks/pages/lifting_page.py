@@ -1,11 +1,12 @@
 """Writes docs/lifting-results.md, its plot and its picture from committed result files.
 
-python benchmarks/lifting_page.py                # the page and the plot
-python benchmarks/lifting_page.py --picture DIR  # the side-by-side picture of reduced resolution too
+python -m benchmarks.pages.lifting_page                # the page and the plot
+python -m benchmarks.pages.lifting_page --picture DIR  # the side-by-side picture of reduced resolution too
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 from pathlib import Path
@@ -15,6 +16,10 @@ import numpy as np
 import torch
 from PIL import Image
 
+from benchmarks.measuring import DOCS, RESULTS
+from benchmarks.pages.marked import write_page
+from benchmarks.pictures import luma
+from benchmarks.studies.lifting_results import LAYERS, encode, transform_of
 from wavelic.evaluation.bd import bd_rate, saving_at
 from wavelic.evaluation.compare import quality_db
 from wavelic.evaluation.metrics import to_db
@@ -23,14 +28,10 @@ from wavelic.evaluation.results import Curve, read_curve
 from wavelic.images import load_image
 from wavelic.lifting.jp2.pseudo_image import open_carrier
 
-sys.path.insert(0, str(Path(__file__).parent))
-from lifting_results import LAYERS, encode, luma, transform_of
-
-ROOT = Path(__file__).resolve().parents[1]
-FOUND = ROOT / "results" / "lifting"
-LOGS = [ROOT / "results" / "training" / f"{name}.jsonl" for name in ("lifting-cpu", "lifting-more")]
-PAGE = ROOT / "docs" / "lifting-results.md"
-PLOT, PICTURE = ROOT / "docs" / "lifting-kodak.svg", ROOT / "docs" / "lifting-reduced.png"
+FOUND = RESULTS / "lifting"
+LOGS = [RESULTS / "training" / f"{name}.jsonl" for name in ("lifting-cpu", "lifting-more")]
+PAGE = DOCS / "lifting-results.md"
+PLOT, PICTURE = DOCS / "lifting-kodak.svg", DOCS / "lifting-reduced.png"
 METRICS = (("psnr", "PSNR"), ("ssim", "SSIM"), ("ms_ssim", "MS-SSIM"))
 ANCHORS = ("jpeg2000", "jpeg2000-default", "webp-best", "avif", "avif-best", "jpegxl", "jpegxl-best")
 FLOOR, FLOOR_53, GOAL, STOCK = -8.0, -15.0, -12.0, 26.0
@@ -93,7 +94,7 @@ def luma_section() -> list[str]:
 def colour_curves() -> tuple[Curve, Curve, list[Curve]]:
     """9/7 and learned files of colour pictures, and the anchors."""
     ours = [read_curve(FOUND / f"kodak-rgb-{name}.json") for name in ("97", "lifting")]
-    return ours[0], ours[1], [read_curve(ROOT / "results" / "anchors" / "kodak" / f"{name}.json") for name in ANCHORS]
+    return ours[0], ours[1], [read_curve(RESULTS / "anchors" / "kodak" / f"{name}.json") for name in ANCHORS]
 
 
 def colour_section() -> list[str]:
@@ -209,8 +210,18 @@ def picture(folder: Path) -> None:
     Image.fromarray(joined).resize((3 * joined.shape[1], 3 * joined.shape[0]), Image.Resampling.NEAREST).save(PICTURE)
 
 
+def main() -> int:
+    """Write or check the page."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--picture", type=Path, metavar="KODAK", help="make the side-by-side picture too")
+    parser.add_argument("--check", action="store_true", help="exit 1 if the page is out of date")
+    options = parser.parse_args()
+    if options.picture:
+        picture(options.picture)
+    if not options.check:
+        plot()
+    return write_page(PAGE, page(), options.check)
+
+
 if __name__ == "__main__":
-    if "--picture" in sys.argv:
-        picture(Path(sys.argv[sys.argv.index("--picture") + 1]))
-    plot()
-    PAGE.write_text(page())
+    sys.exit(main())

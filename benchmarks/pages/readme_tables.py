@@ -1,25 +1,24 @@
 """Writes the figures of the README between its markers, from committed result files alone.
 
-python benchmarks/readme_tables.py            # rewrite README.md
-python benchmarks/readme_tables.py --check    # exit 1 if README.md is out of date (the tests do this)
+python -m benchmarks.pages.readme_tables            # rewrite README.md
+python -m benchmarks.pages.readme_tables --check    # exit 1 if README.md is out of date (the tests do this)
 """
 
 from __future__ import annotations
 
 import json
 import sys
-from pathlib import Path
 
 import numpy as np
 from scipy.interpolate import PchipInterpolator
 
+from benchmarks.measuring import RESULTS, ROOT
+from benchmarks.pages.marked import with_figures, write_page
 from wavelic.evaluation.bd import bd_rate
 from wavelic.evaluation.compare import compare
 from wavelic.evaluation.metrics import to_db
 from wavelic.evaluation.results import Curve, read_curve
 
-ROOT = Path(__file__).resolve().parents[1]
-BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
 RATE = 0.143  # bpp, the rate the WCAE paper reports
 OURS = ("wcae", "wcae-64", "nowcae", "wcae-published")
 PRODUCT = "weconvene"
@@ -30,7 +29,7 @@ ANCHORS = ("jpeg-420", "jpeg-420-best", "jpeg2000", "webp-best", "avif", "avif-b
 def curve(name: str) -> Curve:
     """A committed Kodak curve of ours or of an anchor."""
     folder = "codecs" if name in (*OURS, PRODUCT) else "anchors"
-    return read_curve(ROOT / "results" / folder / "kodak" / f"{name}.json")
+    return read_curve(RESULTS / folder / "kodak" / f"{name}.json")
 
 
 def at_rate(found: Curve, metric: str, rate: float = RATE) -> float | None:
@@ -107,7 +106,7 @@ def twin_table() -> list[str]:
 def lifting_table() -> list[str]:
     """What the learned steps save in grey files of the same coder and layers, 0.1 to 1 bpp."""
     means = {
-        name: json.loads((ROOT / "results" / "lifting" / f"kodak-luma-{name}.json").read_text())["means"]
+        name: json.loads((RESULTS / "lifting" / f"kodak-luma-{name}.json").read_text())["means"]
         for name in ("53", "97", "lifting")
     }
     lines = ["| learned lifting in JPEG 2000, luma | BD-rate, PSNR | MS-SSIM |", "|---|---:|---:|"]
@@ -125,9 +124,9 @@ def lifting_table() -> list[str]:
 
 def speed_lines() -> list[str]:
     """The ratios of the benchmarks, with the bars they are held against."""
-    folder = ROOT / "results" / "benchmarks"
-    wavelets = json.loads((folder / "bench_wavelets.json").read_text())
-    entropy = json.loads((folder / "bench_entropy.json").read_text())
+    folder = RESULTS / "benchmarks"
+    wavelets = json.loads((folder / "wavelet_transforms.json").read_text())
+    entropy = json.loads((folder / "entropy_coding.json").read_text())
     million = {name: speed["core"] / 1e6 for name, speed in entropy["symbols_per_second"].items()}
     return [
         f"Speed of the parts (`make bench`): 5-level 9/7 of a 2048 x 2048 RGB image, there and back,"
@@ -151,14 +150,7 @@ def figures() -> str:
 def main() -> int:
     """Rewrite or check the README."""
     path = ROOT / "README.md"
-    text = path.read_text()
-    before, rest = text.split(BEGIN)
-    after = rest.split(END)[1]
-    updated = f"{before}{BEGIN}\n{figures()}\n{END}{after}"
-    if "--check" in sys.argv[1:]:
-        return int(updated != text)
-    path.write_text(updated)
-    return 0
+    return write_page(path, with_figures(path.read_text(encoding="utf-8"), figures()), "--check" in sys.argv[1:])
 
 
 if __name__ == "__main__":

@@ -1,17 +1,19 @@
-"""Writes the tables of docs/remote.md between its markers, from results/benchmarks/bench_remote.json alone.
+"""Write the tables of docs/remote.md between its markers, from results/benchmarks/remote_reads.json alone.
 
-python benchmarks/remote_page.py
+python -m benchmarks.pages.remote_page            # rewrite
+python -m benchmarks.pages.remote_page --check    # exit 1 if it is out of date
 """
 
 from __future__ import annotations
 
 import json
-from pathlib import Path
+import sys
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
-PAGE, RESULTS = ROOT / "docs" / "remote.md", ROOT / "results" / "benchmarks" / "bench_remote.json"
-BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
+from benchmarks.measuring import DOCS, RESULTS
+from benchmarks.pages.marked import with_figures, write_page
+
+PAGE = DOCS / "remote.md"
 NAMES = {"mosaic val": "mosaic VAL", "mosaic train": "mosaic TRAIN", "mosaic val, learned": "mosaic VAL, learned"}
 
 
@@ -26,128 +28,99 @@ def spread(shares: dict[str, float]) -> str:
 
 
 def table(head: list[str], rows: list[list[str]]) -> list[str]:
-    """Markdown."""
+    """A Markdown table."""
     return ["| " + " | ".join(cells) + " |" for cells in (head, ["---"] * len(head), *rows)]
 
 
-def access_table(files: dict[str, Any], access: str) -> list[str]:
-    """What every picture's file costs with that access."""
-    found = [rows[access] for rows in files.values()]
+def jpeg2000_table(files: dict[str, Any]) -> list[str]:
+    """What opening, windows and reduced sizes of every picture's file cost."""
+    found = list(files.values())
     rows = [
         ["full picture", *(f"{row['psnr']:.2f} dB at {row['bpp']:.3f} bpp" for row in found)],
         ["opening", *(percent(row["open_share"]) for row in found)],
         ["opening and `reduce=3`", *(percent(row["open_and_reduce_3_share"]) for row in found)],
         ["window: mean (least, most)", *(spread(row["window_share"]) for row in found)],
-        ["window, as with the installed weights", *(spread(row["window_share_learned"]) for row in found)],
-        [
-            "aligned window, as with the installed weights",
-            *(spread(row["aligned_window_share_learned"]) for row in found),
-        ],
+        ["aligned window", *(spread(row["aligned_window_share"]) for row in found)],
     ]
-    for reduce in range(1, 6):
-        shares = (percent(row["reduce"][str(reduce)]["packets_share"]) for row in found)
-        rows.append([f"`reduce={reduce}`, packets", *shares])
+    rows += [
+        [f"`reduce={reduce}`", *(percent(row["reduce"][str(reduce)]["share"]) for row in found)]
+        for reduce in range(1, 6)
+    ]
     return table(["", *(NAMES.get(name, name) for name in files)], rows)
 
 
 def small_table(files: dict[str, Any]) -> list[str]:
-    """The picture of an eighth of the size."""
+    """The picture of an eighth of the size, with all layers and with those that a tenth of the file allows."""
 
-    def whole(row: dict[str, Any]) -> str:
-        return f"{percent(row['reduce']['3']['packets_share'])}, {row['reduce']['3']['psnr']:.1f} dB"
-
-    def tenth(row: dict[str, Any]) -> str:
+    def with_layers(row: dict[str, Any], layers: int) -> str:
         found = row["reduce_3"]
-        layers = found["layers_within_a_tenth"]
         share, psnr = found["share_by_layers"][layers - 1], found["psnr_by_layers"][layers - 1]
         return f"{layers} layers, {percent(share)}, {psnr:.1f} dB"
 
     rows = [
-        ["`windows`, all layers", *(whole(rows["windows"]) for rows in files.values())],
-        ["`windows`, what a tenth of the file allows", *(tenth(rows["windows"]) for rows in files.values())],
-        ["`random`", *(whole(rows["random"]) for rows in files.values())],
+        ["all layers", *(with_layers(row, row["layers"]) for row in files.values())],
+        [
+            "what a tenth of the file allows",
+            *(with_layers(row, row["reduce_3"]["layers_within_a_tenth"]) for row in files.values()),
+        ],
     ]
     return table(["`reduce=3`", *(NAMES.get(name, name) for name in files)], rows)
 
 
-def rates_table(rates: list[dict[str, Any]]) -> list[str]:
-    """Rates of the first mosaic, in both accesses."""
-    cells = [f"{r['bpp']:.2f} bpp, {r['psnr']:.2f} dB, {percent(r['open_and_reduce_3_share'])}" for r in rates]
-    return table(["`windows`", "`random`"], [cells[k : k + 2] for k in range(0, len(cells), 2)])
-
-
 def wlic_table(files: list[dict[str, Any]]) -> list[str]:
     """Tiles of two sizes."""
-    large, small = files
     rows = [
         ["bits per pixel", *(f"{row['bpp']:.3f}" for row in files)],
         ["opening", *(percent(row["open_share"]) for row in files)],
         ["window of 256 x 256: mean (least, most)", *(spread(row["window_share"]) for row in files)],
     ]
-    names = (f"tiles of {large['tile']}", f"tiles of {small['tile']} (`--access random`; the default above quality 57)")
-    return table(["", *names], rows)
+    return table(["", *(row["title"] for row in files)], rows)
 
 
 def errors(files: dict[str, Any]) -> str:
     """How windows differ from the full decode's crop."""
-    learned = {access: row["window_error"] for access, row in files["mosaic val, learned"].items()}
-    most = max(error["max"] for error in learned.values())
-    share = max(error["share_of_samples"] for error in learned.values())
-    plain = [
-        row["window_error"]["max"] for name, rows in files.items() if "learned" not in name for row in rows.values()
-    ]
-    assert max(plain) == 0
+    learned = [row["window_error"] for name, row in files.items() if "learned" in name]
+    plain = max(row["window_error"]["max"] for name, row in files.items() if "learned" not in name)
+    assert plain == 0, f"windows of ordinary files differ by {plain}"
+    most, share = max(error["max"] for error in learned), max(error["share_of_samples"] for error in learned)
     return (
-        "Windows without learned steps have the pixels of the full decode's crop; with the installed weights samples\n"
-        f"differ by at most {most}, {share:.3%} of them in one of the two files."
+        "Windows of files without learned steps have the pixels of the full decode's crop; with the installed weights\n"
+        f"samples differ by at most {most}, {share:.3%} of them."
     )
 
 
 def figures() -> str:
     """Everything between the markers."""
-    results = json.loads(RESULTS.read_text())
+    results = json.loads((RESULTS / "benchmarks" / "remote_reads.json").read_text())
     files = results["jpeg2000"]
-    row = files["mosaic val"]["random"]
-    precincts = ", ".join(str(side) for side, _ in row["precincts"])
-    requests = [r["requests_per_window"]["mean"] for rows in files.values() for r in rows.values()]
+    first = next(iter(files.values()))
+    precincts = ", ".join(str(side) for side, _ in first["precincts"])
+    requests = [row["requests_per_window"]["mean"] for row in files.values()]
     lines = [
-        f"{row['layers']} layers; precincts, from the finest resolution on: {precincts} and so on.  `--access random`:",
+        f"{first['layers']} layers; precincts, from the finest resolution on: {precincts} and so on:",
         "",
-        *access_table(files, "random"),
-        "",
-        f'Of the enlarged picture the encoder says "{files["enlarged"]["random"]["note"]}": nothing',
-        "was left out.",
-        "",
-        "The same with `--access windows`:",
-        "",
-        *access_table(files, "windows"),
+        *jpeg2000_table(files),
         "",
         errors(files),
         f"{min(requests):.0f} to {max(requests):.0f} requests a window, up to 8 of them at a time;",
         "a reduced size is one range, without a byte that is not decoded.",
         "",
-        "Other rates of the mosaic VAL, without learned steps, and what opening and `reduce=3` take:",
-        "",
-        *rates_table(results["rates"]),
-        "",
         "The small picture itself, PSNR against the same size of a file of 8 bpp:",
         "",
         *small_table(files),
         "",
-        "The mosaic VAL as `.wlic` of codec weconvene at quality 76, moved so that its borders are not those of tiles:",
+        "The mosaic VAL as `.wlic` of codec weconvene, moved so that its borders are not those of tiles:",
         "",
         *wlic_table(results["wlic"]),
     ]
     return "\n".join(lines)
 
 
-def main() -> None:
-    """Replace what is between the markers."""
-    text = PAGE.read_text()
-    before, rest = text.split(BEGIN)
-    _, after = rest.split(END)
-    PAGE.write_text(f"{before}{BEGIN}\n{figures()}\n{END}{after}")
+def main() -> int:
+    """Rewrite or check the page."""
+    text = with_figures(PAGE.read_text(encoding="utf-8"), figures())
+    return write_page(PAGE, text, "--check" in sys.argv[1:])
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

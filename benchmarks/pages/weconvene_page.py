@@ -1,7 +1,7 @@
 """Writes docs/weconvene-results.md and its plots from committed result files alone.
 
-python benchmarks/weconvene_page.py            # rewrite
-python benchmarks/weconvene_page.py --check    # exit 1 if it is out of date
+python -m benchmarks.pages.weconvene_page            # rewrite
+python -m benchmarks.pages.weconvene_page --check    # exit 1 if it is out of date
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.measuring import DOCS, RESULTS
+from benchmarks.pages.marked import write_page
 from wavelic.evaluation.bd import bd_rate
 from wavelic.evaluation.compare import compare
 from wavelic.evaluation.plots import rate_distortion_svg
 from wavelic.evaluation.published import published_curves
 from wavelic.evaluation.results import Curve, read_curve
 
-ROOT = Path(__file__).resolve().parents[1]
-RESULTS = ROOT / "results"
-PAGE = ROOT / "docs" / "weconvene-results.md"
+PAGE = DOCS / "weconvene-results.md"
 ANCHORS = ("jpeg-420-best", "jpeg2000", "jpeg2000-default", "webp-best", "jpegxl-best", "avif", "avif-best")
 PUBLISHED = ("vtm", "cheng2020-anchor@8bit", "HPCM-Large")
-PLOTS = {"psnr-rgb": ROOT / "docs" / "weconvene-psnr.svg", "ms-ssim-rgb": ROOT / "docs" / "weconvene-msssim.svg"}
+PLOTS = {"psnr-rgb": DOCS / "weconvene-psnr.svg", "ms-ssim-rgb": DOCS / "weconvene-msssim.svg"}
 LOGS = ("weconvene-s-cpu",)
 TWINS = {
     "weconvene-s": "3DM-WeConv layers, colours in order",
@@ -85,8 +85,8 @@ def plot() -> None:
 
 
 def parts() -> list[str]:
-    """Multiplications and time by part, from `bench_weconvene.py`."""
-    found = json.loads((RESULTS / "benchmarks" / "weconvene.json").read_text())
+    """Multiplications and time by part, from `speed/weconvene_parts.py`."""
+    found = json.loads((RESULTS / "benchmarks" / "weconvene_parts.json").read_text())
     lines = ["| part | encoder, kMAC/pixel | share of time | decoder, kMAC/pixel | share of time |"]
     lines.append("|---|---:|---:|---:|---:|")
     work, time = found["kmac_per_pixel"], found["time"]
@@ -220,7 +220,7 @@ def page() -> str:
         [
             "# weconvene-s: results",
             "",
-            "Written by `benchmarks/weconvene_page.py` from `results/`; the figures are those of these files.",
+            "Written by `benchmarks/pages/weconvene_page.py` from `results/`; the figures are those of these files.",
             "",
             f"One set of weights for all rates, trained for {' + '.join(str(row['step']) for row in training)} steps in"
             f" {sum(row['seconds'] for row in training) / 60:.0f} minutes on one CPU core that other work shared. All"
@@ -244,7 +244,7 @@ def page() -> str:
             "",
             "## Work and time by part",
             "",
-            "`python benchmarks/bench_weconvene.py`, 512 x 512 crops, two threads.",
+            "`python -m benchmarks.speed.weconvene_parts`, 512 x 512 crops, two threads.",
             "",
             *parts(),
             "",
@@ -257,7 +257,7 @@ def page() -> str:
             "",
             "## Bits per subband (table V of the paper, for our subbands)",
             "",
-            "`python benchmarks/weconvene_study.py bands --images KODAK --json FILE`; level 1 is"
+            "`python -m benchmarks.studies.weconvene_study bands --images KODAK --json FILE`; level 1 is"
             " the finest; Y, U, V are the lowest and the two higher bands of the colour axis.",
             "",
             *bands(),
@@ -278,7 +278,7 @@ def page() -> str:
             "",
             "Integer entropy model against the float one it was made from, same tables, Kodak, qualities"
             f" {', '.join(format(row['quality'], 'g') for row in exact)}: bits {bits}; squared quantisation error"
-            f" {error} (at most {decibels:.3f} dB). `python benchmarks/weconvene_study.py exactness`.",
+            f" {error} (at most {decibels:.3f} dB). `python -m benchmarks.studies.weconvene_study exactness`.",
             "",
             "## Learning curve",
             "",
@@ -293,11 +293,10 @@ def page() -> str:
 
 def main() -> int:
     """Write or check the page."""
-    if "--check" in sys.argv[1:]:
-        return int(PAGE.read_text() != page())
-    PAGE.write_text(page())
-    plot()
-    return 0
+    check = "--check" in sys.argv[1:]
+    if not check:
+        plot()
+    return write_page(PAGE, page(), check)
 
 
 if __name__ == "__main__":

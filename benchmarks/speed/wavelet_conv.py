@@ -8,8 +8,8 @@ yardstick.  Bar: no slower than 1.3 times the yardstick plus the memory traffic 
 the map for every axis, forward and inverse (level l of the 2-D DWT works on 4^(1-l) of the map), timed here.
 
 One thread; the layers take turns, and the smallest processor time (not wall-clock time) of all rounds counts, so that
-other processes disturb little.  Beside the ratio of times stands that of multiply-adds, without the 2-D transforms: a layer
-that does 1.9 times the arithmetic of its yardstick, as WeConv does, cannot meet the bar.
+other processes disturb little.  Beside the ratio of times stands that of multiply-adds, without the 2-D transforms: a
+layer that does 1.9 times the arithmetic of its yardstick, as WeConv does, cannot meet the bar.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Are files read the same under other torch releases, threads, libraries and layouts?  All of it, in one table.
 
-Usage: python benchmarks/exactness_across.py --images FOLDER PYTHON [PYTHON ...]
+Usage: python -m benchmarks.studies.exactness_across --images FOLDER PYTHON [PYTHON ...]
 
 Each PYTHON is an interpreter with numpy, Pillow, safetensors, constriction, google-crc32c and some release of torch;
 wavelic is taken from this checkout.  Each runs twice: as it is, and with the plainest kernels torch, oneDNN and MKL
@@ -33,8 +33,9 @@ from typing import Any
 
 import numpy as np
 
-ROOT = Path(__file__).resolve().parents[1]
-RESULTS = ROOT / "results" / "weconvene" / "exactness_torch.json"
+from benchmarks.measuring import RESULTS, ROOT, write_results
+
+RESULT = RESULTS / "weconvene" / "exactness_torch.json"
 QUALITIES = {"weconvene": (40,), "wcae": (50,), "wcae-64": (50,), "nowcae": (50,)}
 SIZES = ((90, 120), (90, 120), (61, 113), (1, 1))  # rows, columns; one image each, one tile of 128 x 128
 CONFIGURATIONS = ((1, True), (1, False), (2, True), (4, False))  # threads, oneDNN
@@ -180,11 +181,10 @@ def environment() -> dict[str, Any]:
 
 
 def call(python: str, plainest: bool, *arguments: str, pixels: str = "") -> Any:
-    variables = {**os.environ, **(PLAINEST if plainest else {}), "PYTHONPATH": str(ROOT / "src")}
+    variables = {**os.environ, **(PLAINEST if plainest else {}), "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}"}
     variables |= {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", "EXACTNESS_PIXELS": pixels}
-    done = subprocess.run(
-        [python, "-W", "ignore", __file__, *arguments], env=variables, stdout=subprocess.PIPE, check=True, text=True
-    )
+    command = [python, "-W", "ignore", "-m", "benchmarks.studies.exactness_across", *arguments]
+    done = subprocess.run(command, env=variables, stdout=subprocess.PIPE, check=True, text=True)
     return json.loads(done.stdout)
 
 
@@ -273,7 +273,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as temporary:
             work = given.work or Path(temporary)
             report = summary(gather(given.images, given.arguments, work), work)
-        RESULTS.write_text(json.dumps(report, indent=1) + "\n")
+        write_results(report, RESULT)
         print(json.dumps(report, indent=1))
 
 

@@ -1,6 +1,6 @@
 """Structures, topologies, pre-training and rates compared at one small training budget.
 
-python benchmarks/lifting_ablation.py TRAIN VALIDATION RUNS [SECONDS]        # results/lifting/ablation.json
+python -m benchmarks.studies.lifting_ablation TRAIN VALIDATION RUNS [SECONDS]        # results/lifting/ablation.json
 
 Every variant gets the same processor time for training steps (one thread, crops of 256 x 256, one a step) and is then
 judged by the real coder: luma BD-rate against CDF 9/7 on the validation images with most detail.  Such a budget shows
@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 
+from benchmarks.measuring import RESULTS
 from wavelic.lifting.training.task import LiftingTask, transform_of
 from wavelic.lifting.transform.transform import build_lifting
 from wavelic.training.data import PackedImages
@@ -24,7 +25,7 @@ from wavelic.training.families import make_task
 from wavelic.training.loop import FINAL, train
 from wavelic.training.stages import LiftingStage, Recipe
 
-OUT = Path(__file__).resolve().parents[1] / "results" / "lifting" / "ablation.json"
+OUT = RESULTS / "lifting" / "ablation.json"
 JUDGED, SIDE, CROP = 8, 512, 256
 
 # share of the budget -> what that stage sets

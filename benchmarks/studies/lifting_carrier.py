@@ -1,6 +1,6 @@
 """What the carrier costs without learned steps: plain 8-bit OpenJPEG 9/7 and 5/3 files with the same layers against it.
 
-    python benchmarks/lifting_carrier.py IMAGES [--json results/lifting/carrier.json]
+    python -m benchmarks.studies.lifting_carrier IMAGES [--json results/lifting/carrier.json]
 
 Grey files of the 8-bit luma.  The carrier's side are the committed results of `lifting_results.py luma IMAGES 9/7`.
 """
@@ -12,13 +12,15 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from lifting_results import LAYERS, STOCK, luma, psnr
 
+from benchmarks.measuring import RESULTS, write_results
+from benchmarks.pictures import luma, psnr
+from benchmarks.studies.lifting_results import LAYERS, STOCK
 from wavelic.evaluation.bd import bd_rate
 from wavelic.images import list_images, load_image
 from wavelic.jpeg2000 import GREY, EncodeOptions, decode_codestream, encode_codestream, trim_codestream, write_jp2
 
-RESULTS = Path(__file__).resolve().parents[1] / "results" / "lifting"
+LIFTING = RESULTS / "lifting"
 
 
 def plain(images: Path, reversible: bool) -> tuple[list[float], list[float]]:
@@ -36,18 +38,18 @@ def plain(images: Path, reversible: bool) -> tuple[list[float], list[float]]:
     return bits, quality
 
 
-def main(images: str, option: str = "", path: str = str(RESULTS / "carrier.json")) -> None:
+def main(images: str, option: str = "", path: str = str(LIFTING / "carrier.json")) -> None:
     """Measure and write the table."""
     del option
     found = {}
     for name, reversible in (("97", False), ("53", True)):
-        means = json.loads((RESULTS / f"kodak-luma-{name}.json").read_text())["means"]
+        means = json.loads((LIFTING / f"kodak-luma-{name}.json").read_text())["means"]
         bits, quality = plain(Path(images), reversible)
         found[name] = {"bpp": bits, "psnr": quality}
         found[name]["carrier_bd_rate"] = bd_rate(bits, quality, means["bpp"], means["psnr"]).value
     nine, five = found["97"], found["53"]
     found["plain 9/7 against plain 5/3"] = bd_rate(five["bpp"], five["psnr"], nine["bpp"], nine["psnr"]).value
-    Path(path).write_text(json.dumps(found, indent=1) + "\n")
+    write_results(found, Path(path))
     print(nine["carrier_bd_rate"], five["carrier_bd_rate"], found["plain 9/7 against plain 5/3"])
 
 

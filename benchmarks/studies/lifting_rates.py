@@ -1,6 +1,6 @@
 """How the rates used in training compare with the real coder's bytes.
 
-python benchmarks/lifting_rates.py TRAIN CACHE        # results/lifting/rates.json
+python -m benchmarks.studies.lifting_rates TRAIN CACHE        # results/lifting/rates.json
 
 CDF 9/7 on random training crops of 512x512 luma, coded at five rates.  For each file the quantiser step whose
 dead-zone quantisation gives the file's squared error is found, and every rate of training is evaluated at that step.
@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks.measuring import RESULTS
 from wavelic.jpeg2000 import EncodeOptions, layer_sizes
 from wavelic.lifting.jp2.pseudo_image import encode_carrier, open_carrier, to_components
 from wavelic.lifting.training.objective import LEVELS, LiftingObjective, Plan
@@ -84,7 +85,7 @@ def main(folder: str, cache: str) -> None:
             ]
             for number, rate in enumerate(RATES)
         }
-    out = Path(__file__).resolve().parents[1] / "results" / "lifting" / "rates.json"
+    out = RESULTS / "lifting" / "rates.json"
     out.parent.mkdir(parents=True, exist_ok=True)
     head = {"what": "estimated bits / bits of the file: mean, standard deviation over crops", "crops": CROPS}
     lines = ",\n  ".join(f"{json.dumps(kind)}: {json.dumps(row)}" for kind, row in rows.items())

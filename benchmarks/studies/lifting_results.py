@@ -1,7 +1,7 @@
 """Measures lifting transforms on a folder of images with the real coder, and keeps every row.
 
-python benchmarks/lifting_results.py luma DIR 9/7 5/3 lifting       # results/lifting/kodak-luma-*.json
-python benchmarks/lifting_results.py rgb DIR 9/7 lifting            # results/lifting/kodak-rgb-*.json
+python -m benchmarks.studies.lifting_results luma DIR 9/7 5/3 lifting       # results/lifting/kodak-luma-*.json
+python -m benchmarks.studies.lifting_results rgb DIR 9/7 lifting            # results/lifting/kodak-rgb-*.json
 
 One encode per image, of high quality and in 12 layers up to 2 bits per pixel; lower rates are the same file with layers
 dropped (`wavelic trim`).  The three transforms go through the same coder with the same layers.  "luma" codes the 8-bit
@@ -19,13 +19,14 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from pytorch_msssim import ms_ssim, ssim
 
+from benchmarks.measuring import RESULTS
+from benchmarks.pictures import luma, psnr
 from wavelic.evaluation.metrics import ms_ssim_rgb, psnr_rgb, psnr_y
 from wavelic.evaluation.results import Row, curve_from_rows, write_curve
 from wavelic.evaluation.runner import environment
@@ -36,7 +37,6 @@ from wavelic.lifting.jp2.pseudo_image import encode_carrier, open_carrier, to_co
 from wavelic.lifting.transform.transform import LiftingTransform, build_lifting
 from wavelic.lifting.weights import load_lifting
 
-ROOT = Path(__file__).resolve().parents[1]
 LAYERS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.4, 2.0)  # bpp
 STOCK = LAYERS.index(1.0)
 BASES = {"9/7": "CDF-9/7", "5/3": "LeGall-5/3"}
@@ -62,16 +62,6 @@ def transform_of(name: str) -> tuple[LiftingTransform, bytes]:
     if name in BASES:
         return build_lifting(BASES[name]), bytes(8)
     return load_lifting(name), lifting_id(find_lifting(name))
-
-
-def luma(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """8-bit luma (H, W, 1) of RGB."""
-    return np.rint(pixels @ np.array([0.299, 0.587, 0.114], np.float32)).astype(np.uint8)[..., None]
-
-
-def psnr(a: NDArray[Any], b: NDArray[Any]) -> float:
-    """In dB, peak 255."""
-    return 10 * math.log10(255**2 / float(np.square(a.astype(np.float64) - b).mean()))
 
 
 @torch.no_grad()
@@ -147,7 +137,7 @@ def main(arguments: list[str]) -> None:
     for name in names:
         identity = transform_of(name)[1].hex()
         stem = f"{Path(folder).name}-{mode}-{name.replace('/', '')}"
-        out = ROOT / "results" / "lifting" / f"{stem}.json"
+        out = RESULTS / "lifting" / f"{stem}.json"
         out.parent.mkdir(parents=True, exist_ok=True)
         if mode == "luma":
             points = []

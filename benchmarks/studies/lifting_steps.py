@@ -1,6 +1,6 @@
 """What learned steps of luma and chroma gain at which levels, and what part of the networks' work they are.
 
-    python benchmarks/lifting_steps.py --images DIR [--weights lifting] [--only NAME] [--json FILE]
+    python -m benchmarks.studies.lifting_steps --images DIR [--weights lifting] [--only NAME] [--json FILE]
 
 Twelve photographs of DIR (every fourth by name, drawings left out), the middle 768x512 of each, coded once with layers
 of 0.1, 0.2, 0.4, 0.7 and 1.0 bits per pixel.  BD-rate (PCHIP) of the mean curve and mean over images of the BD-rates,
@@ -17,6 +17,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from benchmarks.measuring import write_results
+from benchmarks.pictures import luma, psnr
 from wavelic.evaluation.bd import bd_rate
 from wavelic.images import list_images, load_image
 from wavelic.jpeg2000 import EncodeOptions, layer_sizes
@@ -57,15 +59,6 @@ def photographs(folder: Path) -> list[NDArray[np.uint8]]:
     return middles
 
 
-def luma(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Luma of BT.601 rounded to 8 bits."""
-    return np.rint(pixels @ np.array([0.299, 0.587, 0.114]))
-
-
-def psnr(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
-    return float(10 * np.log10(255**2 / max(np.square(a - b).mean(), 1e-9)))
-
-
 @torch.inference_mode()
 def curves(transform: LiftingTransform, pictures: list[NDArray[np.uint8]]) -> NDArray[np.float64]:
     """(pictures, rates, 3): bits per pixel of the file, RGB PSNR, luma PSNR."""
@@ -81,7 +74,7 @@ def curves(transform: LiftingTransform, pictures: list[NDArray[np.uint8]]) -> ND
         for layer, size in enumerate(layer_sizes(file.codestream), 1):
             decoded = file.read(transform if learned else None, max_layers=layer).astype(np.uint8)
             bpp = (size + file.overhead) * 8 / count
-            rows.append((bpp, psnr(decoded.astype(float), pixels.astype(float)), psnr(luma(decoded), luma(pixels))))
+            rows.append((bpp, psnr(decoded, pixels), psnr(luma(decoded), luma(pixels))))
         found.append(rows)
     return np.array(found)
 
@@ -133,4 +126,4 @@ if __name__ == "__main__":
         print(name, json.dumps(rows[name]), flush=True)
     if arguments.json:
         head = {"what": "BD-rate in percent against CDF 9/7", "weights": arguments.weights, "images": len(pictures)}
-        arguments.json.write_text(json.dumps({**head, "choices": rows}, indent=1) + "\n")
+        write_results({**head, "choices": rows}, arguments.json)

@@ -1,6 +1,6 @@
 """How good WCAE's pictures could be at any rate: the network trained on with no rate term and nothing rounded.
 
-    python benchmarks/wcae_capacity.py --train DIR --validation DIR [--model wcae-5] [--steps 3500] [--json FILE]
+    python -m benchmarks.studies.wcae_capacity --train DIR --validation DIR [--steps 3500] [--json FILE]
 
 Starts from the shipped weights of the highest rate.  What the latent's size costs remains; what bits cost is gone.  So
 the PSNR and MS-SSIM reached here, on central crops of the validation images, bound what any rate of this network can
@@ -16,6 +16,8 @@ from pathlib import Path
 
 import torch
 
+from benchmarks.measuring import RESULTS, write_results
+
 SIDE, BATCH, RATE, SEED = 256, 4, 4e-4, 77
 
 
@@ -27,7 +29,7 @@ def main() -> None:
     parser.add_argument("--model", default="wcae-5")
     parser.add_argument("--steps", type=int, default=3500)
     parser.add_argument("--cache", type=Path, default=Path("runs/cache"))
-    parser.add_argument("--json", type=Path, default=Path("results/training/wcae-capacity.json"))
+    parser.add_argument("--json", type=Path, default=RESULTS / "training" / "wcae-capacity.json")
     arguments = parser.parse_args()
 
     from pytorch_msssim import ms_ssim
@@ -69,8 +71,7 @@ def main() -> None:
         if (step + 1) % 500 == 0:
             rows.append(measure(step + 1))
     found = {"model": card.name, "weights": card.hash[:8], "crops": len(crops), "side": SIDE, "rows": rows}
-    arguments.json.parent.mkdir(parents=True, exist_ok=True)
-    arguments.json.write_text(json.dumps(found, indent=1) + "\n")
+    write_results(found, arguments.json)
 
 
 if __name__ == "__main__":

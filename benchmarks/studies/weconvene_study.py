@@ -1,9 +1,8 @@
 """weconvene-s and its twins on a folder of images: real files, bits per subband, where the gain comes from.
 
-    python benchmarks/weconvene_study.py files NAME... --weights DIR --images DIR --out results/weconvene/kodak
-    python benchmarks/weconvene_study.py bands NAME --images DIR --json results/weconvene/bands.json [--weights DIR]
-
-    python benchmarks/weconvene_study.py exactness --checkpoint final.pt --images DIR --json FILE
+    python -m benchmarks.studies.weconvene_study files NAME... --weights DIR --images DIR --out results/weconvene/kodak
+    python -m benchmarks.studies.weconvene_study bands NAME --images DIR --json FILE [--weights DIR]
+    python -m benchmarks.studies.weconvene_study exactness --checkpoint final.pt --images DIR --json FILE
 
 ``files`` measures every named card of family weconvene-study (made with `wavelic.weconvene.export`) as
 `wavelic eval` measures a codec, one results file each.  ``bands`` counts the bits of every level and colour.
@@ -13,12 +12,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 from pathlib import Path
 
 import numpy as np
 import torch
+
+from benchmarks.measuring import write_results
 
 TILE = 1024  # one tile for a Kodak picture, whatever the codec has found to be better since
 QUALITIES = (5.0, 20.0, 35.0, 50.0, 65.0, 80.0, 95.0)
@@ -99,9 +99,8 @@ def count_bands(name: str, images: Path, out: Path) -> None:
         rows = {f"level {d + 1}": dict(zip("YUV", total[d].round(5).tolist(), strict=True)) for d in range(LEVELS)}
         table[f"quality {quality:g}"] = {"bpp": round(float(total.sum()), 5), **rows}
         print(quality, round(float(total.sum()), 4), total.sum(1).round(4), total.sum(0).round(4))
-    out.parent.mkdir(parents=True, exist_ok=True)
     result = {"weights": card.hash[:12], "images": len(paths), "bits per pixel": table}
-    out.write_text(json.dumps(result, indent=1) + "\n")
+    write_results(result, out)
 
 
 def cost_of_exactness(checkpoint: Path, images: Path, out: Path) -> None:
@@ -173,7 +172,7 @@ def cost_of_exactness(checkpoint: Path, images: Path, out: Path) -> None:
         rows.append({"quality": quality, "bits_percent": round(bits, 4), "squared_error_percent": round(error, 4)})
         print(rows[-1])
     result = {"what": "integer entropy model against float, same tables and rounding", "rows": rows}
-    out.write_text(json.dumps(result, indent=1) + "\n")
+    write_results(result, out)
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
 """What tiles of several sizes cost: bytes and PSNR of `weconvene` files, by quality.
 
-    python benchmarks/weconvene_tiles.py --images DIR [--count 8] [--json results/weconvene/tiles.json]
+    python -m benchmarks.studies.weconvene_tiles --images DIR [--count 8] [--json results/weconvene/tiles.json]
 
 Every so many of the images of DIR that are larger than the second tile size, up to 1100 pixels a side.  The
 networks' transform does not know of tiles, so all sizes code nearly the same coefficients; PSNR differs because
@@ -15,6 +15,9 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.measuring import RESULTS, write_results
+from benchmarks.pictures import psnr
+
 TILES = (1024, 512, 256)
 QUALITIES = (10.0, 25.0, 40.0, 50.0, 57.0, 64.0, 76.0, 88.0)
 MOST = 1100
@@ -25,10 +28,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=Path, required=True)
     parser.add_argument("--count", type=int, default=8)
-    parser.add_argument("--json", type=Path, default=Path("results/weconvene/tiles.json"))
+    parser.add_argument("--json", type=Path, default=RESULTS / "weconvene" / "tiles.json")
     arguments = parser.parse_args()
 
-    from wavelic.codec.options import psnr
     from wavelic.codec.weights import family
     from wavelic.images import from_array, list_images, load_image
     from wavelic.weconvene.files import SmallEncoding, step_of_quality
@@ -60,8 +62,7 @@ def main() -> None:
         })  # fmt: skip
         print(json.dumps(rows[-1]), flush=True)
     found = {"weights": card.hash[:8], "folder": arguments.images.name, "images": len(pictures), "rows": rows}
-    arguments.json.parent.mkdir(parents=True, exist_ok=True)
-    arguments.json.write_text(json.dumps(found, indent=1) + "\n")
+    write_results(found, arguments.json)
 
 
 if __name__ == "__main__":

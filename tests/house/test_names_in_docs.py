@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from paths import DOCS, ROOT, SOURCE
 
-PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "benchmarks" / "README.md", *sorted(DOCS.glob("*.md"))]
 FOLDERS = ("benchmarks", "docs", "examples", "fuzz", "requirements", "results", "src", "tests")
 #: Every Python file of the repository, with a slash before its path so that a tail of it can be looked for.
 PYTHON_FILES = [f"/{path.relative_to(ROOT)}" for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")]
@@ -38,15 +38,19 @@ def missing_paths(text: str) -> list[str]:
 
 
 def missing_names(text: str) -> list[str]:
-    """Dotted names below ``wavelic`` that are neither a module nor an attribute of one."""
+    """Dotted names below ``wavelic`` or ``benchmarks`` that are neither a module nor an attribute of one."""
     names = set(re.findall(r"(?<![\w./@-])wavelic(?:\.[A-Za-z_]\w*)+", text))
-    return sorted(name for name in names if not _exists(name))
+    scripts = set(re.findall(r"(?<![\w./@-])benchmarks(?:\.\w+)+", text))
+    return sorted(
+        {name for name in names if not _exists(name)}
+        | {name for name in scripts if not _is_module(ROOT.joinpath(*name.split(".")))}
+    )
 
 
 def _exists(name: str) -> bool:
     parts = name.split(".")
     depth = 1
-    while depth < len(parts) and _is_module(parts[1 : depth + 1]):
+    while depth < len(parts) and _is_module(SOURCE.joinpath(*parts[1 : depth + 1])):
         depth += 1
     found: object = importlib.import_module(".".join(parts[:depth]))
     for part in parts[depth:]:
@@ -56,17 +60,16 @@ def _exists(name: str) -> bool:
     return True
 
 
-def _is_module(parts: list[str]) -> bool:
-    path = SOURCE.joinpath(*parts)
+def _is_module(path: Path) -> bool:
     return path.with_suffix(".py").is_file() or (path / "__init__.py").is_file()
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_paths_exist(page: Path) -> None:
     assert missing_paths(page.read_text(encoding="utf-8")) == []
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_modules_exist(page: Path) -> None:
     assert missing_names(page.read_text(encoding="utf-8")) == []
 
@@ -78,8 +81,8 @@ python benchmarks/gone.py results/mine.json
 ```
 """
     assert missing_paths(text) == ["benchmarks/gone.py", "codecs/api.py", "docs/gone.md", "tests/test_cli.py"]
-    text = "`wavelic.codecs.api`, wavelic.encode, `wavelic.entropy.Nothing`, wavelic.cli.main.app, a@wavelic.org"
-    assert missing_names(text) == ["wavelic.codecs.api", "wavelic.entropy.Nothing"]
+    text = "`wavelic.codecs.api`, wavelic.encode, `wavelic.entropy.Nothing`, a@wavelic.org, benchmarks.x"
+    assert missing_names(text) == ["benchmarks.x", "wavelic.codecs.api", "wavelic.entropy.Nothing"]
 
 
 def test_tests_import_no_other_tests() -> None:
