@@ -36,8 +36,19 @@ _MOST_BITS = 16
 
 
 @dataclass
-class _Boxes:
-    """What the boxes say, as far as it concerns samples; empty for a bare codestream."""
+class Boxes:
+    """What the boxes of a JP2 file say, as far as it concerns samples; empty for a bare codestream.
+
+    Attributes:
+        colour: enumerated colour space.
+        icc: ICC profile.
+        code_points: colour primaries and transfer of H.273, and whether the full range is used.
+        palette, mapping, channels: payloads of the boxes pclr, cmap and cdef.
+        resolution: samples per metre across and down.
+        uuids: the data of the first `uuid` box of each identifier.
+        codestream: the first one; empty if there is none.
+        has_xml: whether there is an XML box.
+    """
 
     colour: int | None = None
     icc: bytes | None = None
@@ -49,6 +60,30 @@ class _Boxes:
     uuids: dict[bytes, bytes] = field(default_factory=dict)
     codestream: bytes = b""
     has_xml: bool = False
+
+    def metadata(self, channels: int, remarks: list[str]) -> Metadata:
+        """Return the metadata for samples of so many channels; what is left out is appended to ``remarks``."""
+        icc = self.icc
+        if self.code_points is not None and icc is None:
+            try:
+                icc = profiles.from_cicp(*self.code_points, channels)
+            except ValueError as error:
+                remarks.append(f"{error}; the samples are taken for sRGB")
+        elif icc is None and self.colour not in (None, _SRGB, _GREY, _SYCC):
+            raise ImageError(f"JPEG 2000 colour space {self.colour} is not supported; convert the image to sRGB")
+        exif = next((self.uuids[kind] for kind in EXIF_BOXES if self.uuids.get(kind)), None)
+        resolution = Resolution.checked(*self.resolution) if self.resolution else None
+        if self.has_xml:
+            remarks.append("an XML box is left out")
+        if _GEO_BOX in self.uuids:
+            remarks.append("the georeference (GeoJP2) is left out")
+        return Metadata(
+            icc or None,
+            exif.removeprefix(b"Exif\0\0") if exif else None,
+            self.uuids.get(XMP_BOX) or None,
+            iptc_of(self.uuids.get(IPTC_BOX)),
+            resolution,
+        )
 
 
 @dataclass(frozen=True)
@@ -72,7 +107,9 @@ def read_jpeg2000(stream: BinaryIO, size: int, max_pixels: int) -> Image:
     stream.seek(0)
     data = stream.read()
     limits = replace(DEFAULT_LIMITS, max_pixels=min(max_pixels, DEFAULT_LIMITS.max_pixels))
-    boxes = _read_boxes(data) if is_jp2(data) else _Boxes(codestream=data)
+    boxes = read_boxes(data) if is_jp2(data) else Boxes(codestream=data)
+    if not boxes.codestream:
+        raise ImageError("the JP2 file has no codestream; it is cut short, get it again")
     main = parse_main_header(boxes.codestream, limits)
     check_size(main.width, main.height, max_pixels)
     if LIFTING_BOX in boxes.uuids:
@@ -98,11 +135,16 @@ def read_jpeg2000(stream: BinaryIO, size: int, max_pixels: int) -> Image:
         pixels = _from_ycc(pixels)
     if premultiplied:
         raise ImageError("premultiplied opacity in JPEG 2000 is not supported; convert the image to PNG")
-    return Image(pixels, _metadata(boxes, pixels.shape[2], remarks), tuple(remarks))
+    return Image(pixels, boxes.metadata(pixels.shape[2], remarks), tuple(remarks))
 
 
-def _read_boxes(data: bytes) -> _Boxes:
-    boxes = _Boxes()
+def read_boxes(data: bytes) -> Boxes:
+    """Return what the boxes of a JP2 file, or of its beginning, say.
+
+    Raises:
+        FormatError: they are no boxes.
+    """
+    boxes = Boxes()
     for box in list_boxes(data):
         payload = data[box.start : box.stop]
         if box.kind == b"jp2h":
@@ -113,12 +155,10 @@ def _read_boxes(data: bytes) -> _Boxes:
             boxes.codestream = payload
         elif box.kind == b"xml ":
             boxes.has_xml = True
-    if not boxes.codestream:
-        raise ImageError("the JP2 file has no codestream; it is cut short, get it again")
     return boxes
 
 
-def _read_header(data: bytes, header: Box, boxes: _Boxes) -> None:
+def _read_header(data: bytes, header: Box, boxes: Boxes) -> None:
     for box in list_boxes(data, start=header.start, stop=header.stop):
         payload = data[box.start : box.stop]
         if box.kind == b"colr" and len(payload) >= 3:
@@ -160,7 +200,7 @@ def _at_full_size(plane: np.ndarray, main: MainHeader, index: int) -> np.ndarray
     return plane[np.ix_(np.minimum(rows, plane.shape[0] - 1), np.minimum(columns, plane.shape[1] - 1))]
 
 
-def _through_palette(planes: list[_Channel], boxes: _Boxes) -> list[_Channel]:
+def _through_palette(planes: list[_Channel], boxes: Boxes) -> list[_Channel]:
     """The channels that a palette (pclr) and its mapping (cmap) make of the components."""
     if boxes.palette is None:
         return planes
@@ -191,7 +231,7 @@ def _through_palette(planes: list[_Channel], boxes: _Boxes) -> list[_Channel]:
     return channels
 
 
-def _in_order(planes: list[_Channel], boxes: _Boxes, remarks: list[str]) -> tuple[list[_Channel], bool]:
+def _in_order(planes: list[_Channel], boxes: Boxes, remarks: list[str]) -> tuple[list[_Channel], bool]:
     """Colours in their order, then opacity; and whether the colours are multiplied with it."""
     count = len(planes)
     colours: dict[int, int] = {}
@@ -231,27 +271,3 @@ def _from_ycc(pixels: np.ndarray) -> np.ndarray:
         for index, plane in enumerate(colours):
             result[start : start + 256, :, index] = np.clip(np.round(plane), 0, full)
     return result
-
-
-def _metadata(boxes: _Boxes, channels: int, remarks: list[str]) -> Metadata:
-    icc = boxes.icc
-    if boxes.code_points is not None and icc is None:
-        try:
-            icc = profiles.from_cicp(*boxes.code_points, channels)
-        except ValueError as error:
-            remarks.append(f"{error}; the samples are taken for sRGB")
-    elif icc is None and boxes.colour not in (None, _SRGB, _GREY, _SYCC):
-        raise ImageError(f"JPEG 2000 colour space {boxes.colour} is not supported; convert the image to sRGB")
-    exif = next((boxes.uuids[kind] for kind in EXIF_BOXES if boxes.uuids.get(kind)), None)
-    resolution = Resolution.checked(*boxes.resolution) if boxes.resolution else None
-    if boxes.has_xml:
-        remarks.append("an XML box is left out")
-    if _GEO_BOX in boxes.uuids:
-        remarks.append("the georeference (GeoJP2) is left out")
-    return Metadata(
-        icc or None,
-        exif.removeprefix(b"Exif\0\0") if exif else None,
-        boxes.uuids.get(XMP_BOX) or None,
-        iptc_of(boxes.uuids.get(IPTC_BOX)),
-        resolution,
-    )
