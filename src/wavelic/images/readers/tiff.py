@@ -211,6 +211,8 @@ def _by_pillow(stream: BinaryIO, page: TiffPage, index: int, layout: _Layout) ->
         return _deep_by_pillow(stream, picture, index, layout)
     if picture.mode not in layout.modes or picture.size != _shown(page):
         return None
+    if layout.planar and layout.modes == ("LA",):  # Pillow has no such raw mode
+        return None
     samples = plain_samples(picture)
     orientation = int(_value(page, _ORIENTATION, 1) or 1)
     return turn(samples, {6: 8, 8: 6}.get(orientation, orientation))  # Pillow has turned them while decoding
