@@ -144,7 +144,8 @@ def register_pillow(*, jp2: bool = True) -> None:
     Args:
         jp2: also decode JP2 files of codec lifting with their learned synthesis when they are opened, instead of as
             the plain JPEG 2000 they are too (``reduce``, ``layers`` and `draft` work), and write them with
-            ``save("x.jp2", codec="lifting")``.  All other JPEG 2000 files stay with Pillow.
+            ``save("x.jp2", codec="lifting")``.  All other JPEG 2000 files stay with Pillow; so do these with
+            ``PIL.Image.open(path, formats=["JPEG2000"])``.
     """
     if jp2:
         from wavelic.integrations.pillow_jp2 import register_jp2

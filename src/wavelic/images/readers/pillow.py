@@ -109,7 +109,7 @@ def fitted(image: Image) -> Image:
 def decode_as(stream: BinaryIO, rawmode: str) -> np.ndarray:
     """Return what Pillow makes of a file when told that it holds ``rawmode``: (height, width, channels), uint8."""
     stream.seek(0)
-    picture: Any = PIL.Image.open(stream)
+    picture: Any = PIL.Image.open(stream, formats=["PNG", "TIFF"])
     picture.tile = [
         tile._replace(args=(rawmode, *tile.args[1:]) if isinstance(tile.args, tuple) else rawmode)
         for tile in picture.tile

@@ -85,7 +85,7 @@ def _parse(stream: BinaryIO, size: int, max_pixels: int) -> _Png:
         stop = position + 12 + length
         if not kind or stop > size:
             if not started or kind == b"IDAT":
-                raise ImageError(f"the PNG file is cut short after {size} bytes; get it again")
+                raise ImageError(f"the PNG file is damaged or cut short after {size} bytes; get it again")
             png.remarks.append("the file is cut short behind its samples: chunks may be missing")
             break
         if position == len(SIGNATURE) and kind != b"IHDR":
