@@ -15,6 +15,7 @@ from typing import BinaryIO
 import PIL.Image
 
 from wavelic.errors import ImageError, WavelicError
+from wavelic.images.bilevel import bilevel_remark
 from wavelic.images.image import Image
 from wavelic.images.mapped import mapped
 from wavelic.images.readers.avif import read_avif
@@ -46,6 +47,7 @@ _FORMATS: tuple[tuple[re.Pattern[bytes], str, Reader], ...] = (
     (re.compile(rb"\x0a[\x00\x02\x03\x05]"), "PCX", partial(read_pillow, format="PCX")),
     (re.compile(rb".[\x00\x01][\x00-\x03\x09-\x0b]", re.DOTALL), "TGA", partial(read_pillow, format="TGA")),
 )
+_WEAK_MAGIC = ("TGA", "PCX", "SGI")  # formats whose beginning other files may have as well
 _UNSUPPORTED = re.compile(r"not supported|unsupported|unknown|unrecognized|cannot handle|not implemented", re.IGNORECASE)
 
 
@@ -89,11 +91,11 @@ def _load(stream: BinaryIO, name: str, max_pixels: int) -> Image:
     start = stream.read(16)
     format, reader = next(((f, reader) for magic, f, reader in _FORMATS if magic.match(start)), ("", None))
     if reader is None:
-        expected = "PNG, JPEG, TIFF, WebP, AVIF, JPEG 2000, BMP, GIF or PPM"
-        raise ImageError(f"{name} is not an image wavelic reads, expected {expected}; convert it to PNG")
+        raise ImageError(_no_image(name))
     with _errors(name, format):
         image = fitted(reader(stream, size, max_pixels))
-        return Image(mapped(image.pixels), image.metadata, image.remarks)
+        remarks = image.remarks + bilevel_remark(image)
+        return Image(mapped(image.pixels), image.metadata, remarks)
 
 
 @contextmanager
@@ -107,6 +109,8 @@ def _errors(name: str, format: str) -> Iterator[None]:
         kind = type(error) if isinstance(error, ImageError) else ImageError
         raise kind(f"{name}: {error}") from error
     except PIL.UnidentifiedImageError as error:
+        if format in _WEAK_MAGIC:
+            raise ImageError(_no_image(name)) from error
         raise ImageError(f"{name} is no sound {format} file, or of a kind that is not supported; get it again") from error
     except PIL.Image.DecompressionBombError as error:
         remedy = "raise PIL.Image.MAX_IMAGE_PIXELS if you trust it"
@@ -118,6 +122,11 @@ def _errors(name: str, format: str) -> Iterator[None]:
         if isinstance(error, NotImplementedError) or _UNSUPPORTED.search(reason):
             raise ImageError(f"{name} is {format} of a kind that is not supported ({reason}); convert it to PNG") from error
         raise ImageError(f"{name} is damaged or cut short ({reason}); get it again") from error
+
+
+def _no_image(name: str) -> str:
+    expected = "PNG, JPEG, TIFF, WebP, AVIF, JPEG 2000, BMP, GIF or PPM"
+    return f"{name} is not an image wavelic reads, expected {expected}; convert it to PNG"
 
 
 def _one_line(error: BaseException) -> str:
