@@ -173,7 +173,9 @@ def test_calibrated_colours_of_bmp() -> None:
     header = bytearray(struct.pack("<I", 108) + data[18:54] + struct.pack("<4I", 0, 0, 0, 0) + bytes(4))
     end_points = [round(value * 2**30) for xyz in p3 for value in xyz]
     header += struct.pack("<9i3I", *end_points, *[round(1.8 * 65536)] * 3)
-    file = bytes(data[:2]) + struct.pack("<IHHI", 14 + 108 + len(pixels), 0, 0, 14 + 108) + bytes(header) + bytes(pixels)
+    file = (
+        bytes(data[:2]) + struct.pack("<IHHI", 14 + 108 + len(pixels), 0, 0, 14 + 108) + bytes(header) + bytes(pixels)
+    )
     image = load_image(file)
     assert image.metadata.icc is not None
     assert icc.colour_space(image.metadata.icc) == b"RGB "
@@ -205,7 +207,9 @@ def test_code_points_of_avif(primaries: int, transfer: int) -> None:
     at = data.index(b"colrnclx") + 8
     data[at : at + 4] = struct.pack(">HH", primaries, transfer)
     profile = load_image(bytes(data)).metadata.icc
-    assert profile is None if (primaries, transfer) == (1, 13) else icc.cicp(profile or b"") == (primaries, transfer, 0, 1)
+    assert (
+        profile is None if (primaries, transfer) == (1, 13) else icc.cicp(profile or b"") == (primaries, transfer, 0, 1)
+    )
 
 
 def test_an_image_keeps_its_remarks_apart_from_its_samples() -> None:

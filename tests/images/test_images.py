@@ -195,14 +195,14 @@ def test_palette_bilevel_and_transparency_are_converted() -> None:
     ],
 )
 def test_kinds_wavelic_does_not_code_say_what_to_convert(picture: PIL.Image.Image, format: str, cause: str) -> None:
-    with pytest.raises(ImageError, match=f"{cause}.*; (convert|scale)"):
+    with pytest.raises(ImageError, match=rf"{cause}.*; (convert|scale)"):
         load_image(pillow_bytes(picture, format))
 
 
 @pytest.mark.parametrize("format", ["GIF", "PNG", "WEBP", "TIFF"])
 def test_several_frames_are_refused(format: str) -> None:
     frames = [PIL.Image.fromarray(noise(8, 8, 3) // (i + 1)) for i in range(3)]
-    with pytest.raises(ImageError, match="(several|animated).*not supported"):
+    with pytest.raises(ImageError, match=r"(several|animated).*not supported"):
         load_image(pillow_bytes(frames[0], format, save_all=True, append_images=frames[1:]))
 
 

@@ -136,7 +136,9 @@ def test_resource_lists_that_are_damaged_hold_nothing_or_records(data: bytes) ->
     assert iptc_of(photoshop_block(b"\x1c" + data)) == b"\x1c" + data
 
 
-@pytest.mark.parametrize(("format", "lost"), [("ppm", 5), ("bmp", 4), ("webp", 2), ("png", 0), ("tiff", 0), ("jpeg", 0)])
+@pytest.mark.parametrize(
+    ("format", "lost"), [("ppm", 5), ("bmp", 4), ("webp", 2), ("png", 0), ("tiff", 0), ("jpeg", 0)]
+)
 def test_what_a_format_has_no_place_for_is_said(format: str, lost: int) -> None:
     image = from_array(noise(4, 4, 3), Metadata(b"i", b"e", b"x", b"\x1c", Resolution.from_dpi(300, 300)))
     remarks = left_out(image, format)

@@ -109,7 +109,7 @@ def test_premultiplied_alpha_is_undone_with_a_remark(order: str, depth: int, cha
 @pytest.mark.parametrize(("channels", "extra"), [(4, 0), (5, (2, 0)), (5, (0, 0)), (2, 0), (3, (0, 0)), (4, (0, 0, 0))])
 def test_channels_without_a_meaning_are_refused(depth: int, channels: int, extra: object) -> None:
     gray = {"tag262": 1} if isinstance(extra, tuple) and channels - len(extra) == 1 else {}
-    with pytest.raises(ImageError, match="no stated meaning.*not supported"):
+    with pytest.raises(ImageError, match=r"no stated meaning.*not supported"):
         load_image(tiff(noise(6, 5, channels, depth=depth), tag338=extra, **gray))
 
 
@@ -138,7 +138,9 @@ def test_a_channel_that_nothing_is_said_of_is_alpha_with_a_remark(depth: int) ->
     ],
 )
 @pytest.mark.parametrize("order", ["<", ">"])
-def test_samples_of_no_agreed_range_are_not_supported(depth: int, tags: dict[str, object], cause: str, order: str) -> None:
+def test_samples_of_no_agreed_range_are_not_supported(
+    depth: int, tags: dict[str, object], cause: str, order: str
+) -> None:
     with pytest.raises(ImageError, match=f"{cause}.*not supported"):
         load_image(tiff(noise(4, 4, 3, depth=depth), order, **tags))
 
@@ -219,12 +221,12 @@ def test_exif_of_a_photograph_survives_a_tiff() -> None:
 def test_damage_is_one_error_or_an_image(patch: bytes, position: int) -> None:
     data = bytearray(tiff(noise(9, 8, 3, depth=16), ">", tag282=[(1, 1)], tag283=[(1, 1)]))
     data[position : position + len(patch)] = patch
+    message = "decoded"
     try:
-        image = load_image(bytes(data), max_pixels=10**6)
+        assert load_image(bytes(data), max_pixels=10**6).pixels.size
     except ImageError as error:
-        assert len(str(error).splitlines()) == 1
-    else:
-        assert image.pixels.size
+        message = str(error)
+    assert len(message.splitlines()) == 1
 
 
 def test_a_tiff_without_imagecodecs_is_read_by_pillow_or_the_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -96,7 +96,12 @@ def test_metadata_is_written_where_it_is_given(extension: str, orientation: int,
     exif = PIL.Image.Exif()
     exif[271], exif[274] = "maker", orientation
     stream = io.BytesIO()
-    given = {"exif": exif.tobytes() if as_bytes else exif, "xmp": b"<x/>", "icc_profile": RGB_PROFILE, "dpi": (300, 150)}
+    given = {
+        "exif": exif.tobytes() if as_bytes else exif,
+        "xmp": b"<x/>",
+        "icc_profile": RGB_PROFILE,
+        "dpi": (300, 150),
+    }
     smooth().save(stream, "WLIC" if extension == ".wlic" else "JPEG2000", **FORMATS[extension], **given)
     with PIL.Image.open(stream) as again:
         assert isinstance(again, WlicImageFile | LiftingImageFile)

@@ -49,7 +49,7 @@ def png(
     *,
     interlaced: bool = False,
 ) -> bytes:
-    """A PNG of ``samples`` (height, width, channels) with chunks in front of and behind IDAT, the slow and plain way."""
+    """A PNG of ``samples`` (height, width, channels), with chunks in front of and behind IDAT."""
     height, width, _ = samples.shape
     rows = b""
     for x, y, step_x, step_y in _PASSES if interlaced else [(0, 0, 1, 1)]:
@@ -104,9 +104,7 @@ def tiff_directories(order: str, pages: list[tuple[dict[int, object], bytes]]) -
     for number, (entries, body) in enumerate(pages):
         start = len(data)
         size = 2 + 12 * len(entries) + 4
-        values: list[tuple[int, int, int, bytes]] = []
-        for tag in sorted(entries):
-            values.append((tag, *_value(entries[tag], order)))
+        values = [(tag, *_value(entries[tag], order)) for tag in sorted(entries)]
         extra = sum(len(packed) + len(packed) % 2 for *_, packed in values if len(packed) > 4)
         strips = start + size + extra
         planes = entries[273] if isinstance(entries[273], tuple) else (0,)

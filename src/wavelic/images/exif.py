@@ -124,7 +124,9 @@ def without_gps(exif: bytes) -> bytes:
         return exif
     changed = bytearray(exif)
     directory = _first(exif, order)
-    while (entry := next((e for e in _entries(changed, order, directory) if e.tag == GPS_DIRECTORY), None)) is not None:
+    while (
+        entry := next((e for e in _entries(bytes(changed), order, directory) if e.tag == GPS_DIRECTORY), None)
+    ) is not None:
         if entry.size == 4:
             _blank(changed, order, struct.unpack_from(order + "I", changed, entry.value)[0])
         (count,) = struct.unpack_from(order + "H", changed, directory)

@@ -90,7 +90,9 @@ def misfit(icc: bytes, channels: int) -> str | None:
     if space is None or channels in _SPACES.get(space, ()):
         return None
     kind = "gray" if channels < 3 else "RGB"
-    return f"the colour profile is for {space.decode('ascii', 'replace').strip()}, the samples are {kind}; it is left out"
+    return (
+        f"the colour profile is for {space.decode('ascii', 'replace').strip()}, the samples are {kind}; it is left out"
+    )
 
 
 def cicp(icc: bytes) -> tuple[int, int, int, int] | None:

@@ -10,6 +10,8 @@ import numpy as np
 from wavelic.errors import ImageError, UsageError
 from wavelic.images.metadata import Metadata
 
+#: Of an image that comes without any.
+NO_METADATA = Metadata()
 #: Largest side of an image, in samples.
 MAX_SIDE = 65535
 CHANNEL_NAMES = {1: "gray", 2: "gray+alpha", 3: "RGB", 4: "RGBA"}
@@ -30,7 +32,7 @@ class Image:
     """
 
     pixels: np.ndarray
-    metadata: Metadata = Metadata()
+    metadata: Metadata = NO_METADATA
     remarks: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

@@ -48,7 +48,9 @@ _FORMATS: tuple[tuple[re.Pattern[bytes], str, Reader], ...] = (
     (re.compile(rb".[\x00\x01][\x00-\x03\x09-\x0b]", re.DOTALL), "TGA", partial(read_pillow, format="TGA")),
 )
 _WEAK_MAGIC = ("TGA", "PCX", "SGI")  # formats whose beginning other files may have as well
-_UNSUPPORTED = re.compile(r"not supported|unsupported|unknown|unrecognized|cannot handle|not implemented", re.IGNORECASE)
+_UNSUPPORTED = re.compile(
+    r"not supported|unsupported|unknown|unrecognized|cannot handle|not implemented", re.IGNORECASE
+)
 
 
 def load_image(source: Source, *, max_pixels: int = MAX_PIXELS) -> Image:
@@ -111,7 +113,9 @@ def _errors(name: str, format: str) -> Iterator[None]:
     except PIL.UnidentifiedImageError as error:
         if format in _WEAK_MAGIC:
             raise ImageError(_no_image(name)) from error
-        raise ImageError(f"{name} is no sound {format} file, or of a kind that is not supported; get it again") from error
+        raise ImageError(
+            f"{name} is no sound {format} file, or of a kind that is not supported; get it again"
+        ) from error
     except PIL.Image.DecompressionBombError as error:
         remedy = "raise PIL.Image.MAX_IMAGE_PIXELS if you trust it"
         raise ImageError(f"{name} has more pixels than Pillow's limit allows; {remedy}") from error
@@ -120,7 +124,9 @@ def _errors(name: str, format: str) -> Iterator[None]:
     except Exception as error:
         reason = _one_line(error)
         if isinstance(error, NotImplementedError) or _UNSUPPORTED.search(reason):
-            raise ImageError(f"{name} is {format} of a kind that is not supported ({reason}); convert it to PNG") from error
+            raise ImageError(
+                f"{name} is {format} of a kind that is not supported ({reason}); convert it to PNG"
+            ) from error
         raise ImageError(f"{name} is damaged or cut short ({reason}); get it again") from error
 
 

@@ -13,11 +13,11 @@ from typing import Any, BinaryIO
 import PIL.Image
 
 from wavelic.errors import OutputError, UsageError, WavelicError
-from wavelic.images.readers.pillow import fitted
-from wavelic.images.writers.bands import BAND_FORMATS, split_bands, write_bands
 from wavelic.images.image import CHANNEL_NAMES, MAX_SIDE, Image
 from wavelic.images.orientation import upright
 from wavelic.images.output import atomic_output
+from wavelic.images.readers.pillow import fitted
+from wavelic.images.writers.bands import BAND_FORMATS, split_bands, write_bands
 from wavelic.images.writers.jpeg import with_jfif
 from wavelic.images.writers.png import write_png
 from wavelic.images.writers.tiff import write_tiff

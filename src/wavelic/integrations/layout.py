@@ -55,4 +55,5 @@ def decode_laid_out(data: bytes) -> NDArray[Any]:
 
 def _as_stored(pixels: NDArray[Any], byte_order: str, order: str) -> NDArray[Any]:
     """The samples with that byte order, contiguous in that order."""
-    return np.asarray(pixels, pixels.dtype.newbyteorder(byte_order), order="C" if order == "C" else "F")
+    dtype = pixels.dtype.newbyteorder(">" if byte_order == ">" else "<")
+    return np.asarray(pixels, dtype, order="C" if order == "C" else "F")

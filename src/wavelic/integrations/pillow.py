@@ -130,7 +130,7 @@ def _save(picture: PIL.Image.Image, stream: IO[bytes], filename: str | bytes) ->
     data = encoded(picture)
     if not data.startswith(MAGIC):
         raise UsageError(
-            f"codec {picture.encoderinfo.get('codec')!r} does not write .wlic files; save under a name that ends in .jp2"
+            f"codec {picture.encoderinfo.get('codec')!r} does not write .wlic files; choose a name that ends in .jp2"
         )
     stream.write(data)
 

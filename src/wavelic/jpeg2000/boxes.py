@@ -257,9 +257,7 @@ def _uuid(payload: bytes) -> Uuid:
 
 def _parse_header(
     data: bytes, header: Box, limits: Limits
-) -> tuple[
-    int, int, int, int | None, bytes | None, int | None, tuple[Fraction, Fraction] | None, tuple[int, ...]
-]:
+) -> tuple[int, int, int, int | None, bytes | None, int | None, tuple[Fraction, Fraction] | None, tuple[int, ...]]:
     """width, height, components, enumerated colour, ICC profile, opacity, resolution, order of a `jp2h` superbox."""
     inside = list_boxes(data, limits, header.start, header.stop)
     if not inside or inside[0].kind != b"ihdr" or inside[0].stop - inside[0].start != 14:

@@ -32,7 +32,7 @@ def read_gif(stream: BinaryIO, size: int, max_pixels: int) -> Image:
             icc = _blocks(data) or icc
         elif name == b"XMP DataXMP":
             xmp = data[:-_MAGIC_TRAILER] or xmp
-    remarks = ()
+    remarks: tuple[str, ...] = ()
     if icc is not None and profiles.colour_space(icc) is None:
         icc, remarks = None, ("the colour profile in the GIF file is damaged and left out",)
     return Image(pixels, Metadata(icc=icc, xmp=xmp), remarks)

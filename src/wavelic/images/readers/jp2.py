@@ -1,4 +1,4 @@
-"""JPEG 2000 -> `Image`: boxes by our own parser, the codestream by libopenjp2; wavelic's own files as `decode` shows them.
+"""JPEG 2000 -> `Image`: boxes by our own parser, codestreams by libopenjp2; wavelic's own files as `decode` shows them.
 
 Palettes, the order that the channel definition box gives, YCC, and samples of up to 16 bits are resolved here.
 """
@@ -256,7 +256,9 @@ def _in_order(planes: list[_Channel], boxes: Boxes, remarks: list[str]) -> tuple
     order = [colours[number] for number in sorted(colours)]
     used = [*order, *([] if opacity is None else [opacity])]
     if sorted(colours) not in ([1], [1, 2, 3]) or len(set(used)) != count:
-        raise ImageError(f"{count} channels that are not gray or RGB with or without opacity are not supported; convert")
+        raise ImageError(
+            f"{count} channels that are not gray or RGB with or without opacity are not supported; convert"
+        )
     return [planes[index] for index in used], premultiplied
 
 

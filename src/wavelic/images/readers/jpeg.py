@@ -61,7 +61,9 @@ def _check_frame(marker: int, precision: int) -> None:
     if marker in _LOSSLESS_OR_HIERARCHICAL:
         raise ImageError("lossless or hierarchical JPEG is not supported; convert it to PNG")
     if precision != 8:
-        raise ImageError(f"JPEG of {precision} bits per sample is not supported, expected 8; convert it to a 16-bit PNG")
+        raise ImageError(
+            f"JPEG of {precision} bits per sample is not supported, expected 8; convert it to a 16-bit PNG"
+        )
 
 
 def _segments(stream: BinaryIO) -> Iterator[tuple[int, bytes]]:

@@ -142,8 +142,8 @@ def _stored_depth(picture: Any, stream: BinaryIO) -> int:
 
 
 def _deep(picture: Any, depth: int, stream: BinaryIO) -> np.ndarray:
-    """16-bit samples of a PPM or PGM."""
-    if picture.format != "PPM" or depth != 16:
+    """Samples of a PPM or PGM of more than 8 bits, over the full range of 16."""
+    if picture.format != "PPM":
         raise ImageError(
             f"{depth}-bit samples of mode {picture.mode} in {picture.format} are not supported, expected 8 bits; "
             "convert the image to a 16-bit PNG"
@@ -151,16 +151,19 @@ def _deep(picture: Any, depth: int, stream: BinaryIO) -> np.ndarray:
     if picture.mode != "RGB":  # Pillow scales the samples of PGM to 0..65535 and shows them as 32-bit integers
         return np.array(picture).astype(np.uint16)[:, :, np.newaxis]
     tile = picture.tile[0]
-    if tile.codec_name != "ppm" or tile.args[1] != 65535:
-        raise ImageError(
-            f"PPM with a maximum of {tile.args[1]} is not supported, expected 255 or 65535 in binary; convert it to PNG"
-        )
+    if tile.codec_name != "ppm":
+        raise ImageError("PPM of more than 8 bits in decimal digits is not supported; write it in binary (P6)")
+    maximum = int(tile.args[1])
     size = 6 * picture.height * picture.width
     stream.seek(tile.offset)
     data = stream.read(size)
     if len(data) < size:
         raise ImageError(f"the image is cut short: {len(data)} bytes of samples, expected {size}; get it again")
-    return np.frombuffer(data, ">u2").reshape(picture.height, picture.width, 3).astype(np.uint16)
+    samples = np.frombuffer(data, ">u2").reshape(picture.height, picture.width, 3)
+    if maximum == 65535:
+        return samples.astype(np.uint16)
+    table = (np.arange(maximum + 1, dtype=np.uint64) * (2 * 65535) + maximum) // (2 * maximum)
+    return table.astype(np.uint16)[np.minimum(samples, maximum)]
 
 
 def buffered(stream: BinaryIO) -> BinaryIO:

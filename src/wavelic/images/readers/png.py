@@ -19,12 +19,12 @@ import PIL.Image
 
 from wavelic.errors import ImageError
 from wavelic.images import icc as profiles
-from wavelic.images.readers.checks import check_size
-from wavelic.images.readers.pillow import decode_as, joined_bytes
 from wavelic.images.image import Image
-from wavelic.images.readers.joined import Joined, Part
 from wavelic.images.metadata import MAX_METADATA, Metadata, Resolution
 from wavelic.images.photoshop import iptc_of
+from wavelic.images.readers.checks import check_size
+from wavelic.images.readers.joined import Joined, Part
+from wavelic.images.readers.pillow import decode_as, joined_bytes
 from wavelic.images.writers.png import SIGNATURE
 
 _END = b"\0\0\0\0IEND\xaeB`\x82"
@@ -144,7 +144,9 @@ def _header(png: _Png, data: bytes, size: int, max_pixels: int) -> None:
         )
     check_size(png.width, png.height, max_pixels)
     if png.height * (png.width * png.depth * _CHANNELS[png.colour] // 8) > size * _DEFLATE_RATIO:
-        raise ImageError(f"the PNG file is cut short: {size} bytes cannot hold {png.width} x {png.height}; get it again")
+        raise ImageError(
+            f"the PNG file is cut short: {size} bytes cannot hold {png.width} x {png.height}; get it again"
+        )
 
 
 def _samples(png: _Png, pixels: BinaryIO) -> np.ndarray:
@@ -190,7 +192,9 @@ def _check_rows(png: _Png, pixels: BinaryIO) -> None:
     except zlib.error as error:
         raise ImageError(f"the samples of the PNG file are damaged ({error}); get it again") from error
     if there < expected:
-        raise ImageError(f"the PNG file has {there} bytes of samples, expected {expected}; it is cut short, get it again")
+        raise ImageError(
+            f"the PNG file has {there} bytes of samples, expected {expected}; it is cut short, get it again"
+        )
 
 
 def _idat(png: _Png, pixels: BinaryIO) -> Iterator[bytes]:
@@ -227,7 +231,9 @@ def _palette(png: _Png, indices: np.ndarray, transparent: bytes | None) -> np.nd
     colours = np.zeros((256, 3), np.uint8)
     stored = np.frombuffer(png.palette[: 3 * (len(png.palette) // 3)], np.uint8).reshape(-1, 3)[:256]
     if not len(stored) or indices.max(initial=0) >= len(stored):
-        raise ImageError(f"the palette has {len(stored)} colours, a sample needs more; the file is damaged, get it again")
+        raise ImageError(
+            f"the palette has {len(stored)} colours, a sample needs more; the file is damaged, get it again"
+        )
     colours[: len(stored)] = stored
     if transparent is not None:
         alpha = np.full((256, 1), 255, np.uint8)
@@ -245,7 +251,9 @@ def _metadata(png: _Png, channels: int) -> Metadata:
     if others:
         names = ", ".join(key.decode("latin-1") for key in sorted(others))[:100]
         png.remarks.append(f"text chunks are left out: {names}")
-    png.remarks.extend(f"{what} ({_name(kind)}) is left out" for kind, what in _HDR_NUMBERS.items() if kind in png.chunks)
+    png.remarks.extend(
+        f"{what} ({_name(kind)}) is left out" for kind, what in _HDR_NUMBERS.items() if kind in png.chunks
+    )
     return Metadata(
         _colour(png, channels, texts), exif.removeprefix(b"Exif\0\0") if exif else None, xmp, iptc_of(iptc), _phys(png)
     )

@@ -116,7 +116,9 @@ def _chosen(file: Any) -> tuple[int, TiffPage, list[str]]:
     if first is None:
         raise ImageError("the TIFF file has no page; it is damaged, get it again")
     if 330 in first.tags:
-        raise ImageError("the picture of this TIFF file is in a directory of its own (raw, DNG), which is not supported")
+        raise ImageError(
+            "the picture of this TIFF file is in a directory of its own (raw, DNG), which is not supported"
+        )
     return 0, first, []
 
 
@@ -133,7 +135,9 @@ def _layout(page: TiffPage) -> _Layout:
     depths = set(_tuple(page, _BITS, (1,)))
     bits = max(depths)
     if len(depths) != 1 or not 1 <= bits <= 16:
-        raise ImageError(f"TIFF samples of {sorted(depths)} bits are not supported, expected one of 1..16; convert them")
+        raise ImageError(
+            f"TIFF samples of {sorted(depths)} bits are not supported, expected one of 1..16; convert them"
+        )
     count = int(_value(page, _SAMPLES, 1))
     colours = _COLOURS[photometric]
     extras = _tuple(page, _EXTRA, ())
@@ -172,7 +176,7 @@ def _samples(stream: BinaryIO, page: TiffPage, index: int, layout: _Layout) -> n
         fallback = _by_pillow(stream, page, index, layout)
         if fallback is None:
             raise ImageError(
-                f"this TIFF compression ({page.compression.name}) with {layout.bits}-bit samples is not supported "
+                f"this TIFF compression ({_compression(page)}) with {layout.bits}-bit samples is not supported "
                 "without imagecodecs; pip install imagecodecs, or convert the image to PNG"
             ) from error
         return fallback
@@ -187,6 +191,13 @@ def _samples(stream: BinaryIO, page: TiffPage, index: int, layout: _Layout) -> n
     if layout.photometric == _WHITE_IS_ZERO:
         samples[..., 0] = np.iinfo(samples.dtype).max - samples[..., 0]
     return _unmultiplied(samples) if layout.extra == _PREMULTIPLIED else samples
+
+
+def _compression(page: TiffPage) -> str:
+    """The name of the page's compression, or its number."""
+    from tifffile import COMPRESSION
+
+    return COMPRESSION(page.compression).name if page.compression in list(COMPRESSION) else str(page.compression)
 
 
 def _unmultiplied(samples: np.ndarray) -> np.ndarray:
@@ -274,7 +285,9 @@ def _exif(stream: BinaryIO, page: TiffPage) -> bytes | None:
     start = stream.read(16)
     order = "<" if start[:2] == b"II" else ">"
     big = struct.unpack(order + "H", start[2:4])[0] == 43
-    head = start[:8] + struct.pack(order + "Q", page.offset) if big else start[:4] + struct.pack(order + "I", page.offset)
+    head = (
+        start[:8] + struct.pack(order + "Q", page.offset) if big else start[:4] + struct.pack(order + "I", page.offset)
+    )
     size = stream.seek(0, io.SEEK_END)
     source = PIL.Image.Exif()
     kept = PIL.Image.Exif()
