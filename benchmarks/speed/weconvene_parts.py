@@ -45,9 +45,10 @@ STEP = 170  # 1/32 octave of a grey level
 @contextmanager
 def parts_timed(seconds: Counter[str]) -> Iterator[None]:
     """Adds up where the time goes while it is active; what a part calls counts for the innermost part only."""
+    from wavelic.weconvene.context_integer import IntegerContextModel
+
     from wavelic.weconvene import planes as subband_planes
     from wavelic.weconvene import tiles as subband_tiles
-    from wavelic.weconvene.context_integer import IntegerContextModel
     from wavelic.weconvene.network import GridNet
 
     inner: list[float] = [0.0]
@@ -116,12 +117,12 @@ def times(images: list[Pixels]) -> dict[str, Any]:
 def multiplications() -> dict[str, Any]:
     """kMAC per pixel of every part, counted while 512x512 pixels are encoded, and of encoder and decoder."""
     from torch import nn
+    from wavelic.nn.integer_rows import RowConv
 
     from wavelic.codec.weights import family
     from wavelic.container import read_container
     from wavelic.images import from_array
     from wavelic.nn.gdn import GDN
-    from wavelic.nn.integer_rows import RowConv
     from wavelic.nn.wavelet_conv import WaveletConv
     from wavelic.weconvene.files import SmallEncoding, decode
     from wavelic.weconvene.weights import load_small
