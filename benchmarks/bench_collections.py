@@ -40,13 +40,14 @@ LOOP = """
 import sys
 from pathlib import Path
 import torch
-from wavelic.api.files import EXTENSIONS, encode_image
+from wavelic.api.files import encode_image
+from wavelic.codec.registry import get_codec
 from wavelic.images import list_images, load_image
 torch.set_num_threads(1)
 source, output, codec = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
 output.mkdir()
 for path in list_images(source):
-    (output / (path.stem + EXTENSIONS[codec])).write_bytes(encode_image(load_image(path), codec).data)
+    (output / (path.stem + get_codec(codec).extension)).write_bytes(encode_image(load_image(path), codec).data)
 """
 
 

@@ -18,13 +18,14 @@ from test_jpeg2000 import picture
 from test_lifting import random_transform
 
 import wavelic
+from wavelic.api.files import open_within
 from wavelic.cli.demo import PHOTOGRAPH
 from wavelic.errors import ChecksumError, FormatError, LimitError, SourceError, UsageError
 from wavelic.jpeg2000 import EncodeOptions, Limits, encode_codestream
 from wavelic.jpeg2000.partial import needed_packets
 from wavelic.lifting.file import open_jpeg2000
 from wavelic.lifting.jp2.pseudo_image import encode_carrier, to_components
-from wavelic.lifting.jp2.ranged import RangedFile, open_ranged, open_within
+from wavelic.lifting.jp2.ranged import RangedFile, open_ranged
 from wavelic.lifting.transform.steps import EVERYWHERE, LUMA_ONLY, PRODUCT_STEPS, LearnedSteps
 from wavelic.lifting.transform.transform import LiftingTransform
 from wavelic.remote import RangeWarning, open_source

@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from wavelic.codec.architectures import architectures
 from wavelic.errors import FormatError, ModelError, UsageError
-from wavelic.papers.catalogue import ARCHITECTURES
 from wavelic.threedm import config as weconvene_plan
 from wavelic.threedm import network as weconvene_module
 from wavelic.threedm import objective as weconvene_objective
@@ -84,7 +84,7 @@ def count(module: nn.Module) -> int:
 @pytest.mark.parametrize("name", CONFIGS)
 def test_published_parameter_counts(name: str) -> None:
     with torch.device("meta"):
-        assert count(weconvene(name)) == ARCHITECTURES[name].parameters
+        assert count(weconvene(name)) == architectures()[name].parameters
 
 
 def test_parts_of_the_published_network() -> None:
@@ -119,8 +119,8 @@ def test_shapes_at_the_published_latent_size() -> None:
 
 
 def test_the_twin_is_as_large() -> None:
-    assert ARCHITECTURES["3dm-weconvene-plain"].parameters == pytest.approx(
-        ARCHITECTURES["3dm-weconvene"].parameters, rel=0.012
+    assert architectures()["3dm-weconvene-plain"].parameters == pytest.approx(
+        architectures()["3dm-weconvene"].parameters, rel=0.012
     )
 
 

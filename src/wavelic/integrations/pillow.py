@@ -24,7 +24,7 @@ class WlicImageFile(PIL.ImageFile.ImageFile):
     format_description = "wavelic learned wavelet image"
 
     def _open(self) -> None:
-        from wavelic.api.wlic_file import WlicFile
+        from wavelic.codec.wlic import WlicFile
         from wavelic.container import EXIF, ICCP, XMPP, read_container
         from wavelic.errors import WavelicError
         from wavelic.images.picture import pillow_mode
@@ -69,15 +69,17 @@ def _accept(prefix: bytes) -> bool:
 def _save(picture: PIL.Image.Image, stream: IO[bytes], filename: str | bytes) -> None:
     from dataclasses import replace
 
-    from wavelic.api.files import DEFAULT_CODEC, WLIC_CODECS, Options, encode_image
+    from wavelic.api.files import DEFAULT_CODEC, Options, encode_image
+    from wavelic.codec.registry import codecs, get_codec
     from wavelic.codec.target import Target
     from wavelic.errors import UsageError
     from wavelic.images import Metadata, from_pillow
 
     options = picture.encoderinfo
     codec = options.get("codec", DEFAULT_CODEC)
-    if codec not in WLIC_CODECS:
-        raise UsageError(f"codec {codec!r} does not write .wlic files; choose one of {', '.join(WLIC_CODECS)}")
+    if get_codec(codec).extension != EXTENSION:
+        writers = ", ".join(other.name for other in codecs() if other.extension == EXTENSION)
+        raise UsageError(f"codec {codec!r} does not write .wlic files; choose one of {writers}")
     image = from_pillow(picture)
     stored = image.metadata
     exif = options.get("exif", stored.exif)

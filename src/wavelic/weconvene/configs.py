@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
-from wavelic.weconvene.network import SmallPlan
+from wavelic.weconvene.network import SmallPlan, WeConveneSmall
 
 _BASE = SmallPlan()
 SMALL_PLANS: Mapping[str, SmallPlan] = MappingProxyType(
@@ -20,3 +20,8 @@ SMALL_PLANS: Mapping[str, SmallPlan] = MappingProxyType(
         "weconvene-m": SmallPlan(width=128, analysis_blocks=4, synthesis_blocks=4, contexts=(96, 128, 128)),
     }
 )
+
+
+def build(name: str) -> WeConveneSmall:
+    """Return the network of the size called ``name`` with new weights."""
+    return WeConveneSmall(SMALL_PLANS[name])

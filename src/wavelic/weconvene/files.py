@@ -7,9 +7,13 @@ tiles that its coefficients lie in, and memory for coding is bounded by the tile
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from wavelic.codec.opened import Progress, Region, reduced_region
@@ -29,9 +33,9 @@ from wavelic.errors import FormatError, UsageError
 from wavelic.images import Image
 from wavelic.weconvene.context import HIGHEST_STEP, LOWEST_STEP
 from wavelic.weconvene.context_integer import STEP_UNIT, step_code
-from wavelic.weconvene.planes import Planes, analyse, padded, synthesise, window_count, window_tiles
-from wavelic.weconvene.subbands import LEVELS, MULTIPLE
-from wavelic.weconvene.tiles import RATE_WEIGHT, decode_tile, encode_tile
+from wavelic.weconvene.planes import Planes, analyse, denormalised, padded, synthesise, window_count, window_tiles
+from wavelic.weconvene.subbands import LEVELS, MULTIPLE, Subbands
+from wavelic.weconvene.tiles import RATE_WEIGHT, decode_tile, decode_tiles, encode_tile
 from wavelic.weconvene.weights import DeployedSmall, load_small
 
 #: Sides of a tile in pixels, larger pictures have several: at steps finer than FINE_STEP, and at others.  The networks
@@ -168,8 +172,8 @@ class SmallEncoding:
 
 def padded_box(grid: TileGrid, index: int) -> tuple[int, int, int, int]:
     """(left, top, right, bottom) of what a tile codes: its core, at the image's edges up to a multiple of 128."""
-    left, top, right, bottom = grid.core(index)
-    return left, top, left + -(-(right - left) // MULTIPLE) * MULTIPLE, top + -(-(bottom - top) // MULTIPLE) * MULTIPLE
+    tile = grid.tile(index)
+    return tile.x, tile.y, tile.x + padded(tile.width), tile.y + padded(tile.height)
 
 
 def check_header(header: Header) -> None:
@@ -245,6 +249,43 @@ def decode(
     dtype = sample_type(header)
     colour = synthesise(model, planes, header.gain, inner, colours, dtype, report.stage(window_count(area)))
     return picture(container, colour, alpha, area)
+
+
+@torch.inference_mode()
+def decode_colors(
+    containers: Sequence[Container], device: str, lock: AbstractContextManager[object]
+) -> list[NDArray[Any]]:
+    """Decode the colours of files of one size, model and tile size, all their coefficients at once.
+
+    Args:
+        containers: the files.
+        device: torch device of the networks.
+        lock: held while symbols are read.
+
+    Raises:
+        FormatError, ChecksumError, ModelError: as in `decode`.
+    """
+    for container in containers:
+        check_header(container.header)
+    first = containers[0].header
+    model = load_small(card_by_id(first.model), device)
+    steps = [container.header.gain for container in containers]
+    grid = TileGrid.of(first)
+    planes = [Planes.empty(first.height, first.width) for _ in containers]
+    payloads = [container.tiles for container in containers]
+    for index in range(grid.count):
+        box = padded_box(grid, index)
+        decoded = decode_tiles(model, [tiles[index] for tiles in payloads], low_size(box), steps, lock)
+        for target, values in zip(planes, decoded, strict=True):
+            target.paste(box, values)
+    details = (torch.stack(level).to(model.device) for level in zip(*(p.details for p in planes), strict=True))
+    subbands = Subbands(torch.stack([p.low for p in planes]).to(model.device), tuple(details))
+    pictures = model.network.synthesis(subbands, torch.tensor(steps, device=model.device) / STEP_UNIT)
+    headers = [container.header for container in containers]
+    return [
+        denormalised(picture[:, : h.height, : h.width], h.channels - h.has_alpha, sample_type(h))
+        for picture, h in zip(pictures, headers, strict=True)
+    ]
 
 
 def verify(container: Container) -> None:

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from wavelic.codec.opened import Progress, Region
 from wavelic.container import TileGrid
+from wavelic.rect import Rect
 from wavelic.weconvene.context_integer import STEP_UNIT, VALUE
 from wavelic.weconvene.network import SmallPlan
 from wavelic.weconvene.subbands import (
@@ -92,10 +93,8 @@ def window_count(region: Region) -> int:
 
 def window_tiles(grid: TileGrid, region: Region, plan: SmallPlan) -> tuple[int, ...]:
     """The tiles whose coefficients a region (left, top, width, height) depends on."""
-    left, top, width, height = region
     reach = margin(plan, plan.synthesis_blocks) + _REACH_97 * ((1 << LEVELS) - 1)
-    right, bottom = min(left + width + reach, grid.width), min(top + height + reach, grid.height)
-    return grid.covering((max(left - reach, 0), max(top - reach, 0), right, bottom))
+    return grid.meeting(Rect(*region).grown(reach, (grid.width, grid.height)))
 
 
 @torch.inference_mode()

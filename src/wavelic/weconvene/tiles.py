@@ -23,7 +23,7 @@ from wavelic.entropy import RangeDecoder, RangeEncoder
 from wavelic.errors import ChecksumError, FormatError
 from wavelic.weconvene.context import SCALES
 from wavelic.weconvene.context_integer import VALUE, low_from_residuals, low_residuals
-from wavelic.weconvene.subbands import COLOURS, LEVELS, pack
+from wavelic.weconvene.subbands import COLOURS, pack
 from wavelic.weconvene.weights import DeployedSmall
 
 _CHECKSUM = 4
@@ -98,7 +98,7 @@ def decode_tiles(
 ) -> list[Decoded]:
     """`decode_tile` for several tiles of one ``size`` together, each with its step: the same integers, sooner.
 
-    turn: held while symbols are read; see `codecs.batch`.
+    turn: held while symbols are read; see `wavelic.api.batch`.
 
     Raises:
         FormatError, ChecksumError: as there, if any of them is damaged.
@@ -154,11 +154,6 @@ def quantise(target: Tensor, table: Tensor, costs: Tensor, rate_weight: float) -
         saved = (target - lower).square() - (target - nearest).square() < rate_weight * (here - there)
         nearest = torch.where(saved, lower, nearest)
     return nearest.to(torch.int32)
-
-
-def tile_levels(height: int, width: int) -> list[tuple[int, int]]:
-    """Sizes (h, w) of the details of every level, level 1 first, of a tile of padded size."""
-    return [(height >> d, width >> d) for d in range(1, LEVELS + 1)]
 
 
 def _best_table(model: DeployedSmall, residual: NDArray[np.int32]) -> int:
