@@ -16,7 +16,7 @@ AUTOENCODERS = [name for name, entry in architectures().items() if entry.system 
 def test_registry(entry: Architecture) -> None:
     """Every named architecture can be built and has the parameters it states (counted without allocating them)."""
     with torch.device("meta"):
-        model = entry.make()
+        model = entry.build()
     assert sum(p.numel() for p in model.parameters()) == entry.parameters
 
 

@@ -12,6 +12,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from wavelic.codec.architectures import architectures
 from wavelic.codec.base import Codec
 from wavelic.codec.opened import Layer, OpenedFile, Pixels, Progress, Region
 from wavelic.codec.options import check_device
@@ -214,7 +215,8 @@ class WlicFile(ArrayFace):
         if self.header.model == NO_WEIGHTS and not self._codec.architectures():
             return None
         card = card_by_id(self.header.model)
-        if not any(takes(codec, card) for codec in _sharing(self.header)):
+        known = architectures().get(card.architecture)  # one that is not known is for the codec to refuse
+        if known is not None and not any(known in codec.architectures() for codec in _sharing(self.header)):
             raise FormatError(
                 f"the file says codec {self.codec} and names weights of {card.family}; the file is damaged"
             )
@@ -238,11 +240,6 @@ def codec_of(header: Header) -> WlicCodec:
     except ModelError:
         return sharing[0]
     return next((codec for codec in sharing if codec.name == family), sharing[0])
-
-
-def takes(codec: Codec, card: Card) -> bool:
-    """Return whether weights are of an architecture of this codec."""
-    return any(card.architecture == entry.name for entry in codec.architectures())
 
 
 def _sharing(header: Header) -> list[WlicCodec]:
