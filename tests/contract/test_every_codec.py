@@ -21,6 +21,7 @@ from wavelic.codec.target import Target
 from wavelic.container import DEFAULT_LIMITS, Limits
 from wavelic.errors import FormatError, LimitError, UsageError
 from wavelic.images import Metadata, from_array
+from wavelic.rect import Rect
 
 torch.set_num_threads(1)
 Picture = Callable[..., np.ndarray]
@@ -136,11 +137,7 @@ def test_a_window_is_a_crop(codec: Codec, picture: Picture) -> None:
     for reduce in sorted({0, min(1, file.levels), file.levels}):
         whole = file.read(reduce=reduce).astype(int)
         for x, y, width, height in ((0, 0, 210, 150), (101, 33, 64, 64), (3, 140, 200, 10), (209, 149, 1, 1)):
-            rows, columns = (
-                slice(-(-y // step), -(-(y + height) // step)),
-                slice(-(-x // step), -(-(x + width) // step)),
-            )
-            expected = whole[rows, columns]
+            expected = whole[Rect(x, y, width, height).reduced(reduce).slices()]
             if not expected.size:
                 with pytest.raises(UsageError, match="no sample"):
                     file.read(reduce=reduce, region=(x, y, width, height))

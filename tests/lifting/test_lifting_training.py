@@ -189,7 +189,6 @@ def test_frozen_proposals_stay_the_base_filter() -> None:
 
 RECIPE = """
 name: small
-family: lifting
 model: Hybrid(9/7)-U16
 description: for tests
 data: {folder}

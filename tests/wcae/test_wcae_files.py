@@ -169,7 +169,7 @@ def test_wrong_latents_are_noticed(picture) -> None:
 
 def test_unknown_weights(picture) -> None:
     container = read_container(wavelic.encode(picture(40, 40), codec="wcae"))
-    header = type(container.header)(**{**vars(container.header), "model": bytes(16)})
+    header = type(container.header)(**{**vars(container.header), "model": bytes(15) + b"\1"})
     data = write_container(Container(header, container.chunks))
     with pytest.raises(ModelError, match=r"00000000.*not installed"):
         wavelic.decode(data)

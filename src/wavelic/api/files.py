@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -241,9 +242,11 @@ def open_within(
 
     Raises:
         UsageError: the first layer takes more, or the file has none that can be read apart.
-        SourceError, FormatError, ChecksumError, LimitError: as in `open_url`.
+        SourceError: the file can only be read as a whole, and that is more; or its bytes cannot be had.
+        FormatError, ChecksumError, LimitError: as in `open_url`.
     """
-    file = open_url(where, limits)
+    policy = replace(DEFAULT_POLICY, max_bytes=max_bytes)  # also where the format makes it read the whole file
+    file = open_url(where, limits, policy=policy)
     source = getattr(file, "source", None)
     return file, file.layers_within(max_bytes - (source.bytes_read if source else 0), reduce, region)
 

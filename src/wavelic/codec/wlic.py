@@ -206,13 +206,13 @@ class WlicFile(ArrayFace):
         self._codec.verify(self.container)
 
     def card(self) -> Card | None:
-        """Return the weights the file names; None if it names none, as its codec has no learned parts.
+        """Return the weights the file names; None if it names none.
 
         Raises:
             ModelError: they are not installed.
             FormatError: they are not of the file's codec.
         """
-        if self.header.model == NO_WEIGHTS and not self._codec.architectures():
+        if self.header.model == NO_WEIGHTS:
             return None
         card = card_by_id(self.header.model)
         known = architectures().get(card.architecture)  # one that is not known is for the codec to refuse

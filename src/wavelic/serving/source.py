@@ -183,7 +183,8 @@ class Source:
     def ranges(self, windows: Iterable[Window]) -> list[tuple[int, int]]:
         """[start, stop) of the bytes of the file that decoding ``windows`` needs, sorted and apart.
 
-        Of a file without packet lengths, and of one that is no JPEG 2000, that is all of it.  The headers are always among them.
+        Of a file without packet lengths, and of one that is no JPEG 2000, that is all of it.  The headers are
+        always among them.
         Raises ModelError if the weights are not installed.
         """
         ranged, facts = self._ranged, self.facts

@@ -53,13 +53,12 @@ class WeconveneCodec(WlicCodec):
         return decode(container, device, progress, request.area)
 
     def tiles_needed(self, header: Header, request: Request) -> tuple[int, ...]:
-        from wavelic.weconvene.configs import SMALL_PLANS
         from wavelic.weconvene.files import check_header
         from wavelic.weconvene.planes import window_tiles
+        from wavelic.weconvene.weights import plan_of
 
         check_header(header)
-        plan = SMALL_PLANS[card_by_id(header.model).architecture]
-        return window_tiles(TileGrid.of(header), request.area, plan)
+        return window_tiles(TileGrid.of(header), request.area, plan_of(card_by_id(header.model)))
 
     def decode_colors(
         self, containers: Sequence[Container], device: str, lock: AbstractContextManager[object]

@@ -16,7 +16,7 @@ from wavelic.errors import ModelError, UsageError
 from wavelic.weconvene.configs import SMALL_PLANS
 from wavelic.weconvene.context import SCALES
 from wavelic.weconvene.context_integer import IntegerContextModel
-from wavelic.weconvene.network import WeConveneSmall
+from wavelic.weconvene.network import SmallPlan, WeConveneSmall
 
 _NETWORK, _ENTROPY, _TABLES = "network.", "entropy.", "tables."
 
@@ -60,6 +60,15 @@ def deploy(card: Card, network: WeConveneSmall, entropy: IntegerContextModel, ta
     return DeployedSmall(card, network, entropy.eval(), tables, residual_costs(tables))
 
 
+def plan_of(card: Card) -> SmallPlan:
+    """Return the sizes of the network these weights are for.  Raises ModelError if this wavelic does not have it."""
+    if card.architecture not in SMALL_PLANS:
+        raise ModelError(
+            f"{card.path.name} is of architecture {card.architecture!r}, which this wavelic lacks; upgrade"
+        )
+    return SMALL_PLANS[card.architecture]
+
+
 def load_small(card: Card, device: str = "cpu") -> DeployedSmall:
     """Load and verify the weights of ``card``, once.  Raises ModelError if they are damaged or do not fit."""
     return _load_small(card, device)
@@ -68,11 +77,7 @@ def load_small(card: Card, device: str = "cpu") -> DeployedSmall:
 @lru_cache(maxsize=4)
 def _load_small(card: Card, device: str) -> DeployedSmall:
     arrays = dict(load_weights(card))
-    if card.architecture not in SMALL_PLANS:
-        raise ModelError(
-            f"{card.path.name} is of architecture {card.architecture!r}, which this wavelic lacks; upgrade"
-        )
-    network = WeConveneSmall(SMALL_PLANS[card.architecture])
+    network = WeConveneSmall(plan_of(card))
     try:
         entropy = IntegerContextModel(network.entropy)
         entropy.load_arrays(_part(arrays, _ENTROPY))
