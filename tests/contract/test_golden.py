@@ -12,11 +12,11 @@ import torch
 from paths import GOLDEN
 
 import wavelic
-from wavelic.api.files import LADDERS
 from wavelic.codec.weights import card_by_id, family
 from wavelic.container import FIELDS, CodecId, Container, TileGrid, crc32c, read_container
 from wavelic.errors import FormatError, ModelError, WavelicError
 from wavelic.images import load_image
+from wavelic.wcae.codec import FAMILIES
 from wavelic.wcae.files import decode_symbols_of
 from wavelic.wcae.latent import SideInformation, encode_latent
 from wavelic.wcae.weights import load_deployed
@@ -24,6 +24,7 @@ from wavelic.weconvene.files import low_size, padded_box
 from wavelic.weconvene.tiles import Decoded, decode_tile, encode_tile
 from wavelic.weconvene.weights import load_small
 
+LADDERS = [codec.name for codec in FAMILIES]
 FILES = sorted(GOLDEN.glob("*.wlic"))
 
 

@@ -15,12 +15,12 @@ import torch
 
 from wavelic.errors import UsageError
 from wavelic.nn.likelihood import gaussian_bits
-from wavelic.papers.catalogue import build_autoencoder
 from wavelic.training.data import CropSource, PackedImages
-from wavelic.training.families import make_task
 from wavelic.training.loop import FINAL, learning_rate, train
 from wavelic.training.recipe import load_recipe, recipe_names
 from wavelic.training.stages import Stage
+from wavelic.training.task import make_task
+from wavelic.wcae.network import build_autoencoder
 from wavelic.wcae.objective import AutoencoderObjective
 
 TINY = (

@@ -11,18 +11,21 @@ from hypothesis import strategies as st
 from pictures import psnr
 
 import wavelic
-from wavelic.api.files import LADDERS, Options, encode_image
-from wavelic.api.wlic_file import wlic_info
+from wavelic.api.files import Options, encode_image
 from wavelic.codec.target import Target
 from wavelic.codec.weights import card_by_id, cards, content_hash, family, load_weights
+from wavelic.codec.wlic import wlic_info
 from wavelic.container import LCRC, Chunk, Container, PaddingRule, read_container, write_container
 from wavelic.errors import ChecksumError, ImageError, ModelError, UsageError
 from wavelic.images import Metadata, from_array
-from wavelic.papers.catalogue import build_autoencoder
 from wavelic.wcae import windows
+from wavelic.wcae.codec import FAMILIES
 from wavelic.wcae.files import decode_symbols_of, latent_checksum
 from wavelic.wcae.ladder import load_ladder
+from wavelic.wcae.network import build_autoencoder
 from wavelic.wcae.weights import load_deployed
+
+LADDERS = [codec.name for codec in FAMILIES]
 
 
 @pytest.mark.parametrize("codec", LADDERS)
@@ -163,7 +166,7 @@ def test_wrong_latents_are_noticed(picture) -> None:
 
 def test_unknown_weights(picture) -> None:
     container = read_container(wavelic.encode(picture(40, 40), codec="wcae"))
-    header = type(container.header)(**{**vars(container.header), "model": bytes(16)})
+    header = type(container.header)(**{**vars(container.header), "model": bytes(15) + b"\1"})
     data = write_container(Container(header, container.chunks))
     with pytest.raises(ModelError, match=r"00000000.*not installed"):
         wavelic.decode(data)

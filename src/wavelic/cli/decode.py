@@ -32,7 +32,7 @@ class DecodeWork:
     max_bytes: int | None = None
 
     def __call__(self, job: Job, threads: int, step: Step | None) -> dict[str, Any]:
-        from wavelic.api.files import open_file
+        from wavelic.api.files import open_file, open_within
         from wavelic.images import encode_image, left_out, write_image
 
         source = read_stdin() if job.source == STREAM else job.source
@@ -41,8 +41,6 @@ class DecodeWork:
             if self.max_bytes is None:
                 file, layers = open_file(source, allow_partial=self.allow_partial), self.layers
             else:
-                from wavelic.lifting.jp2.ranged import open_within
-
                 file, layers = open_within(source, self.max_bytes, self.reduce, self.region)
             use_threads(threads)
             started = time.perf_counter()

@@ -8,12 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from wavelic.papers.catalogue import build_autoencoder
 from wavelic.training.data import PackedImages, to_batch
-from wavelic.training.stages import Recipe, Stage, WcaeStage
+from wavelic.training.stages import Recipe, Stage
 from wavelic.training.task import Task
 from wavelic.wcae.klt import klt_initialise
+from wavelic.wcae.network import build_autoencoder
 from wavelic.wcae.objective import AutoencoderObjective
+from wavelic.wcae.stage import WcaeStage
 
 
 @torch.no_grad()

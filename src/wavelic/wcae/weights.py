@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from wavelic.codec.weights import Card, Tensors, load_weights
 from wavelic.entropy.tables import TableSet
 from wavelic.errors import ModelError, UsageError
-from wavelic.papers.catalogue import build_autoencoder
-from wavelic.wcae.network import WaveletAutoencoder
+from wavelic.wcae.network import WaveletAutoencoder, build_autoencoder
 from wavelic.wcae.schedule import SliceSchedule
 
 _NETWORK = "network."
