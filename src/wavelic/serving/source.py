@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from wavelic.api.files import open_file
 from wavelic.codec.opened import OpenedFile, level_dimensions
-from wavelic.codec.registry import codecs
+from wavelic.codec.registry import codecs, recognize
 from wavelic.codec.wlic import codec_of
 from wavelic.container import MAGIC, read_header
 from wavelic.errors import FormatError
@@ -124,6 +124,8 @@ def read_facts(path: Path) -> Facts:
             return Facts(
                 codec, header.width, header.height, header.channels, header.bit_depth, 0, 1, False, total, True
             )
+        if recognize(head) is None:
+            raise FormatError("neither JPEG 2000 nor of a codec that is installed; convert the file")
         if not is_jpeg2000(head):
             file = open_file(path)
             height, width, channels = file.shape
