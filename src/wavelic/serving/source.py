@@ -89,8 +89,12 @@ class Facts:
 
 @dataclass(frozen=True)
 class Variant:
-    """Which picture of the file: at most ``layers`` quality layers, and ``stock``: as other JPEG 2000 software shows
-    it, without the learned synthesis."""
+    """Which picture of the file.
+
+    Attributes:
+        layers: at most so many quality layers; None for all.
+        stock: as other JPEG 2000 software shows it, without the learned synthesis.
+    """
 
     layers: int | None = None
     stock: bool = False
