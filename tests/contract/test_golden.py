@@ -19,7 +19,7 @@ from wavelic.images import load_image
 from wavelic.wcae.codec import FAMILIES
 from wavelic.wcae.files import decode_symbols_of
 from wavelic.wcae.latent import SideInformation, encode_latent
-from wavelic.wcae.weights import load_deployed
+from wavelic.wcae.weights import load_model
 from wavelic.weconvene.files import low_size, padded_box
 from wavelic.weconvene.tiles import Decoded, decode_tile, encode_tile
 from wavelic.weconvene.weights import load_small
@@ -63,7 +63,7 @@ def test_coding_is_exact(path: Path) -> None:
     if container.header.codec == CodecId.WECONVENE:
         _check_tiles(container)
         return
-    model = load_deployed(card_by_id(container.header.model))
+    model = load_model(card_by_id(container.header.model))
     symbols = decode_symbols_of(container, model)
     side = SideInformation.PUBLISHED if "published" in path.stem else SideInformation.WEIGHTS
     assert encode_latent(symbols, container.header.gain, model.schedule, model.tables, side) == container.tiles[0]
@@ -88,7 +88,7 @@ def _check_tiles(container: Container) -> None:
 def _symbols(container: Container) -> np.ndarray:
     if container.header.codec == CodecId.WECONVENE:
         return np.concatenate([part.ravel() for tile in _tiles(container) for part in (tile.low, *tile.details)])
-    return decode_symbols_of(container, load_deployed(card_by_id(container.header.model)))
+    return decode_symbols_of(container, load_model(card_by_id(container.header.model)))
 
 
 def _header_edits(data: bytes, dice: random.Random) -> bytes:

@@ -56,11 +56,10 @@ def run(environment: dict[str, str], *arguments: object, code: int = 0) -> str:
 
 
 def test_the_whole_contract_holds(environment: dict[str, str]) -> None:
-    tests = [str(HERE / "test_every_codec.py"), "-k", "toy", "-q", "-p", "no:cacheprovider", "-p", "no:randomly"]
+    tests = [str(HERE / "test_every_codec.py"), "-k", "toy", "-q", "-p", "no:cacheprovider"]
     command = [sys.executable, "-m", "pytest", *tests]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=HERE, timeout=300)
     assert done.returncode == 0, done.stdout[-4000:]
-    assert " passed" in done.stdout
 
 
 @each_toy

@@ -2,11 +2,15 @@
 
 import ast
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Container
 from graphlib import TopologicalSorter
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pytest
 from paths import SOURCE
@@ -101,6 +105,27 @@ def test_nothing_above_the_codecs_asks_which_it_is() -> None:
                 if parts & literals or any("CodecId" in part for part in parts):
                     found.append(f"{path.name}: {ast.unparse(node)}")
     assert not found
+
+
+def _glossary() -> list[str]:
+    page = (SOURCE.parents[1] / "docs" / "architecture.md").read_text()
+    rows = page.partition("## Glossary")[2].splitlines()[4:]
+    return [name for row in rows for name in re.findall(r"`([\w.]+)`", row.rpartition(" | ")[2])]
+
+
+@pytest.mark.parametrize("name", _glossary())
+def test_the_glossary_names_what_exists(name: str) -> None:
+    found: Any = import_module("wavelic")
+    for part in name.split("."):
+        if isinstance(found, ModuleType) and not hasattr(found, part):
+            import_module(f"{found.__name__}.{part}")
+        found = getattr(found, part)
+
+
+def test_the_page_has_the_same_rows() -> None:
+    page = (SOURCE.parents[1] / "docs" / "architecture.md").read_text()
+    rows = [row.split("|")[2] for row in page.splitlines() if re.match(r"\| \d+ \|", row)]
+    assert [tuple(re.findall(r"`(\w+)`", row)) for row in rows] == list(ROWS)
 
 
 def test_every_room_is_listed() -> None:

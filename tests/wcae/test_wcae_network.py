@@ -5,7 +5,7 @@ import torch
 
 from wavelic.codec.architectures import Architecture, architectures
 from wavelic.errors import ModelError
-from wavelic.wcae.klt import klt_initialise
+from wavelic.wcae.klt import klt_initialize
 from wavelic.wcae.network import WCAE_PARAMETERS, WaveletAutoencoder, build_autoencoder
 from wavelic.wcae.receptive_field import analysis_margin, synthesis_margin
 
@@ -63,7 +63,7 @@ def test_klt_start_is_a_linear_codec(name: str) -> None:
     torch.manual_seed(0)
     model = build_autoencoder(name)
     random_error = (model.synthesis(model.analysis(x)) - x).square().mean()
-    klt_initialise(model, x)
+    klt_initialize(model, x)
     error = (model.synthesis(model.analysis(x)) - x).square().mean()
     assert error < 0.25 * x.square().mean()
     assert error < 0.5 * random_error

@@ -35,11 +35,18 @@ def decode_batch(files: Sequence[bytes], *, limits: Limits = DEFAULT_LIMITS, dev
     """Decode files of one size, channel count and depth to one array: (N, H, W, C), uint8 or uint16.
 
     The files may be of different codecs, qualities and weights.  Coefficients are exactly those of `wavelic.decode`;
-    samples may differ from it by the rounding of floats in the networks, by 1 of 255 at most.  ``limits`` bound each
-    file, and `torch.get_num_threads` how many threads work.
+    samples may differ from it by the rounding of floats in the networks, by 1 of 255 at most.  As many threads work as
+    `torch.get_num_threads` says.
 
-    Raises UsageError if there is no file or they differ in kind (see `decode_many`); else as `wavelic.decode`, for the
-    first group of files of which one fails.
+    Args:
+        files: at least one.
+        limits: what may be spent on each file.
+        device: torch device of the networks.
+
+    Raises:
+        UsageError: there is no file, or they differ in kind (see `decode_many`).
+        FormatError, ChecksumError, LimitError, ModelError: as `wavelic.decode`, for the first batch of files of which
+            one fails.
 
     >>> import wavelic
     >>> decode_batch([wavelic.encode(np.full((8, 9, 3), gray, np.uint8), "wcae") for gray in (0, 99)]).shape
@@ -60,9 +67,18 @@ def decode_batch(files: Sequence[bytes], *, limits: Limits = DEFAULT_LIMITS, dev
 
 
 def decode_many(files: Sequence[bytes], *, limits: Limits = DEFAULT_LIMITS, device: str = "cpu") -> list[Pixels]:
-    """Decode files of any sizes and kinds: for each what `wavelic.decode` gives, (H, W, C), up to rounding.
+    """Decode files of any sizes and kinds; those that are alike still go through the networks together.
 
-    As `decode_batch`, which see; those that are alike still go through the networks together.
+    Args:
+        files: any number.
+        limits: what may be spent on each file.
+        device: torch device of the networks.
+
+    Returns:
+        For each file what `wavelic.decode` gives, (H, W, C), up to the rounding of floats.
+
+    Raises:
+        FormatError, ChecksumError, LimitError, ModelError: as `decode_batch`.
     """
     check_device(device)
     opened = [open_file(data, limits) for data in files]

@@ -88,7 +88,9 @@ def decode_image(
         limits: what may be spent on it.
         device: torch device of the networks.
         progress: called as ``progress(done, total)``.
-        reduce, layers, region: decode less, as in `OpenedFile.read`.
+        reduce: how often both sides are halved.
+        layers: use only the first so many quality layers; None for all.
+        region: (x, y, width, height) in pixels of the full image; None for all of it.
 
     Raises:
         FormatError, ChecksumError, LimitError: not a file of ours, damaged or too large.
@@ -117,8 +119,10 @@ def encode(
         image: `wavelic.Image`, a Pillow image, or an array (H, W) or (H, W, 1..4) of uint8 or uint16.
         codec: a name in `wavelic.CODECS`.
         quality: 0..100, linear in the logarithm of the rate; 50 if no target is given.
-        bpp, psnr, size: instead of a quality, a target for the whole file: bits per pixel, dB of the colour samples,
-            or bytes (not exceeded if possible).  Met within 2 %, or the nearest the weights allow.
+        bpp: instead of a quality, bits per pixel of the whole file.  Targets are met within 2 %, or as nearly as the
+            weights allow.
+        psnr: instead, dB over the colour samples.
+        size: instead, bytes of the file; not exceeded if possible.
         layers: lifting only: how many quality layers, or the bits per pixel of each, ascending.
         access: lifting and weconvene only: "windows" arranges the file for reading windows, "whole" for reading all.
             "random" is "windows" and, with lifting, an eighth of the size for a tenth of the bytes, which costs the
@@ -148,9 +152,18 @@ def decode(
     limits: Limits = DEFAULT_LIMITS,
     device: str = "cpu",
 ) -> Pixels:
-    """The samples (H, W, C) in a file, uint8 or uint16 as in the source: gray C=1, gray+alpha 2, RGB 3, RGBA 4.
+    """Decompress a file, or a part of it, to samples.
 
-    reduce, layers, region: decode less, as in `OpenedFile.read`.
+    Args:
+        data: the file.
+        reduce: how often both sides are halved.
+        layers: use only the first so many quality layers; None for all.
+        region: (x, y, width, height) in pixels of the full image; None for all of it.
+        limits: what may be spent on the file.
+        device: torch device of the networks.
+
+    Returns:
+        (H, W, C), uint8 or uint16 as in the source: gray C=1, gray+alpha 2, RGB 3, RGBA 4.
 
     Raises:
         FormatError, ChecksumError, LimitError, ModelError, UsageError: see each type.
@@ -208,7 +221,8 @@ def open_url(
 
     Args:
         url: where it is; a path or bytes are read in the same way.
-        limits, allow_partial: as in `open_file`.
+        limits: as in `open_file`.
+        allow_partial: as in `open_file`.
         policy: how often and how much is fetched.
 
     Raises:
@@ -236,7 +250,8 @@ def open_within(
     Args:
         where: path, URL or bytes.
         max_bytes: what opening and one read may fetch together.
-        reduce, region: of that read, as in `OpenedFile.read`.
+        reduce: of that read, as in `OpenedFile.read`.
+        region: of that read.
         limits: what may be spent on the file.
 
     Returns:

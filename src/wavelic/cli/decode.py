@@ -18,8 +18,17 @@ from wavelic.errors import UsageError
 
 @dataclass(frozen=True)
 class DecodeWork:
-    """Everything a worker needs to decode one file; ``format`` is a key of `wavelic.images.OUTPUT_FORMATS`, the part to
-    decode as in `opened.OpenedFile.read`."""
+    """Everything a worker needs to decode one file.
+
+    Attributes:
+        format: a key of `wavelic.images.OUTPUT_FORMATS`.
+        device: torch device of the networks.
+        force: replace existing files.
+        reduce: with ``layers`` and ``region``, the part to decode, as in `opened.OpenedFile.read`.
+        allow_partial: decode a file that was cut short to its last whole layer.
+        report_bytes: say how many bytes were read.
+        max_bytes: read no more than so many, and as many layers as that allows; None: no bound.
+    """
 
     format: str
     device: str

@@ -79,7 +79,8 @@ class Codec(ABC):
 
         Args:
             source: ranges of the file's bytes.
-            limits, allow_partial: as in `open`.
+            limits: as in `open`.
+            allow_partial: as in `open`.
 
         Raises:
             SourceError: the bytes cannot be had.

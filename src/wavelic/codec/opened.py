@@ -107,7 +107,8 @@ class OpenedFile(Protocol):
 
         Args:
             max_bytes: what may be fetched.
-            reduce, region: as in `read`.
+            reduce: as in `read`.
+            region: as in `read`.
 
         Raises:
             UsageError: not even the first layer is so small, or the file cannot be read layer by layer.

@@ -49,7 +49,8 @@ class ArrayFace:
 
         Args:
             max_bytes: what may be fetched.
-            reduce, region: as in `opened.OpenedFile.read`.
+            reduce: as in `opened.OpenedFile.read`.
+            region: as there.
 
         Raises:
             UsageError: not even the first layer is so small, or the file cannot be read in parts.

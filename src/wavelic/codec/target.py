@@ -103,7 +103,8 @@ def search(
 
     Args:
         measure: value at a position, in the target's unit, rising with it; called once at most for each position.
-        first, last: the positions there are, both inclusive.
+        first: the lowest position there is.
+        last: the highest one.
         target: what to come near to.  A size is not exceeded unless every position does.
         start: where to begin; None: in the middle.
         rise: how much a measurement usually rises from one position to the next, dB for a PSNR, else the natural

@@ -149,8 +149,10 @@ class Site:
         return sizes
 
     def ranges(self, entry: Entry, tiles: Sequence[Tile]) -> list[tuple[int, int]]:
-        """[start, stop) of the bytes of the file that these tiles are decoded from.  Raises Refusal (400) for tiles
-        outside the image."""
+        """[start, stop) of the bytes of the file that these tiles are decoded from.
+
+        Raises Refusal (400) for tiles outside the image.
+        """
         facts = self.facts(entry)
         windows = []
         for variant, reduce, column, row in tiles:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from wavelic.api.files import open_file
 from wavelic.codec.opened import OpenedFile, level_dimensions
-from wavelic.codec.registry import codecs
+from wavelic.codec.registry import codecs, recognize
 from wavelic.codec.wlic import codec_of
 from wavelic.container import MAGIC, read_header
 from wavelic.errors import FormatError
@@ -89,8 +89,12 @@ class Facts:
 
 @dataclass(frozen=True)
 class Variant:
-    """Which picture of the file: at most ``layers`` quality layers, and ``stock``: as other JPEG 2000 software shows
-    it, without the learned synthesis."""
+    """Which picture of the file.
+
+    Attributes:
+        layers: at most so many quality layers; None for all.
+        stock: as other JPEG 2000 software shows it, without the learned synthesis.
+    """
 
     layers: int | None = None
     stock: bool = False
@@ -124,6 +128,8 @@ def read_facts(path: Path) -> Facts:
             return Facts(
                 codec, header.width, header.height, header.channels, header.bit_depth, 0, 1, False, total, True
             )
+        if recognize(head) is None:
+            raise FormatError("neither JPEG 2000 nor of a codec that is installed; convert the file")
         if not is_jpeg2000(head):
             file = open_file(path)
             height, width, channels = file.shape

@@ -75,10 +75,10 @@ class WcaeCodec(WlicCodec):
         return family(self.name)
 
     def load(self, device: str) -> None:
-        from wavelic.wcae.weights import load_deployed
+        from wavelic.wcae.weights import load_model
 
         for card in self.weights():
-            load_deployed(card, device)
+            load_model(card, device)
 
 
 WCAE = WcaeCodec("wcae", "WCAE", 256_606, "three branches on a 3-scale Haar decomposition, 96 latents at 1/32")

@@ -11,7 +11,7 @@ from wavelic.images import Image
 from wavelic.wcae.files import Encoding
 from wavelic.wcae.ladder import Ladder, RatePoint
 from wavelic.wcae.latent import SideInformation
-from wavelic.wcae.weights import load_deployed
+from wavelic.wcae.weights import load_model
 
 
 def encode(image: Image, ladder: Ladder, target: Target, options: Options) -> Encoded:
@@ -30,7 +30,7 @@ def encode(image: Image, ladder: Ladder, target: Target, options: Options) -> En
 
     @cache
     def encoding(card: Card) -> Encoding:
-        model = load_deployed(card, options.device)
+        model = load_model(card, options.device)
         return Encoding(image, model, not options.published, side, options.strip, options.progress)
 
     @lru_cache(maxsize=4)

@@ -21,7 +21,7 @@ from wavelic.wcae.calibrate import build_ladder, code_length, deployed_tables, f
 from wavelic.wcae.ladder import write_ladder
 from wavelic.wcae.network import WaveletAutoencoder, build_autoencoder
 from wavelic.wcae.schedule import GAIN_UNIT, SliceSchedule
-from wavelic.wcae.weights import Deployed
+from wavelic.wcae.weights import Model
 
 GAINS = tuple(range(-2 * GAIN_UNIT, 2 * GAIN_UNIT + 1, GAIN_UNIT // 4))
 
@@ -110,5 +110,5 @@ def _write(stage: _Stage, rank: int, family: str, folder: Path, tables: TableSet
         "validation_bpp": {str(gain): round(rate, 5) for gain, rate in stage.rates.items()},
     }
     blank = Card(name, stage.about["model"], family, "", rank, {}, folder)
-    tensors = Deployed(blank, stage.network, stage.mean, stage.schedule, tables).tensors()
+    tensors = Model(blank, stage.network, stage.mean, stage.schedule, tables).tensors()
     return save_weights(folder, name, stage.about["model"], family, rank, tensors, training)

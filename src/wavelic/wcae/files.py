@@ -25,8 +25,8 @@ from wavelic.images import Image
 from wavelic.rect import Rect
 from wavelic.wcae.latent import SideInformation, Symbols, decode_latent, encode_latent
 from wavelic.wcae.schedule import GAIN_UNIT
-from wavelic.wcae.weights import Deployed, load_deployed
-from wavelic.wcae.windows import analyse, denormalise, latent_size, synthesise
+from wavelic.wcae.weights import Model, load_model
+from wavelic.wcae.windows import analyze, denormalize, latent_size, synthesize
 
 
 def latent_checksum(symbols: Symbols) -> int:
@@ -47,7 +47,7 @@ class Encoding:
     """
 
     image: Image
-    model: Deployed
+    model: Model
     replicate: bool = True
     side: SideInformation = SideInformation.WEIGHTS
     strip: bool = False
@@ -56,7 +56,7 @@ class Encoding:
     @cached_property
     def latent(self) -> NDArray[np.float32]:
         """(C, h, w), minus the code's mean."""
-        latent = analyse(self.model.network, self.image.colour(), self.replicate, self.progress)
+        latent = analyze(self.model.network, self.image.colour(), self.replicate, self.progress)
         latent -= self.model.mean[:, None, None]
         return latent
 
@@ -95,7 +95,7 @@ class Encoding:
 def _colour(
     symbols: Symbols,
     gain: int,
-    model: Deployed,
+    model: Model,
     shape: tuple[int, ...],
     dtype: SampleType,
     progress: Progress | None,
@@ -103,10 +103,10 @@ def _colour(
 ) -> NDArray[np.uint8] | NDArray[np.uint16]:
     latent = symbols.astype(np.float32) * np.float32(2.0 ** (-gain / GAIN_UNIT)) + model.mean[:, None, None]
     height, width, channels = shape
-    return synthesise(model.network, latent, (height, width, channels), dtype, progress, origin)
+    return synthesize(model.network, latent, (height, width, channels), dtype, progress, origin)
 
 
-def decode_symbols_of(container: Container, model: Deployed) -> Symbols:
+def decode_symbols_of(container: Container, model: Model) -> Symbols:
     """The latent's symbols (C, h, w), compared with the file's checksum.
 
     Raises:
@@ -137,7 +137,7 @@ def decode(container: Container, area: Rect, device: str = "cpu", progress: Prog
         ModelError: its weights are not installed.
     """
     header = container.header
-    model = load_deployed(card_by_id(header.model), device)
+    model = load_model(card_by_id(header.model), device)
     symbols = decode_symbols_of(container, model)
     alpha = alpha_plane(container)
     shape = (area.height, area.width, header.channels - header.has_alpha)
@@ -159,7 +159,7 @@ def decode_colors(
     Raises:
         FormatError, ChecksumError, ModelError: as in `decode`.
     """
-    model = load_deployed(card_by_id(containers[0].header.model), device)
+    model = load_model(card_by_id(containers[0].header.model), device)
     with lock:
         symbols = np.stack([decode_symbols_of(container, model) for container in containers])
     gains = np.array([2.0 ** (-container.header.gain / GAIN_UNIT) for container in containers], np.float32)
@@ -168,7 +168,7 @@ def decode_colors(
     pictures = model.network.synthesis(y.contiguous(memory_format=torch.channels_last))
     headers = [container.header for container in containers]
     return [
-        denormalise(picture[None, :, : h.height, : h.width], h.channels - h.has_alpha, sample_type(h))
+        denormalize(picture[None, :, : h.height, : h.width], h.channels - h.has_alpha, sample_type(h))
         for picture, h in zip(pictures, headers, strict=True)
     ]
 
@@ -183,4 +183,4 @@ def verify(container: Container) -> None:
         FormatError, ChecksumError, LimitError, ModelError: as in `decode`.
     """
     alpha_plane(container)
-    decode_symbols_of(container, load_deployed(card_by_id(container.header.model)))
+    decode_symbols_of(container, load_model(card_by_id(container.header.model)))

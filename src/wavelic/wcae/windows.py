@@ -21,7 +21,7 @@ from wavelic.wcae.receptive_field import analysis_margin, synthesis_margin
 WINDOW = 1024  # pixels a side of a window's inner part
 
 
-def _normalise(pixels: NDArray[Any], height: int, width: int, replicate: bool) -> torch.Tensor:
+def _normalize(pixels: NDArray[Any], height: int, width: int, replicate: bool) -> torch.Tensor:
     """(h, w, 1 or 3) uint8 or uint16 -> (1, 3, height, width) in [-1, 1], extended to the right and bottom."""
     full = np.float32(np.iinfo(pixels.dtype).max / 2)
     unit = pixels.astype(np.float32) / full - 1
@@ -30,7 +30,7 @@ def _normalise(pixels: NDArray[Any], height: int, width: int, replicate: bool) -
     return torch.from_numpy(unit).permute(2, 0, 1)[None].expand(1, 3, height, width)
 
 
-def denormalise(x: torch.Tensor, channels: int, dtype: np.dtype[Any]) -> NDArray[Any]:
+def denormalize(x: torch.Tensor, channels: int, dtype: np.dtype[Any]) -> NDArray[Any]:
     """(1, 3, h, w) in [-1, 1] -> (h, w, channels) rounded to nearest and clipped; gray is the mean of the three."""
     if channels == 1:
         x = x.mean(1, keepdim=True)
@@ -45,7 +45,7 @@ def latent_size(network: WaveletAutoencoder, height: int, width: int) -> tuple[i
 
 
 @torch.inference_mode()
-def analyse(
+def analyze(
     network: WaveletAutoencoder, pixels: NDArray[Any], replicate: bool = True, progress: Progress | None = None
 ) -> NDArray[np.float32]:
     """Latent (C, h, w) of colour samples (H, W, 1 or 3), uint8 or uint16; gray is coded as three equal channels.
@@ -59,7 +59,7 @@ def analyse(
     cells = list(windows(Rect(0, 0, width, height), (width, height), max(1, WINDOW // stride), margin))
     for done, (inner, outer) in enumerate(cells, 1):
         window = pixels[outer.y * stride : outer.bottom * stride, outer.x * stride : outer.right * stride]
-        x = _normalise(window, outer.height * stride, outer.width * stride, replicate).to(device)
+        x = _normalize(window, outer.height * stride, outer.width * stride, replicate).to(device)
         y = network.analysis(x.contiguous(memory_format=torch.channels_last))[0].cpu().numpy()
         latent[:, *inner.slices()] = y[:, *inner.moved(-outer.x, -outer.y).slices()]
         if progress:
@@ -68,7 +68,7 @@ def analyse(
 
 
 @torch.inference_mode()
-def synthesise(
+def synthesize(
     network: WaveletAutoencoder,
     latent: NDArray[np.float32],
     shape: tuple[int, int, int],
@@ -92,7 +92,7 @@ def synthesise(
         x = network.synthesis(y.contiguous(memory_format=torch.channels_last))
         part = Rect(*(side * stride for side in inner)).clipped(area)
         seen = x[:, :, *part.moved(-outer.x * stride, -outer.y * stride).slices()]
-        pixels[part.moved(-left, -top).slices()] = denormalise(seen, shape[2], dtype)
+        pixels[part.moved(-left, -top).slices()] = denormalize(seen, shape[2], dtype)
         if progress:
             progress(done, len(work))
     return pixels
