@@ -4,12 +4,13 @@ A reader of a window needs nothing else of a file than this and the tiles of the
 is what can be checked without payloads: the header and the tile index with their checksums, that the chunks are those
 the header calls for, and that they end where the file ends.  `read_chunk` checks a chunk once its bytes are there.
 
->>> from wavelic.container import CodecId, Container, write_container
->>> header = Header(CodecId.WECONVENE, 3, 256, 128, bytes(16), tile_width=128, tile_height=128)
->>> data = write_container(Container(header, (Chunk(DATA, b"left"), Chunk(DATA, b"right"))))
->>> outline = read_outline(lambda start, stop: data[start:stop], len(data))
->>> [read_chunk(data[place.offset : place.stop], place).payload for place in outline.tiles]
-[b'left', b'right']
+Examples:
+    >>> from wavelic.container import CodecId, Container, write_container
+    >>> header = Header(CodecId.WECONVENE, 3, 256, 128, bytes(16), tile_width=128, tile_height=128)
+    >>> data = write_container(Container(header, (Chunk(DATA, b"left"), Chunk(DATA, b"right"))))
+    >>> outline = read_outline(lambda start, stop: data[start:stop], len(data))
+    >>> [read_chunk(data[place.offset : place.stop], place).payload for place in outline.tiles]
+    [b'left', b'right']
 """
 
 from __future__ import annotations

@@ -33,14 +33,15 @@ _Escapes = tuple[npt.NDArray[np.intp], npt.NDArray[np.int64]]
 class RangeEncoder:
     """Codes any number of arrays one after another into one stream.
 
-    >>> tables = TableSet.from_frequencies([[1, 6, 1], [9, 1]], offsets=[-1, 0])
-    >>> encoder = RangeEncoder()
-    >>> encoder.encode(np.array([0, 1, 0]), np.array([0, 0, 1]), tables)
-    >>> encoder.encode(np.array([-2147483648]), np.array([1]), tables)
-    >>> data = encoder.finish()
-    >>> decoder = RangeDecoder(data)
-    >>> decoder.decode(np.array([0, 0, 1]), tables), decoder.decode(np.array([1]), tables)
-    (array([0, 1, 0], dtype=int32), array([-2147483648], dtype=int32))
+    Examples:
+        >>> tables = TableSet.from_frequencies([[1, 6, 1], [9, 1]], offsets=[-1, 0])
+        >>> encoder = RangeEncoder()
+        >>> encoder.encode(np.array([0, 1, 0]), np.array([0, 0, 1]), tables)
+        >>> encoder.encode(np.array([-2147483648]), np.array([1]), tables)
+        >>> data = encoder.finish()
+        >>> decoder = RangeDecoder(data)
+        >>> decoder.decode(np.array([0, 0, 1]), tables), decoder.decode(np.array([1]), tables)
+        (array([0, 1, 0], dtype=int32), array([-2147483648], dtype=int32))
     """
 
     def __init__(self) -> None:

@@ -25,8 +25,9 @@ def gaussian_scales(count: int = 64, lowest: float = 0.11, highest: float = 256.
 
     The defaults are those of Balle et al. 2018 (scale hyperprior).
 
-    >>> gaussian_scales(3, 0.5, 8.0).tolist()
-    [0.5, 2.0, 8.0]
+    Examples:
+        >>> gaussian_scales(3, 0.5, 8.0).tolist()
+        [0.5, 2.0, 8.0]
     """
     if count < 1 or not 0 < lowest <= highest < math.inf:
         raise UsageError(f"{count} scales from {lowest} to {highest}; expected at least 1 and 0 < lowest <= highest")
@@ -39,8 +40,9 @@ def scale_index(deviations: npt.ArrayLike, scales: npt.ArrayLike) -> npt.NDArray
     A float computation: use it in training, or where encoder and decoder are known to agree on ``deviations`` to the
     bit.
 
-    >>> scale_index([0.0, 0.9, 1.1, 100.0], [0.5, 2.0, 8.0]).tolist()
-    [0, 0, 1, 2]
+    Examples:
+        >>> scale_index([0.0, 0.9, 1.1, 100.0], [0.5, 2.0, 8.0]).tolist()
+        [0, 0, 1, 2]
     """
     grid = np.asarray(scales, dtype=np.float64)
     return np.searchsorted(np.sqrt(grid[1:] * grid[:-1]), np.asarray(deviations), side="right")
@@ -55,9 +57,10 @@ def gaussian_tables(
     ``tail_mass`` outside, which is the mass of the escape entry.  Raises UsageError for scales that are not positive,
     or a table that needs more entries than 2^precision allows.
 
-    >>> tables = gaussian_tables([0.25, 1.0])
-    >>> tables.table(0).tolist(), tables.offsets.tolist()
-    ([1491, 62553, 1491, 1], [-1, -4])
+    Examples:
+        >>> tables = gaussian_tables([0.25, 1.0])
+        >>> tables.table(0).tolist(), tables.offsets.tolist()
+        ([1491, 62553, 1491, 1], [-1, -4])
     """
     grid = gaussian_scales() if scales is None else np.asarray(scales, dtype=np.float64).ravel()
     if grid.size == 0 or not np.isfinite(grid).all() or grid.min() <= 0 or not 0 < tail_mass < 1:
@@ -86,8 +89,9 @@ def factorized_tables(
     histogram or a probability mass function).  escape_weights: the same for all other symbols; by default the smallest
     frequency. Raises UsageError for negative or non-finite weights.
 
-    >>> factorized_tables([[0.25, 0.5, 0.25]], [-1], precision=8).table(0).tolist()
-    [64, 127, 64, 1]
+    Examples:
+        >>> factorized_tables([[0.25, 0.5, 0.25]], [-1], precision=8).table(0).tolist()
+        [64, 127, 64, 1]
     """
     escapes = [0.0] * len(weights) if escape_weights is None else escape_weights
     if len(weights) != len(escapes):

@@ -29,9 +29,10 @@ class Grouping:
     many tables there are.  A "grouped" array holds one value per symbol: part after part, and a part in the order of
     its tables.
 
-    >>> grouping, grouped = Grouping.gather(np.array([7, 8, 9]), np.array([1, 0, 1], dtype=np.uint8), tables=2)
-    >>> grouped, list(grouping.runs()), grouping.spread(np.array([10, 20]))
-    (array([8, 7, 9]), [(0, 0, 1), (1, 1, 3)], array([10, 20, 20]))
+    Examples:
+        >>> grouping, grouped = Grouping.gather(np.array([7, 8, 9]), np.array([1, 0, 1], dtype=np.uint8), tables=2)
+        >>> grouped, list(grouping.runs()), grouping.spread(np.array([10, 20]))
+        (array([8, 7, 9]), [(0, 0, 1), (1, 1, 3)], array([10, 20, 20]))
     """
 
     def __init__(self, index: Integers, tables: int, values: npt.NDArray[Any] | None = None) -> None:

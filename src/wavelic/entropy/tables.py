@@ -37,9 +37,10 @@ class TableSet:
 
     Raises UsageError if these do not fit together.
 
-    >>> tables = TableSet.from_frequencies([[1, 2, 1], [5, 1]], offsets=[-1, 0], precision=8)
-    >>> len(tables), tables.frequencies.tolist(), tables.sizes.tolist()
-    (2, [64, 127, 64, 1, 213, 42, 1], [4, 3])
+    Examples:
+        >>> tables = TableSet.from_frequencies([[1, 2, 1], [5, 1]], offsets=[-1, 0], precision=8)
+        >>> len(tables), tables.frequencies.tolist(), tables.sizes.tolist()
+        (2, [64, 127, 64, 1, 213, 42, 1], [4, 3])
     """
 
     frequencies: npt.NDArray[np.uint16]
@@ -182,8 +183,9 @@ def normalize_frequencies(counts: Sequence[int], precision: int) -> npt.NDArray[
     Entries whose share is below 1 get 1; the others share the rest in proportion, rounded by largest remainder, the
     first of equal remainders first.  All-zero counts give a flat table.
 
-    >>> normalize_frequencies([3, 0, 1], precision=4).tolist()
-    [11, 1, 4]
+    Examples:
+        >>> normalize_frequencies([3, 0, 1], precision=4).tolist()
+        [11, 1, 4]
     """
     if not 1 <= precision <= MAX_PRECISION:
         raise UsageError(f"table precision {precision} bits; expected 1 to {MAX_PRECISION}")

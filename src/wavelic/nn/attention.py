@@ -40,8 +40,9 @@ class AttentionNet(nn.Module):
         in_channels, out_channels: of the whole module.
         width: channels of t; 128 in the paper, where the module has 927,872 + 128 in + 128 + 129 out parameters.
 
-    >>> AttentionNet(6, 4, width=8)(torch.zeros(2, 6, 5, 3)).shape
-    torch.Size([2, 4, 5, 3])
+    Examples:
+        >>> AttentionNet(6, 4, width=8)(torch.zeros(2, 6, 5, 3)).shape
+        torch.Size([2, 4, 5, 3])
     """
 
     def __init__(self, in_channels: int, out_channels: int, width: int = 128) -> None:

@@ -93,8 +93,9 @@ class GDN(nn.Module):
     The result is channels-last.  The computation runs in float32 (float64 if given) even under autocast: squares and
     small betas do not survive bfloat16.
 
-    >>> GDN(3)(torch.zeros(1, 3, 2, 2)).abs().max().item()
-    0.0
+    Examples:
+        >>> GDN(3)(torch.zeros(1, 3, 2, 2)).abs().max().item()
+        0.0
     """
 
     def __init__(self, channels: int, inverse: bool = False, beta_min: float = 1e-6, gamma_init: float = 1e-3) -> None:

@@ -53,10 +53,11 @@ class IntegerConv2d(nn.Module):
     Raises:
         UsageError: values out of range, or a carrier in which the worst case is not exact.
 
-    >>> one = torch.tensor([1])
-    >>> layer = IntegerConv2d(torch.full((1, 1, 1, 1), 3), one, one, one, input_limit=127, output_limit=99)
-    >>> layer(torch.tensor([[[[-5, 0, 5, 1000]]]], dtype=torch.int32)).tolist()
-    [[[[-7, 1, 8, 99]]]]
+    Examples:
+        >>> one = torch.tensor([1])
+        >>> layer = IntegerConv2d(torch.full((1, 1, 1, 1), 3), one, one, one, input_limit=127, output_limit=99)
+        >>> layer(torch.tensor([[[[-5, 0, 5, 1000]]]], dtype=torch.int32)).tolist()
+        [[[[-7, 1, 8, 99]]]]
     """
 
     weight: Tensor
@@ -184,9 +185,10 @@ class LookupTable(nn.Module):
     Args:
         table: int32 (2 * limit + 1,), the values at -limit..limit.
 
-    >>> relu = LookupTable.from_function(lambda x: max(x, 0.0), 4, input_step=0.5, output_step=0.25, output_limit=7)
-    >>> relu(torch.tensor([-9, -1, 0, 1, 3, 9], dtype=torch.int32)).tolist()
-    [0, 0, 0, 2, 6, 7]
+    Examples:
+        >>> relu = LookupTable.from_function(lambda x: max(x, 0.0), 4, input_step=0.5, output_step=0.25, output_limit=7)
+        >>> relu(torch.tensor([-9, -1, 0, 1, 3, 9], dtype=torch.int32)).tolist()
+        [0, 0, 0, 2, 6, 7]
     """
 
     table: Tensor
@@ -221,8 +223,9 @@ class LookupTable(nn.Module):
 def requantize(x: Tensor, multiplier: Tensor, shift: Tensor) -> Tensor:
     """floor(x * multiplier / 2^shift + 1/2) in int64: |x| <= 2^47, multiplier <= 2^15, shift <= 62.
 
-    >>> requantize(torch.tensor([-3, -1, 1, 3]), torch.tensor(1), torch.tensor(1))
-    tensor([-1,  0,  1,  2])
+    Examples:
+        >>> requantize(torch.tensor([-3, -1, 1, 3]), torch.tensor(1), torch.tensor(1))
+        tensor([-1,  0,  1,  2])
     """
     shift = shift.to(torch.int64)
     half = (torch.ones_like(shift) << shift) >> 1
@@ -235,8 +238,9 @@ def fixed_point(ratio: float) -> tuple[int, int]:
     Raises:
         UsageError: a ratio that is negative, not finite, or above 2^15.
 
-    >>> fixed_point(0.5), fixed_point(3.0), fixed_point(1e-30)
-    ((16384, 15), (24576, 13), (0, 0))
+    Examples:
+        >>> fixed_point(0.5), fixed_point(3.0), fixed_point(1e-30)
+        ((16384, 15), (24576, 13), (0, 0))
     """
     if not 0 <= ratio <= 1 << MULTIPLIER_BITS:
         raise UsageError(f"ratio of steps {ratio}; expected 0 to {1 << MULTIPLIER_BITS}: choose a larger output step")

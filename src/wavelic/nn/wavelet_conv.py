@@ -105,11 +105,12 @@ class WaveletConv(nn.Module):
 
     In a network of your own it stands where a strided convolution and its activation stood:
 
-    >>> before = nn.Sequential(nn.Conv2d(3, 16, 5, 2, 2), nn.ReLU(), nn.Conv2d(16, 32, 3, stride=2, padding=1))
-    >>> after = nn.Sequential(nn.Conv2d(3, 16, 5, 2, 2), nn.ReLU(), WaveletConv(16, 32, stride=2, wavelet="9/7"))
-    >>> image = torch.rand(1, 3, 65, 47)
-    >>> before(image).shape == after(image).shape
-    True
+    Examples:
+        >>> before = nn.Sequential(nn.Conv2d(3, 16, 5, 2, 2), nn.ReLU(), nn.Conv2d(16, 32, 3, stride=2, padding=1))
+        >>> after = nn.Sequential(nn.Conv2d(3, 16, 5, 2, 2), nn.ReLU(), WaveletConv(16, 32, stride=2, wavelet="9/7"))
+        >>> image = torch.rand(1, 3, 65, 47)
+        >>> before(image).shape == after(image).shape
+        True
     """
 
     channel_analysis: Tensor
@@ -179,9 +180,10 @@ def channel_transform(channels: int, wavelet: str, levels: int) -> tuple[list[in
     Returns the sizes of the channel bands, the low band first and then the high bands from the finest, empty ones left
     out; A with ``row @ A`` the bands one after another; S, its inverse.  Both (C, C), float64.
 
-    >>> sizes, analysis, synthesis = channel_transform(5, "9/7", 2)
-    >>> sizes, torch.allclose(analysis @ synthesis, torch.eye(5, dtype=torch.float64))
-    ([2, 2, 1], True)
+    Examples:
+        >>> sizes, analysis, synthesis = channel_transform(5, "9/7", 2)
+        >>> sizes, torch.allclose(analysis @ synthesis, torch.eye(5, dtype=torch.float64))
+        ([2, 2, 1], True)
     """
     cut = level_sizes(channels, levels)
     sizes = [cut[-1][0] if cut else channels, *(high for _, high in cut)]

@@ -1,8 +1,9 @@
 """Bytes by ranges, from wherever they are: memory, a local file, a web server, or anything fsspec reaches.
 
->>> with open_source(b"0123456789") as source:
-...     source.read_spans([(0, 2), (7, 9)]), source.size, source.bytes_read
-([b'01', b'78'], 10, 4)
+Examples:
+    >>> with open_source(b"0123456789") as source:
+    ...     source.read_spans([(0, 2), (7, 9)]), source.size, source.bytes_read
+    ([b'01', b'78'], 10, 4)
 """
 
 from wavelic.remote.opening import is_url, open_source

@@ -14,8 +14,9 @@ _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:(//|:)")  # two letters at least: on
 def is_url(name: object) -> bool:
     """Whether ``name`` is a URL, or a chain of them as fsspec writes it.
 
-    >>> [is_url(name) for name in ("https://example.org/a.jp2", "zip://a.jp2::s3://bucket/b.zip", "C:/a.jp2", "a:b")]
-    [True, True, False, False]
+    Examples:
+        >>> [is_url(name) for name in ("https://example.org/a.jp2", "zip://a.jp2::s3://bucket/b.zip", "C:/a.jp2", "a:b")]
+        [True, True, False, False]
     """
     return isinstance(name, str) and _URL.match(name) is not None
 

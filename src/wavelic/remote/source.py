@@ -20,10 +20,11 @@ def merge_spans(spans: Sequence[Span], max_gap: int, max_spans: int) -> list[Spa
     """Fewer ranges that cover all of ``spans``, which are sorted: those up to ``max_gap`` bytes apart are joined, then
     the ones closest to each other until no more than ``max_spans`` are left.
 
-    >>> merge_spans([(0, 4), (4, 8), (10, 12), (50, 60)], 2, 9)
-    [(0, 12), (50, 60)]
-    >>> merge_spans([(0, 1), (5, 6), (20, 21)], 0, 2)
-    [(0, 6), (20, 21)]
+    Examples:
+        >>> merge_spans([(0, 4), (4, 8), (10, 12), (50, 60)], 2, 9)
+        [(0, 12), (50, 60)]
+        >>> merge_spans([(0, 1), (5, 6), (20, 21)], 0, 2)
+        [(0, 6), (20, 21)]
     """
     gaps = [after[0] - before[1] for before, after in pairwise(spans)]
     if len(gaps) >= max_spans:  # the widest max_spans - 1 gaps stay
