@@ -10,7 +10,14 @@ from wavelic.container.container import Container, framed_chunks
 
 @dataclass(frozen=True)
 class ChunkInfo:
-    """One line of `info`: `offset` and `size` (framing included) in bytes."""
+    """Description of a chunk, one line of `wavelic info`.
+
+    Attributes:
+        kind: the four letters.
+        offset: first byte in the file.
+        size: bytes in the file, framing included.
+        meaning: what the chunk holds.
+    """
 
     kind: str
     offset: int
@@ -21,19 +28,45 @@ class ChunkInfo:
 def with_metadata(
     container: Container, *, icc: bytes | None = None, exif: bytes | None = None, xmp: bytes | None = None
 ) -> Container:
-    """`container` with exactly this metadata: what it had is replaced, None and empty bytes leave a kind out."""
+    """Replace the metadata of a file.
+
+    Args:
+        container: header and chunks.
+        icc: ICC profile; None or empty leaves it out.
+        exif: Exif metadata, starting with its TIFF header; None or empty leaves it out.
+        xmp: XMP packet; None or empty leaves it out.
+
+    Returns:
+        A container with exactly this metadata.
+    """
     kept = tuple(chunk for chunk in container.chunks if chunk.kind not in METADATA_KINDS)
     new = zip((ICCP, EXIF, XMPP), (icc, exif, xmp), strict=True)
     return replace(container, chunks=kept + tuple(Chunk(kind, payload) for kind, payload in new if payload))
 
 
 def strip_metadata(container: Container) -> Container:
-    """`container` without ICC, Exif, XMP and chunks of unknown meaning; the pixels and their checksum stay."""
+    """Drop ICC, Exif, XMP and chunks of unknown meaning; pixels and their checksum stay.
+
+    Args:
+        container: header and chunks.
+
+    Returns:
+        A container without them.
+    """
     return replace(container, chunks=tuple(c for c in container.chunks if c.kind in (DATA, LCRC, ALPH)))
 
 
 def describe_chunks(container: Container) -> tuple[ChunkInfo, ...]:
-    """Every chunk of the file in order, TIDX and WEND included; with the header their sizes add up to the file's."""
+    """Describe every chunk of a file in order, TIDX and WEND included.
+
+    The sizes of header and chunks add up to that of the file.
+
+    Args:
+        container: header and chunks.
+
+    Returns:
+        One description per chunk.
+    """
     lines = []
     offset = container.header.header_bytes
     for chunk in framed_chunks(container):

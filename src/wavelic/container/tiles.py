@@ -1,4 +1,4 @@
-"""The tile grid: which rectangle of the image each DATA chunk holds, and which tiles a window needs."""
+"""Tile grid: the rectangle of the image that each DATA chunk holds, and the tiles that a window needs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,14 @@ class TileGrid:
 
     @staticmethod
     def of(header: Header) -> TileGrid:
-        """The grid of `header`; one tile of the size of the image when the header has no tiling."""
+        """Grid of a header: one tile of the size of the image where the header has no tiling.
+
+        Args:
+            header: the header.
+
+        Returns:
+            The grid.
+        """
         tile_width = header.tile_width or header.width
         tile_height = header.tile_height or header.height
         return TileGrid(header.width, header.height, tile_width, tile_height, header.tile_overlap)
@@ -44,15 +51,45 @@ class TileGrid:
         return self.columns * self.rows
 
     def core(self, index: int) -> Box:
-        """The pixels only tile `index` is responsible for; the cores partition the image."""
+        """Pixels that only this tile is responsible for; the cores partition the image.
+
+        Args:
+            index: number of the tile.
+
+        Returns:
+            The rectangle.
+
+        Raises:
+            UsageError: there is no such tile.
+        """
         return self._box(index, 0)
 
     def coded(self, index: int) -> Box:
-        """The pixels tile `index` codes: its core, extended by the overlap and cut at the image's edge."""
+        """Pixels that a tile codes: its core, extended by the overlap and cut at the image's edge.
+
+        Args:
+            index: number of the tile.
+
+        Returns:
+            The rectangle.
+
+        Raises:
+            UsageError: there is no such tile.
+        """
         return self._box(index, self.overlap)
 
     def covering(self, window: Box) -> tuple[int, ...]:
-        """Indices of the tiles whose cores meet `window`, in order.  Raises UsageError for a window not inside."""
+        """Tiles whose cores meet a window.
+
+        Args:
+            window: the rectangle, inside the image.
+
+        Returns:
+            Numbers of the tiles, rising.
+
+        Raises:
+            UsageError: the window is empty or not inside the image.
+        """
         left, top, right, bottom = window
         if not (0 <= left < right <= self.width and 0 <= top < bottom <= self.height):
             raise UsageError(

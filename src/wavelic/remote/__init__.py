@@ -1,4 +1,4 @@
-"""Bytes by ranges, from wherever they are: memory, a local file, a web server, or anything fsspec reaches.
+"""Byte ranges of data in memory, a local file, a web server, or anything fsspec reaches.
 
 Examples:
     >>> with open_source(b"0123456789") as source:
