@@ -38,7 +38,7 @@ MAX_SHIFT = 62
 
 
 class IntegerConv2d(nn.Module):
-    """A convolution from int32 to int32 tensors, exact on any device, with any memory format, batch or thread count.
+    """Convolution from int32 to int32 tensors, exact on any device, with any memory format, batch or thread count.
 
     Args:
         weight: whole numbers, (out, in / groups, k, k).
@@ -46,8 +46,10 @@ class IntegerConv2d(nn.Module):
         multiplier: whole numbers 0..2^15, (out,).
         shift: whole numbers 0..62, (out,).
         input_limit: inputs are clamped to -input_limit..input_limit.
-        output_limit: and outputs to -output_limit..output_limit.
-        stride, padding, groups: as for `torch.nn.Conv2d`.
+        output_limit: outputs are clamped to -output_limit..output_limit.
+        stride: as for `torch.nn.Conv2d`.
+        padding: as for `torch.nn.Conv2d`.
+        groups: as for `torch.nn.Conv2d`.
         carrier: "float32", "float64", or "auto" for the smallest that is exact.
 
     Raises:
@@ -129,8 +131,15 @@ class IntegerConv2d(nn.Module):
 
         Args:
             conv: with a bias, zero padding, one stride and padding for both directions, no dilation.
-            input_step, output_step: what one unit of an input and an output integer stands for.
-            input_bits, weight_bits, output_bits: signed widths; weights get a scale of their own per output channel.
+            input_step: value of one unit of an input integer.
+            output_step: value of one unit of an output integer.
+            input_bits: signed width of the inputs.
+            weight_bits: signed width of the weights, which get a scale of their own per output channel.
+            output_bits: signed width of the outputs.
+            carrier: "float32", "float64", or "auto" for the smallest that is exact.
+
+        Returns:
+            The integer layer.
 
         Raises:
             UsageError: another kind of convolution, or a step that is not positive.
@@ -163,7 +172,14 @@ class IntegerConv2d(nn.Module):
         return self.weight.to(torch.int64).abs().sum((1, 2, 3)) * self.input_limit + self.bias.abs()
 
     def accumulate(self, x: Tensor) -> Tensor:
-        """The exact sums, int64 (N, out, H', W'), of int32 (N, in, H, W)."""
+        """Compute the exact sums before requantisation.
+
+        Args:
+            x: int32 (N, in, H, W).
+
+        Returns:
+            int64 (N, out, H', W').
+        """
         x = x.clamp(-self.input_limit, self.input_limit).to(self.carrier)
         with torch.autocast(device_type=x.device.type, enabled=False):
             weight, bias = self.weight.to(self.carrier), self.bias.to(self.carrier)
@@ -172,7 +188,17 @@ class IntegerConv2d(nn.Module):
 
     @torch.no_grad()
     def forward(self, x: Tensor) -> Tensor:
-        """int32 (N, in, H, W) -> int32 (N, out, H', W').  Raises UsageError for another dtype."""
+        """Compute int32 (N, in, H, W) -> int32 (N, out, H', W').
+
+        Args:
+            x: int32 (N, in, H, W).
+
+        Returns:
+            int32 (N, out, H', W').
+
+        Raises:
+            UsageError: another dtype.
+        """
         if x.dtype != torch.int32:
             raise UsageError(f"integer layers take int32, got {x.dtype}; round and convert the input first")
         y = requantize(self.accumulate(x), self.multiplier[:, None, None], self.shift[:, None, None])
@@ -180,7 +206,7 @@ class IntegerConv2d(nn.Module):
 
 
 class LookupTable(nn.Module):
-    """A function of one integer, tabulated: y = table[clamp(x, -limit, limit) + limit], int32 in and out.
+    """Tabulated function of one integer: y = table[clamp(x, -limit, limit) + limit], int32 in and out.
 
     Args:
         table: int32 (2 * limit + 1,), the values at -limit..limit.
@@ -210,18 +236,38 @@ class LookupTable(nn.Module):
         output_step: float,
         output_limit: int,
     ) -> LookupTable:
-        """Tabulate ``function``; floats are used here only.  One unit of input and output stands for the steps."""
+        """Tabulate a function; floats are used here only.
+
+        Args:
+            function: maps a float to a float.
+            limit: largest absolute input integer.
+            input_step: value of one unit of an input integer.
+            output_step: value of one unit of an output integer.
+            output_limit: largest absolute output integer.
+
+        Returns:
+            The table.
+        """
         values = [round(function(k * input_step) / output_step) for k in range(-limit, limit + 1)]
         return cls(torch.tensor(values).clamp(-output_limit, output_limit).to(torch.int32))
 
     @torch.no_grad()
     def forward(self, x: Tensor) -> Tensor:
+        """Look up every element: int32 in and out, any shape."""
         index = x.clamp(-self.limit, self.limit).to(torch.int64) + self.limit
         return self.table[index]
 
 
 def requantize(x: Tensor, multiplier: Tensor, shift: Tensor) -> Tensor:
-    """floor(x * multiplier / 2^shift + 1/2) in int64: |x| <= 2^47, multiplier <= 2^15, shift <= 62.
+    """Multiply and shift with rounding: floor(x * multiplier / 2^shift + 1/2), in int64.
+
+    Args:
+        x: integers, |x| <= 2^47.
+        multiplier: integers of at most 2^15, broadcast to ``x``.
+        shift: integers of at most 62, broadcast to ``x``.
+
+    Returns:
+        int64, in the shape of ``x``.
 
     Examples:
         >>> requantize(torch.tensor([-3, -1, 1, 3]), torch.tensor(1), torch.tensor(1))
@@ -233,7 +279,13 @@ def requantize(x: Tensor, multiplier: Tensor, shift: Tensor) -> Tensor:
 
 
 def fixed_point(ratio: float) -> tuple[int, int]:
-    """(multiplier, shift) with multiplier / 2^shift closest to ``ratio``, multiplier in 2^14..2^15 - 1 where possible.
+    """Fixed-point form of a ratio, with a multiplier in 2^14..2^15 - 1 where possible.
+
+    Args:
+        ratio: from 0 to 2^15.
+
+    Returns:
+        (multiplier, shift) with multiplier / 2^shift closest to ``ratio``.
 
     Raises:
         UsageError: a ratio that is negative, not finite, or above 2^15.
