@@ -144,8 +144,9 @@ def encode(
         image: `wavelic.Image`, a Pillow image, or an array (H, W) or (H, W, 1..4) of uint8 or uint16.
         codec: "weconvene", "lifting", or of the older kind "wcae", "wcae-64", "nowcae".
         quality: 0..100, linear in the logarithm of the rate; 50 if no target is given.
-        bpp, psnr, size: instead of a quality, a target for the whole file: bits per pixel, dB of the colour samples,
-            or bytes (not exceeded if possible).  Met within 2 %, or the nearest the weights allow.
+        bpp: target instead of a quality: bits per pixel of the whole file, met within 2 % or as near as possible.
+        psnr: target instead of a quality: dB of the colour samples.
+        size: target instead of a quality: bytes of the whole file, not exceeded if possible.
         layers: lifting only: how many quality layers, or the bits per pixel of each, ascending.
         access: lifting and weconvene only: "windows" arranges the file for reading windows, "whole" for reading all.
             "random" is "windows" and, with lifting, an eighth of the size for a tenth of the bytes, which costs the
