@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from paths import SOURCE
 
-SOURCE = Path(__file__).resolve().parents[2] / "src" / "wavelic"
 # docs/architecture.md: each room imports only rooms in rows below it, and itself
 ROWS = (
     ("cli",),

@@ -12,7 +12,7 @@ import PIL.Image
 import pytest
 import torch
 from lifting_support import METADATA
-from test_lifting_jp2 import image
+from pictures import image
 
 import wavelic
 from wavelic.errors import ChecksumError, FormatError

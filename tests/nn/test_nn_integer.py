@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from integer_layers import integers, random_layer
 from torch import Tensor, nn
 
 from wavelic.errors import UsageError
@@ -24,35 +25,6 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
-
-
-def integers(low: int, high: int, shape: tuple[int, ...]) -> Tensor:
-    return torch.randint(low, high + 1, shape, dtype=torch.int32)
-
-
-def random_layer(
-    channels: tuple[int, int],
-    kernel: int,
-    *,
-    stride: int = 1,
-    groups: int = 1,
-    weight_bits: int = 10,
-    input_limit: int = 2047,
-    carrier: Any = "auto",
-) -> IntegerConv2d:
-    limit = (1 << (weight_bits - 1)) - 1
-    return IntegerConv2d(
-        integers(-limit, limit, (channels[1], channels[0] // groups, kernel, kernel)),
-        integers(-9999, 9999, (channels[1],)),
-        integers(1 << 14, (1 << 15) - 1, (channels[1],)),
-        integers(20, 26, (channels[1],)),
-        input_limit,
-        2047,
-        stride=stride,
-        padding=kernel // 2,
-        groups=groups,
-        carrier=carrier,
-    )
 
 
 def exact_sums(layer: IntegerConv2d, x: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 import torch
-from test_nn_integer import random_layer
+from integer_layers import random_layer
 from torch import Tensor, nn
 from weconvene_tiny import STEP, random_subbands, same, tiny_model, tiny_network
 

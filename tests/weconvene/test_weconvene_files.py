@@ -13,6 +13,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pictures import psnr
 from weconvene_tiny import PLAN, STEP, random_subbands, tiny_model
 
 import wavelic
@@ -56,10 +57,6 @@ def _one_thread() -> Iterator[None]:
 
 def encoded(pixels: np.ndarray, model: DeployedSmall, tile: int = 1024, step: int = STEP) -> bytes:
     return SmallEncoding(from_array(pixels), model, tile=tile).file(step)
-
-
-def psnr(a: np.ndarray, b: np.ndarray) -> float:
-    return 10 * np.log10(float(np.iinfo(a.dtype).max) ** 2 / np.mean((a.astype(float) - b) ** 2))
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
