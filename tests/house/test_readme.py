@@ -65,3 +65,12 @@ def test_the_site_loads_nothing_from_elsewhere() -> None:
     assert not re.findall(r"https?://", settings.partition("\nnav:\n")[0])
     for page in pages():
         assert not re.findall(r"!\[[^]]*\]\(https?:", page.read_text()), page.name
+
+
+def test_the_site_is_built_strictly() -> None:
+    """With --quiet mkdocs does not count warnings, so that dead links would pass."""
+    (command,) = re.findall(r"mkdocs build.*", (ROOT / "Makefile").read_text())
+    assert "quiet" not in command
+    assert "-q" not in command.split()
+    assert re.search(r"^strict: true$", (ROOT / "mkdocs.yml").read_text(), flags=re.M)
+    assert "make docs" in (ROOT / ".ci" / "run").read_text()
