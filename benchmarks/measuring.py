@@ -37,6 +37,30 @@ with open(report, "w") as file:
 sys.exit(os.waitstatus_to_exitcode(status))
 """
 
+_ALONE = """
+import sys, time
+from pathlib import Path
+import numpy as np, wavelic
+pixels, file, codec = sys.argv[1:]
+small = wavelic.encode(np.zeros((64, 64, 3), np.uint8), codec)
+wavelic.decode(small)
+"""
+#: Encodes an array file at quality 50 and prints the seconds; for `alone`.
+ENCODE = f"""{_ALONE}
+pixels = np.load(pixels)
+started = time.perf_counter()
+data = wavelic.encode(pixels, codec, quality=50)
+print(time.perf_counter() - started)
+Path(file).write_bytes(data)
+"""
+#: Decodes a file and prints the seconds; for `alone`.
+DECODE = f"""{_ALONE}
+data = Path(file).read_bytes()
+started = time.perf_counter()
+wavelic.decode(data)
+print(time.perf_counter() - started)
+"""
+
 
 @dataclass(frozen=True)
 class Seconds:
@@ -138,6 +162,23 @@ def python(code: str, *arguments: object) -> list[str]:
 def wavelic_command(*arguments: object) -> list[str]:
     """Command line of ``wavelic ARGUMENTS``."""
     return python("import sys; sys.argv[0] = 'wavelic'; from wavelic.cli.main import run; run()", *arguments)
+
+
+def alone(code: str, pixels: Path, file: Path, codec: str, threads: int | None = None) -> tuple[float, float]:
+    """Run `ENCODE` or `DECODE` in a process of its own.
+
+    Args:
+        code: one of both.
+        pixels: array file that is encoded.
+        file: compressed file that is written or read.
+        codec: name of the codec.
+        threads: value of OMP_NUM_THREADS; None leaves it as it is.
+
+    Returns:
+        Seconds without start and weights, and the largest resident size of the whole process in MiB.
+    """
+    finished = run(python(code, pixels, file, codec), threads=threads)
+    return float(finished.output), finished.peak_mb
 
 
 def parser(description: str | None) -> argparse.ArgumentParser:

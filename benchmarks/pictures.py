@@ -45,7 +45,7 @@ def crops(side: int, folder: Path | None = None) -> Iterator[Pixels]:
                 continue
             found = True
             y, x = (int(random.integers(0, length - side + 1)) for length in pixels.shape[:2])
-            square = np.rot90(pixels[y : y + side, x : x + side], random.integers(4))
+            square = np.rot90(pixels[y : y + side, x : x + side], int(random.integers(4)))
             yield np.ascontiguousarray(square[:, ::-1] if random.integers(2) else square)
         if not found:
             raise SystemExit(f"{folder} has no 8-bit RGB photograph of {side} pixels a side; choose another folder")

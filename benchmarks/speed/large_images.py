@@ -15,44 +15,23 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.measuring import machine, parser, python, result_file, run, show, write_results
+from benchmarks.measuring import DECODE, ENCODE, alone, machine, parser, result_file, show, write_results
 from benchmarks.pictures import mosaic
 
 CODECS = ("wcae", "wcae-64", "nowcae")
 SIZES = ((2048, 3072), (4096, 6144))  # height, width: 6 and 25 megapixels
 QUICK, TINY = (512, 768), (64, 64)
-ENCODE = """
-import sys, time
-from pathlib import Path
-import numpy as np, wavelic
-pixels = np.load(sys.argv[1])
-wavelic.encode(pixels[:64, :64], sys.argv[3])
-started = time.perf_counter()
-data = wavelic.encode(pixels, sys.argv[3], quality=50)
-print(time.perf_counter() - started)
-Path(sys.argv[2]).write_bytes(data)
-"""
-DECODE = """
-import sys, time
-from pathlib import Path
-import numpy as np, wavelic
-data = Path(sys.argv[2]).read_bytes()
-wavelic.decode(wavelic.encode(np.zeros((8, 8, 3), np.uint8), sys.argv[3]))
-started = time.perf_counter()
-wavelic.decode(data)
-print(time.perf_counter() - started)
-"""
 
 
 def measure(codec: str, pixels: Path, file: Path) -> dict[str, float]:
     """Encode ``pixels`` to ``file`` and decode it: seconds without start and weights, peak memory of each process."""
-    encode, decode = (run(python(code, pixels, file, codec)) for code in (ENCODE, DECODE))
+    (encode_s, encode_mb), (decode_s, decode_mb) = (alone(code, pixels, file, codec) for code in (ENCODE, DECODE))
     return {
         "bytes": file.stat().st_size,
-        "encode_s": round(float(encode.output), 2),
-        "decode_s": round(float(decode.output), 2),
-        "peak_encode_mb": round(encode.peak_mb),
-        "peak_decode_mb": round(decode.peak_mb),
+        "encode_s": round(encode_s, 2),
+        "decode_s": round(decode_s, 2),
+        "peak_encode_mb": round(encode_mb),
+        "peak_decode_mb": round(decode_mb),
     }
 
 

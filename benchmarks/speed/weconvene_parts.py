@@ -24,38 +24,31 @@ import numpy as np
 import torch
 
 import wavelic
-from benchmarks.measuring import best, machine, parser, python, result_file, run, show, take_turns, write_results
+from benchmarks.measuring import (
+    DECODE,
+    ENCODE,
+    alone,
+    best,
+    machine,
+    parser,
+    result_file,
+    show,
+    take_turns,
+    write_results,
+)
 from benchmarks.pictures import Pixels, mosaic, some_crops
 
 COUNT, SIDE, LARGE = 4, 512, (4000, 6000)
 STEP = 170  # 1/32 octave of a grey level
-ENCODE = """
-import sys, time
-from pathlib import Path
-import numpy as np, wavelic
-pixels = np.load(sys.argv[1])
-started = time.perf_counter()
-data = wavelic.encode(pixels, "weconvene", quality=50)
-print(time.perf_counter() - started)
-Path(sys.argv[2]).write_bytes(data)
-"""
-DECODE = """
-import sys, time
-from pathlib import Path
-import wavelic
-data = Path(sys.argv[2]).read_bytes()
-started = time.perf_counter()
-wavelic.decode(data)
-print(time.perf_counter() - started)
-"""
 
 
 @contextmanager
 def parts_timed(seconds: Counter[str]) -> Iterator[None]:
     """Adds up where the time goes while it is active; what a part calls counts for the innermost part only."""
+    from wavelic.weconvene.context_integer import IntegerContextModel
+
     from wavelic.weconvene import planes as subband_planes
     from wavelic.weconvene import tiles as subband_tiles
-    from wavelic.weconvene.context_integer import IntegerContextModel
     from wavelic.weconvene.network import GridNet
 
     inner: list[float] = [0.0]
@@ -124,12 +117,12 @@ def times(images: list[Pixels]) -> dict[str, Any]:
 def multiplications() -> dict[str, Any]:
     """kMAC per pixel of every part, counted while 512x512 pixels are encoded, and of encoder and decoder."""
     from torch import nn
+    from wavelic.nn.integer_rows import RowConv
 
     from wavelic.codec.weights import family
     from wavelic.container import read_container
     from wavelic.images import from_array
     from wavelic.nn.gdn import GDN
-    from wavelic.nn.integer_rows import RowConv
     from wavelic.nn.wavelet_conv import WaveletConv
     from wavelic.weconvene.files import SmallEncoding, decode
     from wavelic.weconvene.weights import load_small
@@ -186,12 +179,12 @@ def memory(height: int, width: int) -> dict[str, dict[str, float]]:
         pixels, file = Path(folder) / "pixels.npy", Path(folder) / "large.wlic"
         np.save(pixels, mosaic(height, width))
         for name, code in (("encode", ENCODE), ("decode", DECODE)):
-            finished = run(python(code, pixels, file), threads=torch.get_num_threads())
+            seconds, peak_mb = alone(code, pixels, file, "weconvene", torch.get_num_threads())
             found[name] = {
                 "megapixels": height * width / 1e6,
                 "bytes": file.stat().st_size,
-                "seconds": round(float(finished.output), 1),
-                "peak_mb": round(finished.peak_mb),
+                "seconds": round(seconds, 1),
+                "peak_mb": round(peak_mb),
             }
     return found
 

@@ -137,9 +137,9 @@ def decoded_tile(path: Path) -> tuple[Any, Any]:
 def context_digests(files: list[Path]) -> dict[str, str]:
     """What the entropy model says about three tiles of one size, asked in three ways."""
     import torch
+    from wavelic.weconvene.context_integer import VALUE
 
     from wavelic.container import read_container
-    from wavelic.weconvene.context_integer import VALUE
     from wavelic.weconvene.subbands import pack
 
     first = files[0].parent

@@ -1,6 +1,6 @@
 """Structures, topologies, pre-training and rates compared at one small training budget.
 
-python -m benchmarks.studies.lifting_ablation TRAIN VALIDATION RUNS [SECONDS]        # results/lifting/ablation.json
+    python -m benchmarks.studies.lifting_ablation TRAIN VALIDATION RUNS [SECONDS]     # results/lifting/ablation.json
 
 Every variant gets the same processor time for training steps (one thread, crops of 256 x 256, one a step) and is then
 judged by the real coder: luma BD-rate against CDF 9/7 on the validation images with most detail.  Such a budget shows
@@ -9,6 +9,7 @@ how fast a variant learns, not where it ends.  Variants that are in the file alr
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 import time
@@ -79,15 +80,22 @@ def recipe_of(model: str, plan: str, data: str, validation: str, seconds: float)
     return Recipe(name, model, data, validation, family="lifting", seed=1, stages=list(stages))
 
 
-def main(data: str, validation: str, runs: str, seconds: str = "200") -> None:
+def main() -> None:
     """Run what is missing and write the file after every variant."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("train", help="folder of training photographs")
+    parser.add_argument("validation", help="folder of validation photographs")
+    parser.add_argument("runs", type=Path, help="folder for training runs")
+    parser.add_argument("seconds", type=float, nargs="?", default=200.0, help="processor time of a variant")
+    options = parser.parse_args()
+    data, validation, runs = options.train, options.validation, options.runs
     torch.set_num_threads(1)
-    held_out = PackedImages.from_folder(Path(validation), Path(runs) / "cache", SIDE)
-    first = recipe_of(*VARIANTS[0], data, validation, float(seconds))
+    held_out = PackedImages.from_folder(Path(validation), runs / "cache", SIDE)
+    first = recipe_of(*VARIANTS[0], data, validation, options.seconds)
     judging = make_task(first, LiftingStage(judged=JUDGED, judged_side=SIDE))
     assert isinstance(judging, LiftingTask)
     judge = judging.judge(held_out)
-    found: dict[str, Any] = {"seconds": float(seconds), "crop": CROP, "images": JUDGED, "side": SIDE, "rows": []}
+    found: dict[str, Any] = {"seconds": options.seconds, "crop": CROP, "images": JUDGED, "side": SIDE, "rows": []}
     if OUT.exists():
         found = json.loads(OUT.read_text())
     for model, plan in VARIANTS:
@@ -95,7 +103,7 @@ def main(data: str, validation: str, runs: str, seconds: str = "200") -> None:
             continue
         recipe = recipe_of(model, plan, data, validation, float(found["seconds"]))
         started = time.process_time()
-        run = train(recipe, Path(runs))
+        run = train(recipe, runs)
         state = torch.load(run / recipe.stages[-1].name / FINAL, weights_only=True)
         steps = [
             json.loads(torch.load(run / s.name / FINAL, weights_only=True)["about"])["step"] for s in recipe.stages
@@ -112,4 +120,4 @@ def main(data: str, validation: str, runs: str, seconds: str = "200") -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main()

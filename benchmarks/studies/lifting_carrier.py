@@ -7,8 +7,8 @@ Grey files of the 8-bit luma.  The carrier's side are the committed results of `
 
 from __future__ import annotations
 
+import argparse
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -38,20 +38,23 @@ def plain(images: Path, reversible: bool) -> tuple[list[float], list[float]]:
     return bits, quality
 
 
-def main(images: str, option: str = "", path: str = str(LIFTING / "carrier.json")) -> None:
+def main() -> None:
     """Measure and write the table."""
-    del option
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("images", type=Path, help="folder of photographs, those of the committed results")
+    parser.add_argument("--json", type=Path, default=LIFTING / "carrier.json")
+    options = parser.parse_args()
     found = {}
     for name, reversible in (("97", False), ("53", True)):
         means = json.loads((LIFTING / f"kodak-luma-{name}.json").read_text())["means"]
-        bits, quality = plain(Path(images), reversible)
+        bits, quality = plain(options.images, reversible)
         found[name] = {"bpp": bits, "psnr": quality}
         found[name]["carrier_bd_rate"] = bd_rate(bits, quality, means["bpp"], means["psnr"]).value
     nine, five = found["97"], found["53"]
     found["plain 9/7 against plain 5/3"] = bd_rate(five["bpp"], five["psnr"], nine["bpp"], nine["psnr"]).value
-    write_results(found, Path(path))
+    write_results(found, options.json)
     print(nine["carrier_bd_rate"], five["carrier_bd_rate"], found["plain 9/7 against plain 5/3"])
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main()

@@ -1,6 +1,6 @@
 """How the rates used in training compare with the real coder's bytes.
 
-python -m benchmarks.studies.lifting_rates TRAIN CACHE        # results/lifting/rates.json
+    python -m benchmarks.studies.lifting_rates TRAIN CACHE        # results/lifting/rates.json
 
 CDF 9/7 on random training crops of 512x512 luma, coded at five rates.  For each file the quantiser step whose
 dead-zone quantisation gives the file's squared error is found, and every rate of training is evaluated at that step.
@@ -10,9 +10,9 @@ over crops.  Code lengths ("coder", "histogram") are adapted to all crops first.
 
 from __future__ import annotations
 
+import argparse
 import json
 import math
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -57,10 +57,14 @@ def steps_and_rates(objective: LiftingObjective, pixels: np.ndarray) -> list[tup
 
 
 @torch.no_grad()
-def main(folder: str, cache: str) -> None:
+def main() -> None:
     """Measure and write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("train", type=Path, help="folder of training photographs")
+    parser.add_argument("cache", type=Path, help="folder for decoded photographs")
+    options = parser.parse_args()
     torch.set_num_threads(1)
-    data = PackedImages.from_folder(Path(folder), Path(cache), SIDE)
+    data = PackedImages.from_folder(options.train, options.cache, SIDE)
     objectives = {
         kind: LiftingObjective(build_lifting("CDF-9/7"), Plan(rate=kind, distortion=True)).eval() for kind in KINDS
     }
@@ -93,4 +97,4 @@ def main(folder: str, cache: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main()

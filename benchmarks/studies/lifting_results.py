@@ -1,7 +1,7 @@
 """Measures lifting transforms on a folder of images with the real coder, and keeps every row.
 
-python -m benchmarks.studies.lifting_results luma DIR 9/7 5/3 lifting       # results/lifting/kodak-luma-*.json
-python -m benchmarks.studies.lifting_results rgb DIR 9/7 lifting            # results/lifting/kodak-rgb-*.json
+    python -m benchmarks.studies.lifting_results luma DIR 9/7 5/3 lifting       # results/lifting/kodak-luma-*.json
+    python -m benchmarks.studies.lifting_results rgb DIR 9/7 lifting            # results/lifting/kodak-rgb-*.json
 
 One encode per image, of high quality and in 12 layers up to 2 bits per pixel; lower rates are the same file with layers
 dropped (`wavelic trim`).  The three transforms go through the same coder with the same layers.  "luma" codes the 8-bit
@@ -11,6 +11,7 @@ name of installed weights.
 
 from __future__ import annotations
 
+import argparse
 import json
 import math
 import os
@@ -129,14 +130,19 @@ def means(points: list[Point]) -> dict[str, list[float]]:
     return {key: [round(value, 6) for value in values] for key, values in result.items()}
 
 
-def main(arguments: list[str]) -> None:
+def main() -> None:
     """Measure and write; a file that exists is measured again."""
-    mode, folder, *names = arguments
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("mode", choices=("luma", "rgb"))
+    parser.add_argument("folder", type=Path, help="photographs")
+    parser.add_argument("names", nargs="+", metavar="TRANSFORM", help="9/7, 5/3, or the name of installed weights")
+    options = parser.parse_args()
+    mode, folder, names = options.mode, options.folder, options.names
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
-    images = [(path.stem, load_image(path).colour().astype(np.uint8)) for path in list_images(Path(folder))]
+    images = [(path.stem, load_image(path).colour().astype(np.uint8)) for path in list_images(folder)]
     for name in names:
         identity = transform_of(name)[1].hex()
-        stem = f"{Path(folder).name}-{mode}-{name.replace('/', '')}"
+        stem = f"{folder.name}-{mode}-{name.replace('/', '')}"
         out = RESULTS / "lifting" / f"{stem}.json"
         out.parent.mkdir(parents=True, exist_ok=True)
         if mode == "luma":
@@ -167,11 +173,11 @@ def main(arguments: list[str]) -> None:
                 description,
                 collected,
                 parameter="layer rate",
-                dataset=Path(folder).name,
+                dataset=folder.name,
                 environment=environment(),
             )
             write_curve(out, curve)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

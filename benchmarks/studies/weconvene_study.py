@@ -53,9 +53,10 @@ def measure_files(names: list[str], images: Path, out: Path) -> None:
 
 def count_bands(name: str, images: Path, out: Path) -> None:
     """Bits of every level and colour per pixel, means over the images: table V of the paper for our subbands."""
+    from wavelic.weconvene.context_integer import VALUE
+
     from wavelic.codec.weights import cards
     from wavelic.images import list_images, load_image
-    from wavelic.weconvene.context_integer import VALUE
     from wavelic.weconvene.files import step_of_quality
     from wavelic.weconvene.planes import analyse
     from wavelic.weconvene.subbands import COLOURS, LEVELS, pack
@@ -105,10 +106,11 @@ def count_bands(name: str, images: Path, out: Path) -> None:
 
 def cost_of_exactness(checkpoint: Path, images: Path, out: Path) -> None:
     """Bits and error of the integer entropy model against the float one it was made from, same tables and rounding."""
+    from wavelic.weconvene.context_integer import STEP_UNIT, VALUE
+
     from wavelic.codec.weights import family
     from wavelic.images import list_images, load_image
     from wavelic.weconvene.context import LOG2_LOWEST, PER_OCTAVE, SCALES, features, level_numbers
-    from wavelic.weconvene.context_integer import STEP_UNIT, VALUE
     from wavelic.weconvene.files import step_of_quality
     from wavelic.weconvene.planes import analyse
     from wavelic.weconvene.subbands import pack, unpack

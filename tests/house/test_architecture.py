@@ -21,8 +21,8 @@ ROWS = (
     ("training",),
     ("codec",),
     ("nn",),
-    ("wavelets", "entropy", "jpeg2000", "container"),
     ("images",),
+    ("wavelets", "entropy", "jpeg2000", "container"),
     ("remote", "memory", "threads", "workers"),
     ("errors",),
 )

@@ -83,13 +83,3 @@ python benchmarks/gone.py results/mine.json
     assert missing_paths(text) == ["benchmarks/gone.py", "codecs/api.py", "docs/gone.md", "tests/test_cli.py"]
     text = "`wavelic.codecs.api`, wavelic.encode, `wavelic.entropy.Nothing`, a@wavelic.org, benchmarks.x"
     assert missing_names(text) == ["benchmarks.x", "wavelic.codecs.api", "wavelic.entropy.Nothing"]
-
-
-def test_tests_import_no_other_tests() -> None:
-    """What two test modules need lies in tests/support."""
-    tests = ROOT / "tests"
-    for path in tests.rglob("*.py"):
-        imported = re.findall(
-            r"^\s*(?:from|import) (test_\w+|conftest)", path.read_text(encoding="utf-8"), re.MULTILINE
-        )
-        assert imported == [], path.relative_to(tests)

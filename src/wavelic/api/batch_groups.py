@@ -18,7 +18,7 @@ from wavelic.api.wlic_file import WlicFile
 from wavelic.codec.opened import OpenedFile, Pixels
 from wavelic.codec.weights import card_by_id
 from wavelic.codec.wlic_parts import alpha_plane, sample_type
-from wavelic.container import CodecId, Container, TileGrid
+from wavelic.container import CodecId, Container
 from wavelic.lifting.file import LiftingFile
 from wavelic.lifting.jp2.box import NO_MODEL
 from wavelic.lifting.jp2.read import likeness, read_alike
@@ -26,12 +26,7 @@ from wavelic.wcae.files import decode_symbols_of
 from wavelic.wcae.schedule import GAIN_UNIT
 from wavelic.wcae.weights import load_deployed
 from wavelic.wcae.windows import denormalise
-from wavelic.weconvene.context_integer import STEP_UNIT
-from wavelic.weconvene.files import check_header, low_size, padded_box
-from wavelic.weconvene.planes import Planes, denormalised
-from wavelic.weconvene.subbands import Subbands
-from wavelic.weconvene.tiles import decode_tiles
-from wavelic.weconvene.weights import load_small
+from wavelic.weconvene.batch import decode_together
 
 _LIFTING_PIXELS, _WLIC_PIXELS = 1 << 20, 1 << 19
 
@@ -65,7 +60,7 @@ def decode_group(files: Sequence[OpenedFile], device: str, turn: AbstractContext
     first.card()  # that it fits the codec
     containers = [file.container for file in cast("Sequence[WlicFile]", files)]
     alphas = [alpha_plane(container) for container in containers]  # before the synthesis: cheap, may be damaged
-    decode = _weconvene if first.header.codec == CodecId.WECONVENE else _wcae
+    decode = decode_together if first.header.codec == CodecId.WECONVENE else _wcae
     colours = decode(containers, device, turn)
     return [_with_alpha(pixels, alpha) for pixels, alpha in zip(colours, alphas, strict=True)]
 
@@ -94,34 +89,6 @@ def _wcae(containers: Sequence[Container], device: str, turn: AbstractContextMan
     pictures = model.network.synthesis(y.contiguous(memory_format=torch.channels_last))
     return [
         denormalise(picture[None, :, : header.height, : header.width], colours, sample_type(header))
-        for picture, header, colours in _with_headers(pictures, containers)
-    ]
-
-
-@torch.inference_mode()
-def _weconvene(
-    containers: Sequence[Container], device: str, turn: AbstractContextManager[object]
-) -> list[NDArray[Any]]:
-    """Colour samples of pictures of at most one window, all their coefficients at once."""
-    for container in containers:
-        check_header(container.header)
-    first = containers[0].header
-    model = load_small(card_by_id(first.model), device)
-    steps = [container.header.gain for container in containers]
-    grid = TileGrid.of(first)
-    planes = [Planes.empty(first.height, first.width) for _ in containers]
-    payloads = [container.tiles for container in containers]
-    for index in range(grid.count):
-        box = padded_box(grid, index)
-        decoded = decode_tiles(model, [tiles[index] for tiles in payloads], low_size(box), steps, turn)
-        for target, values in zip(planes, decoded, strict=True):
-            target.paste(box, values)
-    details = (torch.stack(level).to(model.device) for level in zip(*(p.details for p in planes), strict=True))
-    subbands = Subbands(torch.stack([p.low for p in planes]).to(model.device), tuple(details))
-    log2_steps = torch.tensor(steps, device=model.device) / STEP_UNIT
-    pictures = model.network.synthesis(subbands, log2_steps)
-    return [
-        denormalised(picture[:, : header.height, : header.width], colours, sample_type(header))
         for picture, header, colours in _with_headers(pictures, containers)
     ]
 

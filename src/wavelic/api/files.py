@@ -21,7 +21,7 @@ from wavelic.codec.options import (
 from wavelic.codec.target import Target
 from wavelic.container import DEFAULT_LIMITS, Limits, read_container, read_header
 from wavelic.errors import ImageError, UsageError
-from wavelic.images import Image, from_array, from_pillow
+from wavelic.images import Image, from_array, from_pillow, stripped
 from wavelic.jpeg2000 import DEFAULT_LIMITS as JPEG2000_LIMITS
 from wavelic.jpeg2000 import Limits as Jpeg2000Limits
 from wavelic.lifting.file import is_jpeg2000, open_jpeg2000
@@ -80,6 +80,8 @@ def encode_image(
     check_codec(codec)
     settings = options or Options()
     target = target or _default_target(settings)
+    if settings.strip:
+        image = stripped(image)
     if codec in WLIC_CODECS:
         if settings.layers is not None or (settings.access != "whole" and codec != "weconvene"):
             raise UsageError(

@@ -65,13 +65,12 @@ class RangedWlicFile(SourcedWlicFile):
         """
         from wavelic.weconvene.files import check_header
         from wavelic.weconvene.planes import window_tiles
-        from wavelic.weconvene.weights import load_small
+        from wavelic.weconvene.weights import load_model
 
         header = self.header
         check_header(header)
         area = reduced_region(region, (header.width, header.height), 0)
-        plan = load_small(self.card(), device).network.plan
-        wanted = window_tiles(TileGrid.of(header), area, plan)
+        wanted = window_tiles(TileGrid.of(header), area, load_model(self.card(), device))
         fetched = dict(zip(wanted, self._fetch([self.outline.tiles[index] for index in wanted]), strict=True))
         tiles = (fetched.get(index, Chunk(DATA, b"")) for index in range(len(self.outline.tiles)))
         return Container(header, (*tiles, *self._others))

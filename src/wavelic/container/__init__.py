@@ -24,7 +24,7 @@ from wavelic.container.header import (
     PaddingRule,
 )
 from wavelic.container.limits import DEFAULT_LIMITS, Limits, memory_estimate
-from wavelic.container.metadata import ChunkInfo, describe_chunks, strip_metadata, with_metadata
+from wavelic.container.metadata import ChunkInfo, describe_chunks, metadata_block, strip_metadata, with_metadata
 from wavelic.container.outline import Outline, Place, read_chunk, read_outline
 from wavelic.container.tiles import Box, TileGrid
 
@@ -59,6 +59,7 @@ __all__ = [
     "crc32c",
     "describe_chunks",
     "memory_estimate",
+    "metadata_block",
     "read_chunk",
     "read_container",
     "read_header",

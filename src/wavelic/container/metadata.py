@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from wavelic.container.chunks import ALPH, DATA, EXIF, ICCP, KINDS, LCRC, METADATA_KINDS, XMPP, Chunk
+from wavelic.container.chunks import ALPH, DATA, KINDS, LCRC, METADATA_KINDS, Chunk
 from wavelic.container.container import Container, framed_chunks
+from wavelic.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -25,27 +26,42 @@ class ChunkInfo:
     meaning: str
 
 
-def with_metadata(
-    container: Container, *, icc: bytes | None = None, exif: bytes | None = None, xmp: bytes | None = None
-) -> Container:
+def with_metadata(container: Container, **blocks: bytes | None) -> Container:
     """Replace the metadata of a file.
 
     Args:
         container: header and chunks.
-        icc: ICC profile; None or empty leaves it out.
-        exif: Exif metadata, starting with its TIFF header; None or empty leaves it out.
-        xmp: XMP packet; None or empty leaves it out.
+        **blocks: payloads by the names of `METADATA_KINDS`: icc, exif, xmp, iptc, resolution.  None and empty bytes
+            leave a kind out.
 
     Returns:
         A container with exactly this metadata.
+
+    Raises:
+        UsageError: a name is another one.
     """
-    kept = tuple(chunk for chunk in container.chunks if chunk.kind not in METADATA_KINDS)
-    new = zip((ICCP, EXIF, XMPP), (icc, exif, xmp), strict=True)
-    return replace(container, chunks=kept + tuple(Chunk(kind, payload) for kind, payload in new if payload))
+    if unknown := blocks.keys() - METADATA_KINDS.keys():
+        raise UsageError(f"metadata {sorted(unknown)}, expected some of {', '.join(METADATA_KINDS)}; correct the name")
+    kept = tuple(chunk for chunk in container.chunks if chunk.kind not in METADATA_KINDS.values())
+    found = ((kind, blocks.get(name)) for name, kind in METADATA_KINDS.items())
+    return replace(container, chunks=kept + tuple(Chunk(kind, payload) for kind, payload in found if payload))
+
+
+def metadata_block(container: Container, name: str) -> bytes | None:
+    """Look up metadata.
+
+    Args:
+        container: header and chunks.
+        name: one of `METADATA_KINDS`.
+
+    Returns:
+        The payload, or None where there is none.
+    """
+    return container.find(METADATA_KINDS[name])
 
 
 def strip_metadata(container: Container) -> Container:
-    """Drop ICC, Exif, XMP and chunks of unknown meaning; pixels and their checksum stay.
+    """Drop metadata and chunks of unknown meaning; pixels and their checksum stay.
 
     Args:
         container: header and chunks.

@@ -14,10 +14,10 @@ from wavelic.codec.weights import family
 from wavelic.images import from_array
 from wavelic.lifting.encode import product_transform
 from wavelic.wcae.weights import load_deployed
-from wavelic.weconvene.weights import load_small
+from wavelic.weconvene.weights import load_model
 
 LABELS = {
-    "weconvene": "WeConvene-S",
+    "weconvene": "weconvene",
     "wcae": "WCAE",
     "wcae-64": "WCAE-64",
     "nowcae": "NoWCAE",
@@ -54,7 +54,7 @@ def own_codec(codec: str, published: bool = False, device: str = "cpu") -> OwnCo
     elif codec == "weconvene":
         cards = family(codec)[-1:]
         way, hashes = "integer-exact context networks", cards[0].hash[:12]
-        load_small(cards[0], device)
+        load_model(cards[0], device)
     else:
         way, hashes = "JPEG 2000 block coding, layers", product_transform(device)[1].hex()
     return OwnCodec(

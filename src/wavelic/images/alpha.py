@@ -15,8 +15,8 @@ import PIL.Image
 
 from wavelic.errors import FormatError, LimitError, UsageError
 from wavelic.images.image import MAX_SIDE
-from wavelic.images.png import SIGNATURE, write_png
-from wavelic.images.reading import MAX_PIXELS
+from wavelic.images.readers.checks import MAX_PIXELS
+from wavelic.images.writers.png import SIGNATURE, write_png
 
 _CONSTANT, _PNG = 0, 1
 

@@ -53,10 +53,10 @@ def _weconvene(name: str) -> nn.Module:
 
 
 def _small(name: str) -> nn.Module:
-    from wavelic.weconvene.configs import SMALL_PLANS
-    from wavelic.weconvene.network import WeConveneSmall
+    from wavelic.weconvene.config import CONFIGS
+    from wavelic.weconvene.network import Network
 
-    return WeConveneSmall(SMALL_PLANS[name])
+    return Network(CONFIGS[name])
 
 
 _AUTOENCODERS = {

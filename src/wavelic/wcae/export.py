@@ -27,8 +27,8 @@ from wavelic.wcae.ladder import write_ladder
 from wavelic.wcae.network import WaveletAutoencoder
 from wavelic.wcae.schedule import GAIN_UNIT, SliceSchedule
 from wavelic.wcae.weights import Deployed
-from wavelic.weconvene.configs import SMALL_PLANS
-from wavelic.weconvene.export import export_small
+from wavelic.weconvene.config import CONFIGS
+from wavelic.weconvene.export import export as export_weconvene
 
 GAINS = tuple(range(-2 * GAIN_UNIT, 2 * GAIN_UNIT + 1, GAIN_UNIT // 4))
 Progress = Callable[[int, int, str], None]
@@ -88,8 +88,8 @@ def export(
     finals = [path for path in sorted(run.glob(f"*/{FINAL}")) if path.parent.name != "trunk"]
     if not finals:
         raise UsageError(f"no finished stage in {run}; train it first")
-    if _architecture(finals[-1]) in SMALL_PLANS:
-        return [export_small(max(finals, key=lambda path: path.stat().st_mtime), folder, images, every, progress)]
+    if _architecture(finals[-1]) in CONFIGS:
+        return [export_weconvene(max(finals, key=lambda path: path.stat().st_mtime), folder, images, every, progress)]
     if about_run(finals[-1]).get("family") == FAMILY:
         latest = max(finals, key=lambda path: path.stat().st_mtime)
         return [export_lifting(latest, folder, FAMILY)]

@@ -9,15 +9,14 @@ from wavelic.codec.options import Encoded, Options, check_device, psnr
 from wavelic.codec.target import Found, Kind, Target
 from wavelic.codec.weights import family
 from wavelic.images import Image
+from wavelic.weconvene.context import COARSEST, FINEST
 from wavelic.weconvene.files import (
-    COARSEST,
-    FINEST,
-    RANDOM_TILE,
-    SmallEncoding,
+    WINDOW_TILE,
+    Encoding,
     quality_of_step,
     step_of_quality,
 )
-from wavelic.weconvene.weights import load_small
+from wavelic.weconvene.weights import load_model
 
 #: Fall of the logarithm of the rate, and of PSNR in dB, per unit of step (1/32 octave): where a search starts.
 _RATE_SLOPE, _PSNR_SLOPE = -1.25 * math.log(2) / 32, -3.9 / 32
@@ -29,9 +28,9 @@ _SECANTS = 6  # probes after which a search halves its bracket
 def encode_weconvene(image: Image, target: Target, options: Options) -> Encoded:
     """Compress ``image`` with the shipped `weconvene` weights.  Raises ModelError if there are none."""
     card = family("weconvene")[-1]
-    model = load_small(card, check_device(options.device))
-    tile = None if options.access == "whole" else RANDOM_TILE
-    encoding = SmallEncoding(image, model, options.strip, tile, progress=options.progress)
+    model = load_model(card, check_device(options.device))
+    tile = None if options.access == "whole" else WINDOW_TILE
+    encoding = Encoding(image, model, options.strip, tile, progress=options.progress)
     if target.kind == "quality":
         step, note = step_of_quality(target.value), ""
     else:

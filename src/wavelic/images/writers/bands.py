@@ -9,9 +9,9 @@ from typing import BinaryIO
 import numpy as np
 
 from wavelic.errors import UsageError
-from wavelic.images.image import Metadata
-from wavelic.images.png import png_pieces
-from wavelic.images.tiff import write_tiff_bands
+from wavelic.images.metadata import Metadata
+from wavelic.images.writers.png import png_pieces
+from wavelic.images.writers.tiff import write_tiff_bands
 
 #: Formats that can be written so, as named in `writing.OUTPUT_FORMATS`.
 BAND_FORMATS = ("png", "tiff", "ppm")

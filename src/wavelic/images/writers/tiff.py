@@ -1,4 +1,4 @@
-"""TIFF writing for 8 and 16 bits per sample: strips, horizontal differencing, deflate.  Pillow has no 16-bit RGB."""
+"""TIFF files of 8 and 16 bits per sample: strips, horizontal differencing, deflate.  Pillow has no 16-bit RGB."""
 
 from __future__ import annotations
 
@@ -6,22 +6,25 @@ import io
 import struct
 import zlib
 from collections.abc import Iterable, Iterator
+from fractions import Fraction
 from itertools import accumulate
 from typing import Any, BinaryIO
 
 import numpy as np
 import PIL.Image
 from PIL import TiffTags
-from PIL.TiffImagePlugin import ImageFileDirectory_v2
+from PIL.TiffImagePlugin import IFDRational, ImageFileDirectory_v2
 from PIL.TiffTags import TAGS_V2_GROUPS
 
 from wavelic.errors import OutputError
-from wavelic.images.image import Metadata
+from wavelic.images.metadata import Metadata, Resolution
 
 _STRIP_BYTES = 1 << 18
 _DEFLATE, _HORIZONTAL_DIFFERENCING, _UNASSOCIATED_ALPHA = 8, 2, 2
 _BLACK_IS_ZERO, _RGB = 1, 2
 _STRIP_OFFSETS, _STRIP_LENGTHS = 273, 279
+_X, _Y, _UNIT = 282, 283, 296
+_XMP, _IPTC, _ICC = 700, 33723, 34675
 _LARGEST = 1 << 32
 
 
@@ -57,6 +60,17 @@ def write_tiff_bands(
     stream.seek(start)
     stream.write(_head(shape, dtype, rows, lengths, metadata))
     stream.seek(end)
+
+
+def _resolution(resolution: Resolution) -> tuple[int, Fraction, Fraction]:
+    """Unit (1 none, 2 inch, 3 centimetre) and samples per unit across and down."""
+    if not resolution.absolute:
+        return 1, resolution.x, resolution.y
+    inch = resolution.dpi
+    centimetre = resolution.x / 100, resolution.y / 100
+    if any(n.denominator > 1 for n in inch) and all(n.denominator == 1 for n in centimetre):
+        return 3, *centimetre
+    return 2, *inch
 
 
 def _strips(bands: Iterable[np.ndarray], rows: int) -> Iterator[np.ndarray]:
@@ -109,7 +123,12 @@ def _head(shape: tuple[int, ...], dtype: np.dtype[Any], rows: int, lengths: list
         directory[tag] = value
     if channels in (2, 4):
         directory[338] = _UNASSOCIATED_ALPHA
-    for tag, block in ((700, metadata.xmp), (34675, metadata.icc)):
+    if metadata.resolution:
+        unit, x, y = _resolution(metadata.resolution)
+        directory[_UNIT] = unit
+        directory[_X], directory[_Y] = (IFDRational(n.numerator, n.denominator) for n in (x, y))
+    for tag, block in ((_XMP, metadata.xmp), (_IPTC, metadata.iptc), (_ICC, metadata.icc)):
         if block:
+            directory.tagtype[tag] = TiffTags.BYTE if tag == _XMP else TiffTags.UNDEFINED
             directory[tag] = block
     return struct.pack("<2sHI", b"II", 42, 8) + bytes(directory.tobytes(8))

@@ -1,4 +1,4 @@
-"""PNG writing for 8 and 16 bits per sample, any of the four channel counts; Pillow writes 16 bits only for gray."""
+"""PNG files of 8 and 16 bits per sample and any of the four channel counts; Pillow writes 16 bits only for gray."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from wavelic.images.image import Metadata
+from wavelic.images.icc import cicp
+from wavelic.images.metadata import Metadata, Resolution
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}
@@ -33,16 +34,39 @@ def png_pieces(
     height, width, channels = shape
     header = struct.pack(">IIBBBBB", width, height, 8 * dtype.itemsize, _COLOUR_TYPES[channels], 0, 0, 0)
     yield SIGNATURE + _chunk(b"IHDR", header)
-    if metadata.icc:
-        yield _chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(metadata.icc))
-    if metadata.exif:
-        yield _chunk(b"eXIf", metadata.exif)
-    if metadata.xmp:
-        yield _chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + metadata.xmp)
+    for kind, data in _ancillary(metadata):
+        yield _chunk(kind, data)
     deflate = zlib.compressobj(level)
     compressed = (deflate.compress(block) for block in _filtered(bands))
     yield from (_chunk(b"IDAT", data) for data in compressed if data)
     yield _chunk(b"IDAT", deflate.flush()) + _chunk(b"IEND", b"")
+
+
+def _ancillary(metadata: Metadata) -> Iterator[tuple[bytes, bytes]]:
+    """The chunks of the metadata, in an order that PNG admits."""
+    if metadata.icc:
+        points = cicp(metadata.icc)
+        if points is not None and points[2] == 0:  # HDR, for readers that know it; the others have the profile
+            yield b"cICP", bytes(points)
+        yield b"iCCP", b"ICC profile\0\0" + zlib.compress(metadata.icc)
+    if metadata.resolution:
+        sides = metadata.resolution.per_metre if metadata.resolution.absolute else _ratio(metadata.resolution)
+        yield b"pHYs", struct.pack(">IIB", *sides, metadata.resolution.absolute)
+    if metadata.exif:
+        yield b"eXIf", metadata.exif
+    if metadata.xmp:
+        yield b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + metadata.xmp
+    if metadata.iptc:  # as ImageMagick and ExifTool have it, since PNG has no chunk for IPTC
+        digits = metadata.iptc.hex()
+        lines = "\n".join(digits[i : i + 72] for i in range(0, len(digits), 72))
+        text = f"\niptc\n{len(metadata.iptc):8d}\n{lines}\n"
+        yield b"zTXt", b"Raw profile type iptc\0\0" + zlib.compress(text.encode("ascii"))
+
+
+def _ratio(resolution: Resolution) -> tuple[int, int]:
+    """The two sides as the smallest whole numbers of their ratio."""
+    ratio = (resolution.x / resolution.y).limit_denominator(1 << 15)
+    return max(1, ratio.numerator), max(1, ratio.denominator)
 
 
 def _chunk(kind: bytes, data: bytes) -> bytes:
