@@ -8,10 +8,11 @@ from wavelic.images.folder import list_images
 from wavelic.images.image import Image, convert_depth, from_array
 from wavelic.images.mapped import set_aside
 from wavelic.images.metadata import Metadata, Resolution
-from wavelic.images.orientation import orientation_of, stripped, upright
+from wavelic.images.orientation import orientation_of, upright
 from wavelic.images.output import atomic_output
 from wavelic.images.picture import from_pillow, to_pillow
 from wavelic.images.reading import load_image
+from wavelic.images.stripping import stripped, stripped_jp2, stripped_metadata
 from wavelic.images.writers.bands import BAND_FORMATS, write_bands
 from wavelic.images.writing import OUTPUT_FORMATS, encode_image, left_out, save_image, write_image
 
@@ -35,6 +36,8 @@ __all__ = [
     "save_image",
     "set_aside",
     "stripped",
+    "stripped_jp2",
+    "stripped_metadata",
     "to_pillow",
     "upright",
     "write_bands",

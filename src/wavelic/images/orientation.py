@@ -6,13 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from wavelic.errors import UsageError
 from wavelic.images import exif as blocks
 from wavelic.images.image import Image
 from wavelic.images.metadata import Metadata
-
-#: What `stripped` takes out.
-STRIPS = ("all", "gps")
 
 
 def turn(pixels: np.ndarray, orientation: int) -> np.ndarray:
@@ -46,29 +42,3 @@ def upright(image: Image) -> Image:
     xmp = blocks.xmp_with_orientation(metadata.xmp, 1) if metadata.xmp else metadata.xmp
     pixels = np.ascontiguousarray(turn(image.pixels, orientation))
     return Image(pixels, replace(metadata, exif=exif, xmp=xmp, resolution=resolution), image.remarks)
-
-
-def stripped(image: Image, what: str = "all") -> Image:
-    """Return the image without metadata, shown as before.
-
-    Args:
-        image: any image.
-        what: "all" for everything (ICC, Exif, XMP, IPTC, resolution), "gps" for the position in Exif and XMP only.
-
-    Returns:
-        The image; with "all" its samples are turned upright, and a colour profile that goes is remarked.
-
-    Raises:
-        UsageError: another word is given.
-    """
-    if what not in STRIPS:
-        raise UsageError(f"strip is {what!r}, expected one of {', '.join(STRIPS)}; choose one of them")
-    metadata = image.metadata
-    if what == "gps":
-        exif = blocks.without_gps(metadata.exif) if metadata.exif else metadata.exif
-        xmp = blocks.xmp_without_gps(metadata.xmp) if metadata.xmp else metadata.xmp
-        return replace(image, metadata=replace(metadata, exif=exif, xmp=xmp))
-    remarks = image.remarks
-    if metadata.icc:
-        remarks += ("the colour profile is stripped too: the samples will be taken for sRGB or plain gray",)
-    return replace(upright(image), metadata=Metadata(), remarks=remarks)
