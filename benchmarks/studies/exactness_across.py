@@ -104,13 +104,13 @@ def read_integers(path: Path) -> tuple[str, bool]:
     from wavelic.container import CodecId, read_container
     from wavelic.wcae.files import decode_symbols_of
     from wavelic.wcae.latent import SideInformation, encode_latent
-    from wavelic.wcae.weights import load_deployed
+    from wavelic.wcae.weights import load_model
     from wavelic.weconvene.tiles import encode_tile
 
     container = read_container(path.read_bytes())
     header = container.header
     if header.codec == CodecId.WCAE:
-        deployed = load_deployed(card_by_id(header.model))
+        deployed = load_model(card_by_id(header.model))
         symbols = decode_symbols_of(container, deployed)
         again = encode_latent(symbols, header.gain, deployed.schedule, deployed.tables, SideInformation.WEIGHTS)
         return digest([symbols]), again == container.tiles[0]

@@ -19,12 +19,13 @@ from typing import Any
 import torch
 
 from benchmarks.measuring import RESULTS
+from wavelic.lifting.training.stage import LiftingStage
 from wavelic.lifting.training.task import LiftingTask, transform_of
 from wavelic.lifting.transform.transform import build_lifting
 from wavelic.training.data import PackedImages
-from wavelic.training.families import make_task
 from wavelic.training.loop import FINAL, train
-from wavelic.training.stages import LiftingStage, Recipe
+from wavelic.training.stages import Recipe
+from wavelic.training.task import make_task
 
 OUT = RESULTS / "lifting" / "ablation.json"
 JUDGED, SIDE, CROP = 8, 512, 256
@@ -77,7 +78,7 @@ def recipe_of(model: str, plan: str, data: str, validation: str, seconds: float)
         stages.append(stage)
         previous = stage.name
     name = f"{model}-{plan}".replace("/", "").replace(" ", "-")
-    return Recipe(name, model, data, validation, family="lifting", seed=1, stages=list(stages))
+    return Recipe(name, model, data, validation, seed=1, stages=list(stages))
 
 
 def main() -> None:

@@ -36,12 +36,12 @@ def main() -> None:
 
     from wavelic.codec.weights import cards
     from wavelic.training.data import PackedImages, to_batch
-    from wavelic.wcae.weights import load_deployed
+    from wavelic.wcae.weights import load_model
 
     torch.set_num_threads(1)
     device = torch.device("cpu")
     card = next(card for card in cards() if card.name == arguments.model)
-    network = load_deployed(card).network.requires_grad_(True).train()
+    network = load_model(card).network.requires_grad_(True).train()
     data = PackedImages.from_folder(arguments.train, arguments.cache, SIDE)
     held_out = PackedImages.from_folder(arguments.validation, arguments.cache, SIDE)
     crops = to_batch(held_out.centre_crops(SIDE), device).float().div_(127.5).sub_(1)

@@ -17,11 +17,12 @@ from paths import DOCS
 
 import wavelic
 from wavelic import errors
-from wavelic.api.files import CODECS, LADDERS
 from wavelic.cli.files import Job, open_output, plan
+from wavelic.codec.architectures import architectures
+from wavelic.codec.registry import CODECS
 from wavelic.errors import ChecksumError, OutputError, UsageError, WavelicError
 from wavelic.evaluation.anchors import ANCHORS
-from wavelic.papers.catalogue import ARCHITECTURES
+from wavelic.wcae.codec import FAMILIES
 
 WIDTH, HEIGHT = 100, 70
 
@@ -106,7 +107,7 @@ def test_standard_streams_round_trip(photo: Path) -> None:
     np.testing.assert_array_equal(picture, wavelic.decode(encoded.stdout_bytes))
 
 
-@pytest.mark.parametrize("codec", LADDERS)
+@pytest.mark.parametrize("codec", [codec.name for codec in FAMILIES])
 def test_every_codec_and_the_published_way(codec: str, photo: Path, tmp_path: Path) -> None:
     for options in ([], ["--published"]):
         out = tmp_path / f"a{len(options)}.wlic"
@@ -234,7 +235,7 @@ def test_verify_decodes_the_latent_and_alpha(tmp_path: Path, coded: bytes) -> No
 
 def test_models_lists_every_architecture() -> None:
     rows = json.loads(wavelic_cli("models", "--json").stdout)["models"]
-    assert {row["name"]: row["parameters"] for row in rows} == {e.name: e.parameters for e in ARCHITECTURES.values()}
+    assert {row["name"]: row["parameters"] for row in rows} == {e.name: e.parameters for e in architectures().values()}
     text = wavelic_cli("models").stdout
     for row in rows:
         assert f"{row['parameters']:,}" in text

@@ -13,9 +13,9 @@ from wavelic.errors import ModelError, UsageError
 from wavelic.lifting.cards import find_lifting, lifting_id
 from wavelic.lifting.weights import load_lifting_card
 from wavelic.training.data import PackedImages
-from wavelic.training.families import make_task
 from wavelic.training.recipe import load_recipe
 from wavelic.training.stages import Recipe
+from wavelic.training.task import make_task
 
 PACKAGE = weight_folders()[-1]
 

@@ -12,18 +12,20 @@ import torch
 from paths import GOLDEN
 
 import wavelic
-from wavelic.api.files import LADDERS
 from wavelic.codec.weights import card_by_id, family
 from wavelic.container import FIELDS, CodecId, Container, TileGrid, crc32c, read_container
 from wavelic.errors import FormatError, ModelError, WavelicError
 from wavelic.images import load_image
+from wavelic.wcae.codec import FAMILIES
 from wavelic.wcae.files import decode_symbols_of
 from wavelic.wcae.latent import SideInformation, encode_latent
-from wavelic.wcae.weights import load_deployed
+from wavelic.wcae.weights import load_model
 from wavelic.weconvene.files import low_size, padded_box
-from wavelic.weconvene.tiles import Decoded, decode_tile, encode_tile
-from wavelic.weconvene.weights import load_small
+from wavelic.weconvene.planes import levels_of
+from wavelic.weconvene.tiles import Decoded, decode_tiles, encode_tiles
+from wavelic.weconvene.weights import load_model as load_weconvene
 
+LADDERS = [codec.name for codec in FAMILIES]
 FILES = sorted(GOLDEN.glob("*.wlic"))
 
 
@@ -62,7 +64,7 @@ def test_coding_is_exact(path: Path) -> None:
     if container.header.codec == CodecId.WECONVENE:
         _check_tiles(container)
         return
-    model = load_deployed(card_by_id(container.header.model))
+    model = load_model(card_by_id(container.header.model))
     symbols = decode_symbols_of(container, model)
     side = SideInformation.PUBLISHED if "published" in path.stem else SideInformation.WEIGHTS
     assert encode_latent(symbols, container.header.gain, model.schedule, model.tables, side) == container.tiles[0]
@@ -70,24 +72,29 @@ def test_coding_is_exact(path: Path) -> None:
 
 def _tiles(container: Container) -> list[Decoded]:
     """The coefficients of every tile of a weconvene file."""
-    model, grid = load_small(card_by_id(container.header.model)), TileGrid.of(container.header)
-    sizes = [low_size(padded_box(grid, index)) for index in range(grid.count)]
-    return [decode_tile(model, t, s, container.header.gain) for t, s in zip(container.tiles, sizes, strict=True)]
+    header, model = container.header, load_weconvene(card_by_id(container.header.model))
+    grid, levels = TileGrid.of(header), levels_of(header.width, header.height)
+    sizes = [low_size(padded_box(grid, index), levels) for index in range(grid.count)]
+    return [
+        decode_tiles(model, [payload], size, levels, [header.gain])[0]
+        for payload, size in zip(container.tiles, sizes, strict=True)
+    ]
 
 
 def _check_tiles(container: Container) -> None:
     """Decoded coefficients, coded again without moving any, give the bytes they came from."""
-    model = load_small(card_by_id(container.header.model))
+    model = load_weconvene(card_by_id(container.header.model))
     for tile, payload in zip(_tiles(container), container.tiles, strict=True):
         details = [torch.from_numpy(detail) / 16 for detail in tile.details]
         low = torch.from_numpy(tile.low).float()
-        assert encode_tile(model, low, details, container.header.gain, rate_weight=0)[0] == payload
+        ((data, _),) = encode_tiles(model, [low], [details], container.header.gain, rdoq_lambda=0)
+        assert data == payload
 
 
 def _symbols(container: Container) -> np.ndarray:
     if container.header.codec == CodecId.WECONVENE:
         return np.concatenate([part.ravel() for tile in _tiles(container) for part in (tile.low, *tile.details)])
-    return decode_symbols_of(container, load_deployed(card_by_id(container.header.model)))
+    return decode_symbols_of(container, load_model(card_by_id(container.header.model)))
 
 
 def _header_edits(data: bytes, dice: random.Random) -> bytes:

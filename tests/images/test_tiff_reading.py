@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -50,8 +53,6 @@ def test_gray_of_few_bits(bits: int, white_is_zero: bool) -> None:
 def test_gray_of_10_to_14_bits_is_scaled_with_a_remark(bits: int) -> None:
     tifffile = pytest.importorskip("tifffile")
     pytest.importorskip("imagecodecs")
-    import io
-
     samples = noise(9, 16, depth=bits)
     stream = io.BytesIO()
     tifffile.imwrite(stream, samples, bitspersample=bits, photometric="minisblack")
@@ -73,8 +74,6 @@ def test_white_is_zero(order: str, depth: int) -> None:
 def test_compressions(compression: str, depth: int, predictor: bool) -> None:
     tifffile = pytest.importorskip("tifffile")
     pytest.importorskip("imagecodecs")
-    import io
-
     if compression in ("jpeg", "packbits") and (predictor or depth == 16):
         pytest.skip("TIFF has no such combination")
     pixels = np.repeat(noise(20, 30, 3, depth=depth) & (~np.uint16(0) << 4).astype(f"uint{depth}"), 2, axis=1)
@@ -195,6 +194,27 @@ def test_metadata_tags(order: str) -> None:
     assert image.metadata.resolution.dpi == (600, 300)
 
 
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_an_orientation_outlives_exif_that_cannot_be_read(orientation: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise SyntaxError("not a TIFF directory")
+
+    monkeypatch.setattr(PIL.Image.Exif, "load_from_fp", refuse)
+    image = load_image(tiff(noise(4, 4, 3, depth=16), tag274=orientation, tag271=b"maker\0"))
+    assert orientation_of(image.metadata) == orientation
+    assert "Exif" in image.remarks[0]
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_directories_in_a_circle_end(order: str) -> None:
+    pixels = noise(4, 5, 3)
+    data = bytearray(tiff(pixels, order, tag254=1))
+    (count,) = struct.unpack_from(order + "H", data, 8)
+    struct.pack_into(order + "I", data, 10 + 12 * count, 8)  # the next directory is this one
+    with contextlib.suppress(ImageError):
+        np.testing.assert_array_equal(load_image(bytes(data)).pixels, pixels)
+
+
 def test_primaries_of_the_file_become_a_profile() -> None:
     white = [(3127, 10000), (3290, 10000)]
     p3 = [(680, 1000), (320, 1000), (265, 1000), (690, 1000), (150, 1000), (60, 1000)]
@@ -232,7 +252,6 @@ def test_damage_is_one_error_or_an_image(patch: bytes, position: int) -> None:
 def test_a_tiff_without_imagecodecs_is_read_by_pillow_or_the_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     tifffile = pytest.importorskip("tifffile")
     pytest.importorskip("imagecodecs")
-    import io
 
     def missing(self: object, *args: object, **kwargs: object) -> np.ndarray:
         raise ValueError("<COMPRESSION.LZW: 5> requires the 'imagecodecs' package")

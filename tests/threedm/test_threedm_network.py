@@ -11,8 +11,8 @@ import torch
 from threedm_small import lively, picture, small
 from torch import Tensor, nn
 
+from wavelic.codec.architectures import architectures
 from wavelic.errors import FormatError, ModelError, UsageError
-from wavelic.papers.catalogue import ARCHITECTURES
 from wavelic.threedm import config as weconvene_plan
 from wavelic.threedm import network as weconvene_module
 from wavelic.threedm import objective as weconvene_objective
@@ -54,7 +54,7 @@ def count(module: nn.Module) -> int:
 @pytest.mark.parametrize("name", CONFIGS)
 def test_published_parameter_counts(name: str) -> None:
     with torch.device("meta"):
-        assert count(weconvene(name)) == ARCHITECTURES[name].parameters
+        assert count(weconvene(name)) == architectures()[name].parameters
 
 
 def test_parts_of_the_published_network() -> None:
@@ -89,8 +89,8 @@ def test_shapes_at_the_published_latent_size() -> None:
 
 
 def test_the_twin_is_as_large() -> None:
-    assert ARCHITECTURES["3dm-weconvene-plain"].parameters == pytest.approx(
-        ARCHITECTURES["3dm-weconvene"].parameters, rel=0.012
+    assert architectures()["3dm-weconvene-plain"].parameters == pytest.approx(
+        architectures()["3dm-weconvene"].parameters, rel=0.012
     )
 
 

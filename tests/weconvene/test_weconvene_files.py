@@ -28,7 +28,6 @@ from wavelic.weconvene import files as weconvene
 from wavelic.weconvene import tiles as subband_tiles
 from wavelic.weconvene import weights as weights_module
 from wavelic.weconvene.context import COARSEST, FINEST
-from wavelic.weconvene.encode import find_step
 from wavelic.weconvene.files import FINE_TILE, MAX_TILE, Encoding, quality_of_step, step_of_quality, tile_size
 from wavelic.weconvene.planes import levels_of, padded
 from wavelic.weconvene.subbands import LEVELS
@@ -210,51 +209,6 @@ def test_targets(picture) -> None:
     smallest = encode_image(image, "weconvene", Target("size", 20))
     assert "nearest" in smallest.note
     assert smallest.quality == 0
-
-
-@given(
-    fall=st.floats(0.5, 2.0), height=st.floats(-2, 4), bend=st.floats(-0.4, 0.4), goal=st.floats(0, 1),
-    dents=st.integers(0, 9), kind=st.sampled_from(["bpp", "size", "psnr"]),
-)  # fmt: skip
-@settings(max_examples=150, deadline=None)
-def test_search_finds_the_nearest_step_in_few_probes(
-    fall: float, height: float, bend: float, goal: float, dents: int, kind: str
-) -> None:
-    """On smooth falling curves of any height, slope and bend, with dents of a thousandth."""
-
-    def curve(step: int) -> float:
-        x = (step - FINEST) / (COARSEST - FINEST)
-        dent = 0.0005 * ((step * 7919 + dents) % 3 - 1)
-        level = height + 3 * fall * (1 - x) + bend * 3 * fall * x * (1 - x) + dent
-        return 30 + 2 * level if kind == "psnr" else 1000 * np.exp(level)
-
-    steps = range(FINEST, COARSEST + 1)
-    wanted = curve(FINEST) ** goal * curve(COARSEST) ** (1 - goal) * 0.999
-    usual = 32.0 if kind == "psnr" else 2500.0
-    step, value, probes = find_step(curve, wanted, kind, usual)  # type: ignore[arg-type]
-    assert value == curve(step)
-    assert probes <= 7
-    if kind == "psnr":
-        nearest = min(abs(curve(s) - wanted) for s in steps)
-        assert abs(value - wanted) <= max(0.086, 2 * nearest)  # 2 % of the squared error, or about the nearest
-    elif kind == "bpp":
-        nearest = min(abs(curve(s) / wanted - 1) for s in steps)
-        assert abs(value / wanted - 1) <= max(0.02, 2 * nearest)
-    else:
-        allowed = [curve(s) for s in steps if curve(s) <= wanted]
-        assert value <= wanted or not allowed
-        assert value >= 0.98 * max(allowed, default=0)
-
-
-def test_search_copes_with_any_curve() -> None:
-    for seed in range(20):
-        dice = np.random.default_rng(seed)
-        values = dict(zip(range(FINEST, COARSEST + 1), dice.uniform(1, 1000, COARSEST - FINEST + 1), strict=True))
-        step, value, probes = find_step(values.__getitem__, 300.0, "size", 500.0)
-        assert value == values[step]
-        assert probes <= 16
-    assert find_step(lambda _: 50.0, 50.0, "size", 500.0)[1:] == (50.0, 1)
-    assert find_step(lambda _: 50.0, 20.0, "size", 500.0)[0] == COARSEST
 
 
 def test_a_region_reads_its_tiles_and_equals_the_crop(picture, model: Model, monkeypatch: pytest.MonkeyPatch) -> None:

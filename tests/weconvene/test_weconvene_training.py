@@ -13,9 +13,9 @@ from wavelic.codec.weights import card_called, cards
 from wavelic.container import read_container
 from wavelic.errors import ModelError
 from wavelic.images import from_array
+from wavelic.training.export import Export, export_run
 from wavelic.training.loop import FINAL, LEVEL, train
 from wavelic.training.recipe import load_recipe
-from wavelic.wcae.export import export
 from wavelic.weconvene.config import CONFIGS, Config
 from wavelic.weconvene.context import SCALES
 from wavelic.weconvene.export import logistic_tables
@@ -59,7 +59,7 @@ def test_weights_move_and_are_finite(run: Path) -> None:
 
 
 def test_export_codes_pictures(run: Path, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (card,) = export(run, tmp_path, pictures, pictures, every=3)
+    (card,) = export_run(run, Export(tmp_path, pictures, pictures, every=3))
     monkeypatch.setenv("WAVELIC_WEIGHTS", str(tmp_path))
     model = load_model(next(c for c in cards() if c.file_id == card.file_id))
     assert len(model.tables) == SCALES

@@ -17,16 +17,18 @@ from wavelic.container.header import (
     FIELDS,
     HEADER_BYTES,
     MAGIC,
+    PRIVATE_CODECS,
     VERSION,
     CodecId,
     ColourEncoding,
     Header,
     PaddingRule,
+    peek_codec,
 )
 from wavelic.container.limits import DEFAULT_LIMITS, Limits, memory_estimate
 from wavelic.container.metadata import ChunkInfo, describe_chunks, metadata_block, strip_metadata, with_metadata
 from wavelic.container.outline import Outline, Place, read_chunk, read_outline
-from wavelic.container.tiles import Box, TileGrid
+from wavelic.container.tiles import TileGrid
 
 __all__ = [
     "ALPH",
@@ -40,11 +42,11 @@ __all__ = [
     "KINDS",
     "LCRC",
     "MAGIC",
+    "PRIVATE_CODECS",
     "TIDX",
     "VERSION",
     "WEND",
     "XMPP",
-    "Box",
     "Chunk",
     "ChunkInfo",
     "CodecId",
@@ -60,6 +62,7 @@ __all__ = [
     "describe_chunks",
     "memory_estimate",
     "metadata_block",
+    "peek_codec",
     "read_chunk",
     "read_container",
     "read_header",

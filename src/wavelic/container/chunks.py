@@ -52,11 +52,6 @@ class Chunk:
     payload: bytes
 
     @property
-    def is_critical(self) -> bool:
-        """Whether a decoder that does not know the kind must give up."""
-        return self.kind.isupper()
-
-    @property
     def size(self) -> int:
         """Bytes in the file, framing included."""
         return CHUNK_OVERHEAD + len(self.payload)

@@ -171,7 +171,7 @@ def tile_spans(data: Buffer, limits: Limits = DEFAULT_LIMITS) -> tuple[tuple[int
     """Find every tile's DATA chunk from the first bytes of a file.
 
     The start of the file up to the end of TIDX (or of the first chunk's length, where there is one tile) is enough.  A
-    window decode reads that and the spans of `TileGrid.covering`, each of which `read_tile` takes.
+    window decode reads that and the spans of `TileGrid.meeting`, each of which `read_tile` takes.
 
     Args:
         data: the first bytes of a file.

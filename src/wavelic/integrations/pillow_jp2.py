@@ -17,6 +17,7 @@ FORMAT = "JPEG2000"  # what the files are; the entry in Pillow's list has a name
 REGISTERED = "WAVELIC-JP2"
 _SIGNATURE = b"\x00\x00\x00\x0cjP  \r\n\x87\n"
 _CODESTREAMS = (".j2k", ".j2c", ".jpc")
+EXTENSION = ".jp2"
 _OURS_ALONE = ("bpp", "psnr", "size", "access", "strip", "device")  # options that Pillow's plugin does not have
 _MOST_BOXES = 1024
 _MAIN_HEADER = 1 << 13  # bytes of the codestream in which its main header ends
@@ -130,6 +131,7 @@ def _accept(prefix: bytes) -> bool:
 
 def _save(picture: PIL.Image.Image, stream: IO[bytes], filename: str | bytes) -> None:
     """Write a file of codec lifting if that is asked for; else let Pillow's plugin write plain JPEG 2000."""
+    from wavelic.codec.registry import get_codec
     from wavelic.errors import UsageError
     from wavelic.integrations.pillow import encoded
 
@@ -140,7 +142,7 @@ def _save(picture: PIL.Image.Image, stream: IO[bytes], filename: str | bytes) ->
             raise UsageError(f"option {', '.join(ours)} without codec, expected codec='lifting' with it; add that")
         PIL.Jpeg2KImagePlugin._save(picture, stream, filename)
         return
-    if given["codec"] != "lifting" or name.endswith(_CODESTREAMS):
+    if get_codec(given["codec"]).extension != EXTENSION or name.endswith(_CODESTREAMS):
         raise UsageError(
             f"codec {given['codec']!r} for {name or 'a JPEG 2000 file'}, expected 'lifting' and a name that ends in "
             ".jp2; choose the extension .wlic for other codecs"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from wavelic.codec.architectures import architectures
 from wavelic.codec.weights import Card, cards, superseded_cards
 from wavelic.errors import ModelError
-from wavelic.papers.catalogue import ARCHITECTURES
 
 #: The family of shipped transforms, and the name of the one that encodes unless another is asked for.
 FAMILY = "lifting"
@@ -45,8 +45,5 @@ def lifting_id(card: Card) -> bytes:
 
 
 def _of_lifting(found: tuple[Card, ...]) -> tuple[Card, ...]:
-    return tuple(
-        card
-        for card in found
-        if card.architecture in ARCHITECTURES and ARCHITECTURES[card.architecture].system == "lifting"
-    )
+    known = architectures()
+    return tuple(card for card in found if card.architecture in known and known[card.architecture].system == "lifting")

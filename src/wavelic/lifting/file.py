@@ -76,6 +76,10 @@ class LiftingFile(ArrayFace):
         return self.carrier.level_dimensions
 
     @property
+    def layer_count(self) -> int:
+        return self.carrier.layers
+
+    @property
     def layers(self) -> tuple[Layer, ...]:
         pixels = self.carrier.header.width * self.carrier.header.height
         return tuple(Layer(n, None if n is None else n * 8 / pixels) for n in self.carrier.layer_bytes)

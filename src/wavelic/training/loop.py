@@ -29,12 +29,13 @@ from accelerate import Accelerator
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from wavelic.codec.architectures import architecture
 from wavelic.codec.weights import card_called
 from wavelic.errors import UsageError
 from wavelic.training.data import CropSource, PackedImages
-from wavelic.training.families import make_task
 from wavelic.training.recipe import load_recipe
 from wavelic.training.stages import Recipe, Stage
+from wavelic.training.task import make_task
 from wavelic.training.throughput import Throughput
 
 CHECKPOINT = "checkpoint.pt"
@@ -165,7 +166,7 @@ class StageRunner:
     def export(self, name: str, metrics: dict[str, Any]) -> None:
         """Write the averaged weights with what they are: architecture, stage, step and metrics."""
         if self.accelerator.is_main_process:
-            about: dict[str, Any] = {"model": self.recipe.model, "family": self.recipe.family}
+            about: dict[str, Any] = {"model": self.recipe.model, "family": architecture(self.recipe.model).system}
             about |= {"recipe": self.recipe.name, "seed": self.recipe.seed}
             about |= {"stage": asdict(self.stage), "step": self.step, "seconds": self.seconds, "metrics": metrics}
             state = {"objective": self.average.state_dict(), "about": json.dumps(about)}

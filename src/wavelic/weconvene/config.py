@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,20 @@ class Config:
     contexts: tuple[int, int, int] = (96, 128, 128)
     ordered_colours: bool = True
 
+    @property
+    def synthesis_radius(self) -> int:
+        """Receptive radius of g in cells of its grid."""
+        return self.synthesis_blocks * BLOCK_RADIUS[self.layer]
+
+    @property
+    def analysis_radius(self) -> int:
+        """Receptive radius of f in cells of its grid."""
+        return self.analysis_blocks * BLOCK_RADIUS[self.layer]
+
+
+#: Cells that a block of each kind sees to every side: 3x3 kernels, and one on samples of four cells.
+BLOCK_RADIUS = {"wide": 1, "wavelet": 1 + 2 * 4, "plain": 2}
+
 
 _BASE = Config()
 CONFIGS: Mapping[str, Config] = MappingProxyType(
@@ -42,3 +60,10 @@ CONFIGS: Mapping[str, Config] = MappingProxyType(
         "weconvene-2d": replace(_BASE, ordered_colours=False),
     }
 )
+
+
+def build(name: str) -> nn.Module:
+    """Build the network called ``name`` with new weights, for the catalogue of architectures."""
+    from wavelic.weconvene.network import Network
+
+    return Network(CONFIGS[name])

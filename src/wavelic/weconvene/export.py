@@ -16,6 +16,7 @@ from wavelic.codec.weights import Card, save_weights
 from wavelic.entropy.distributions import factorized_tables
 from wavelic.entropy.tables import TableSet
 from wavelic.training.data import PackedImages
+from wavelic.training.export import Export, latest
 from wavelic.weconvene.config import CONFIGS
 from wavelic.weconvene.context import COARSEST, FINEST, LOG2_LOWEST, PER_OCTAVE, SCALES, STEP_UNIT, VALUE, code_levels
 from wavelic.weconvene.network import Network, Transform
@@ -76,7 +77,7 @@ def fitted(
     return model
 
 
-def export(
+def export_weights(
     final: Path,
     folder: Path,
     images: Path,
@@ -109,6 +110,16 @@ def export(
         progress(1, 1, "done")
     family = "weconvene-study" if name else "weconvene"
     return save_weights(folder, name or about["model"], about["model"], family, 0, model.tensors(), about)
+
+
+def export_stages(finals: Sequence[Path], export: Export) -> list[Card]:
+    """Write the stage that was finished last: one set of weights serves all rates.
+
+    Args:
+        finals: the ``final.pt`` of the stages.
+        export: where to and what with.
+    """
+    return [export_weights(latest(finals), export.folder, export.images, export.every, export.progress)]
 
 
 @torch.inference_mode()

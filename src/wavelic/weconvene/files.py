@@ -191,9 +191,8 @@ class Encoding:
 
 def padded_box(grid: TileGrid, index: int) -> Box:
     """(left, top, right, bottom) of what a tile codes: its core, at the image's edges up to whole cells."""
-    left, top, right, bottom = grid.core(index)
-    levels = levels_of(grid.width, grid.height)
-    return left, top, left + padded(right - left, levels), top + padded(bottom - top, levels)
+    tile, levels = grid.tile(index), levels_of(grid.width, grid.height)
+    return tile.x, tile.y, tile.x + padded(tile.width, levels), tile.y + padded(tile.height, levels)
 
 
 def groups_of(grid: TileGrid, tiles: Sequence[int]) -> list[list[int]]:
@@ -286,7 +285,7 @@ def decode(
     model = load_model(card_by_id(header.model), device)
     alpha = alpha_plane(container)
     left, top, width, height = area
-    tiles = window_tiles(TileGrid.of(header), area, model)
+    tiles = window_tiles(TileGrid.of(header), area, model.transform.config)
     report = Stages(progress, len(tiles) + window_count(area))
     planes, corner = decode_planes(container, model, tiles, report.stage(len(tiles)))
     colours = header.channels - header.has_alpha

@@ -76,10 +76,6 @@ def block(layer: str, width: int) -> nn.Module:
     )
 
 
-#: Cells that a block of each kind sees to every side: 3x3 kernels, and one on samples of four cells.
-BLOCK_RADIUS = {"wide": 1, "wavelet": 1 + 2 * 4, "plain": 2}
-
-
 class GridNet(nn.Module):
     """f or g: corrections (N, 192, h, w) of a grid, from the grid in steps and the step.
 
@@ -96,7 +92,6 @@ class GridNet(nn.Module):
         nn.init.zeros_(self.leave.bias)  # type: ignore[arg-type]
         # log2 of the gain of every channel, and its slope per octave of the step
         self.gain = nn.Parameter(torch.zeros(2, GRID))
-        self.radius = blocks * BLOCK_RADIUS[layer]
 
     def forward(self, grid: Tensor, log2_step: Tensor) -> Tensor:
         """``grid`` in steps (N, 192, h, w), ``log2_step`` (N,) -> corrections in steps, float32."""

@@ -20,9 +20,10 @@ from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 
 from wavelic.codec.opened import Progress, Region
 from wavelic.container import TileGrid
+from wavelic.rect import Rect
 from wavelic.threads import map_on_threads
+from wavelic.weconvene.config import Config
 from wavelic.weconvene.context import STEP_UNIT, VALUE
-from wavelic.weconvene.network import GridNet
 from wavelic.weconvene.subbands import (
     BANDS,
     COLOURS,
@@ -92,12 +93,12 @@ def padded(side: int, levels: int) -> int:
     return -(-side // unit) * unit
 
 
-def margin(net: GridNet, levels: int) -> int:
-    """Pixels a window of f or g and of the finest levels must be larger on each side, a multiple of ALIGNMENT."""
+def margin(radius: int, levels: int) -> int:
+    """Pixels that a window must be larger on each side, for a net's receptive radius in cells and for the wavelets."""
     if levels < GRID_LEVELS:
         return ALIGNMENT
     cell = 1 << GRID_LEVELS
-    return _up(net.radius * cell + _RADIUS_97 * (cell - 1))
+    return _up(radius * cell + _RADIUS_97 * (cell - 1))
 
 
 def window_count(region: Region) -> int:
@@ -106,13 +107,11 @@ def window_count(region: Region) -> int:
     return -(-(right - left) // WINDOW) * -(-(bottom - top) // WINDOW)
 
 
-def window_tiles(grid: TileGrid, region: Region, model: Model) -> tuple[int, ...]:
+def window_tiles(grid: TileGrid, region: Region, config: Config) -> tuple[int, ...]:
     """The tiles whose coefficients a region (left, top, width, height) depends on."""
     levels = levels_of(grid.width, grid.height)
-    left, top, width, height = region
-    around = margin(model.transform.g, levels) + _RADIUS_97 * ((1 << levels) - 1)
-    right, bottom = min(left + width + around, grid.width), min(top + height + around, grid.height)
-    return grid.covering((max(left - around, 0), max(top - around, 0), right, bottom))
+    around = margin(config.synthesis_radius, levels) + _RADIUS_97 * ((1 << levels) - 1)
+    return grid.meeting(Rect(*region).grown(around, (grid.width, grid.height)))
 
 
 @torch.inference_mode()
@@ -125,7 +124,7 @@ def analyse(model: Model, pixels: NDArray[Any], step: int, progress: Progress | 
     finest = min(levels, GRID_LEVELS)
     low = torch.empty(COLOURS, height >> finest, width >> finest)
     details = [torch.empty(BANDS, height >> d, width >> d) for d in range(1, finest + 1)]
-    around = margin(transform.f, levels)
+    around = margin(transform.config.analysis_radius, levels)
     windows = list(_windows((0, 0, width, height), (width, height), around))
     scales = [s[0] for s in transform.band_scales(log2_step)]
 
@@ -165,7 +164,7 @@ def synthesise(
     left, top, width, height = region
     size = (low.shape[2] << finest, low.shape[1] << finest)
     pixels = np.empty((height, width, channels), dtype)
-    windows = list(_windows(_aligned(region), size, margin(transform.g, levels)))
+    windows = list(_windows(_aligned(region), size, margin(transform.config.synthesis_radius, levels)))
 
     def work(number: int) -> None:
         inner, outer = windows[number]

@@ -93,6 +93,15 @@ def float_state(card: Card) -> dict[str, Tensor]:
     return network.state_dict()
 
 
+def config_of(card: Card) -> Config:
+    """Return the sizes of the network these weights are for.  Raises ModelError if this wavelic does not have it."""
+    if card.architecture not in CONFIGS:
+        raise ModelError(
+            f"{card.path.name} is of architecture {card.architecture!r}, which this wavelic lacks; upgrade"
+        )
+    return CONFIGS[card.architecture]
+
+
 def load_model(card: Card, device: str = "cpu") -> Model:
     """Load and verify the weights of ``card``, once.  Raises ModelError if they are damaged or do not fit."""
     return _load_model(card, device)
@@ -101,11 +110,7 @@ def load_model(card: Card, device: str = "cpu") -> Model:
 @lru_cache(maxsize=4)
 def _load_model(card: Card, device: str) -> Model:
     arrays = dict(load_weights(card))
-    if card.architecture not in CONFIGS:
-        raise ModelError(
-            f"{card.path.name} is of architecture {card.architecture!r}, which this wavelic lacks; upgrade"
-        )
-    config = CONFIGS[card.architecture]
+    config = config_of(card)
     try:
         with torch.device("meta"):  # nothing is initialised that the file then replaces
             transform, entropy = Transform(config), ContextModel(config.contexts, slices_of(config), ExactConv2d)

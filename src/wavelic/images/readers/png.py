@@ -25,6 +25,7 @@ from wavelic.images.photoshop import iptc_of
 from wavelic.images.readers.checks import check_size
 from wavelic.images.readers.joined import Joined, Part
 from wavelic.images.readers.pillow import decode_as, joined_bytes
+from wavelic.images.readers.png_text import TEXT_KINDS, inflated, raw_profile, text_of
 from wavelic.images.writers.png import SIGNATURE
 
 _END = b"\0\0\0\0IEND\xaeB`\x82"
@@ -244,9 +245,9 @@ def _palette(png: _Png, indices: np.ndarray, transparent: bytes | None) -> np.nd
 
 def _metadata(png: _Png, channels: int) -> Metadata:
     texts = dict(_texts(png))
-    exif = png.first(b"eXIf") or _raw_profile(texts, b"exif") or _raw_profile(texts, b"APP1")
-    xmp = texts.pop(_XMP_KEY, None) or _raw_profile(texts, b"xmp")
-    iptc = _raw_profile(texts, b"iptc") or _raw_profile(texts, b"8bim")
+    exif = png.first(b"eXIf") or raw_profile(texts, b"exif") or raw_profile(texts, b"APP1")
+    xmp = texts.pop(_XMP_KEY, None) or raw_profile(texts, b"xmp")
+    iptc = raw_profile(texts, b"iptc") or raw_profile(texts, b"8bim")
     others = [key for key in texts if not key.startswith((*_ORDINARY_TEXT, b"Raw profile type"))]
     if others:
         names = ", ".join(key.decode("latin-1") for key in sorted(others))[:100]
@@ -261,7 +262,7 @@ def _metadata(png: _Png, channels: int) -> Metadata:
 
 def _colour(png: _Png, channels: int, texts: dict[bytes, bytes]) -> bytes | None:
     """The profile, by the precedence of the specification: cICP, iCCP, sRGB, then gAMA and cHRM."""
-    profile = _iccp(png) or _raw_profile(texts, b"icc") or _raw_profile(texts, b"icm")
+    profile = _iccp(png) or raw_profile(texts, b"icc") or raw_profile(texts, b"icm")
     points = png.first(b"cICP", 4)
     if points is not None and points[2] == 0:
         try:
@@ -293,7 +294,7 @@ def _iccp(png: _Png) -> bytes | None:
     chunk = png.first(b"iCCP")
     if chunk is None:
         return None
-    profile = _inflated(chunk.partition(b"\0")[2][1:])
+    profile = inflated(chunk.partition(b"\0")[2][1:])
     if profile is None:
         png.remarks.append("chunk iCCP is damaged and left out")
     return profile
@@ -311,44 +312,14 @@ def _phys(png: _Png) -> Resolution | None:
 
 
 def _texts(png: _Png) -> Iterator[tuple[bytes, bytes]]:
-    """Keyword and text of tEXt, zTXt and iTXt; what does not inflate is left out with a remark."""
-    for kind in (b"tEXt", b"zTXt", b"iTXt"):
+    """Keyword and text of all text chunks; what does not inflate is left out with a remark."""
+    for kind in TEXT_KINDS:
         for chunk in png.chunks.get(kind, ()):
-            key, _, rest = chunk.partition(b"\0")
-            text: bytes | None = rest
-            if kind == b"zTXt":
-                text = _inflated(rest[1:])
-            elif kind == b"iTXt":
-                body = rest[2:].split(b"\0", 2)[-1]
-                text = _inflated(body) if rest[:1] == b"\1" else body
+            key, text = text_of(kind, chunk)
             if text is None:
                 png.remarks.append(f"text chunk {key[:79].decode('latin-1')} is damaged and left out")
             elif text:
                 yield key, text
-
-
-def _raw_profile(texts: dict[bytes, bytes], kind: bytes) -> bytes | None:
-    """A block that ImageMagick writes as text: its name and length, then hexadecimal digits."""
-    text = texts.get(b"Raw profile type " + kind)
-    if text is None:
-        return None
-    words = text.split()
-    try:
-        block = bytes.fromhex(b"".join(words[2:]).decode("ascii"))
-    except ValueError:
-        return None
-    if kind == b"APP1" and not block.startswith(b"Exif\0\0"):
-        return None
-    return block or None
-
-
-def _inflated(data: bytes) -> bytes | None:
-    inflate = zlib.decompressobj()
-    try:
-        block = inflate.decompress(data, MAX_METADATA)
-    except zlib.error:
-        return None
-    return block if inflate.eof else None
 
 
 def _name(kind: bytes) -> str:

@@ -22,6 +22,7 @@ import PIL.Image
 
 from wavelic.errors import ImageError
 from wavelic.images import icc as profiles
+from wavelic.images.exif import orientation_block
 from wavelic.images.image import Image, scale_to_full
 from wavelic.images.metadata import MAX_METADATA, Metadata, Resolution
 from wavelic.images.orientation import turn
@@ -49,6 +50,7 @@ _MODES = {(1, False): ("1", "L"), (1, True): ("LA",), (3, False): ("RGB",), (3, 
 #: Tags that describe the photograph and not the file's layout.
 _EXIF_TAGS = (270, 271, 272, _ORIENTATION, 305, 306, 315, 33432)
 _EXIF_DIRECTORIES = (0x8769, 0x8825)
+_UNREADABLE = (SyntaxError, ValueError, TypeError, KeyError, OSError, struct.error, OverflowError)  # of Pillow's parser
 
 
 @dataclass(frozen=True)
@@ -78,9 +80,8 @@ def read_tiff(stream: BinaryIO, size: int, max_pixels: int) -> Image:
     """
     import tifffile
 
-    logging.getLogger("tifffile").setLevel(logging.CRITICAL + 1)  # what it would print is raised here
     stream.seek(0)
-    with contextlib.closing(tifffile.TiffFile(stream)) as file:
+    with _quiet(), contextlib.closing(tifffile.TiffFile(stream)) as file:
         index, page, remarks = _chosen(file)
         check_size(page.imagewidth, page.imagelength, max_pixels)
         layout = _layout(page)
@@ -94,6 +95,21 @@ def read_tiff(stream: BinaryIO, size: int, max_pixels: int) -> Image:
             remarks.append("the last channel has no stated meaning and is taken for alpha")
         metadata = _metadata(stream, page, layout, remarks)
     return Image(np.ascontiguousarray(pixels), metadata, tuple(remarks))
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep tifffile from logging what is raised here anyway."""
+    log = logging.getLogger("tifffile")
+    log.addFilter(_nothing)
+    try:
+        yield
+    finally:
+        log.removeFilter(_nothing)
+
+
+def _nothing(record: logging.LogRecord) -> bool:
+    return False
 
 
 def _chosen(file: Any) -> tuple[int, TiffPage, list[str]]:
@@ -256,7 +272,7 @@ def _metadata(stream: BinaryIO, page: TiffPage, layout: _Layout, remarks: list[s
         icc = _by_primaries(page, layout)
     iptc = iptc_of(_raw(stream, page, _IPTC)) or iptc_of(_raw(stream, page, _PHOTOSHOP))
     xmp = _raw(stream, page, _XMP)
-    return Metadata(icc, _exif(stream, page), xmp.rstrip(b"\0") if xmp else None, iptc, _resolution(page))
+    return Metadata(icc, _exif(stream, page, remarks), xmp.rstrip(b"\0") if xmp else None, iptc, _resolution(page))
 
 
 def _by_primaries(page: TiffPage, layout: _Layout) -> bytes | None:
@@ -279,7 +295,7 @@ def _resolution(page: TiffPage) -> Resolution | None:
     return Resolution.checked(100 * x[0], 100 * y[0], absolute=unit == 3)
 
 
-def _exif(stream: BinaryIO, page: TiffPage) -> bytes | None:
+def _exif(stream: BinaryIO, page: TiffPage, remarks: list[str]) -> bytes | None:
     """A TIFF file is its own Exif block, pixels and all: copy the tags that describe the photograph."""
     stream.seek(0)
     start = stream.read(16)
@@ -291,7 +307,7 @@ def _exif(stream: BinaryIO, page: TiffPage) -> bytes | None:
     size = stream.seek(0, io.SEEK_END)
     source = PIL.Image.Exif()
     kept = PIL.Image.Exif()
-    with _unreadable_is_absent():
+    with contextlib.suppress(*_UNREADABLE):
         source.load_from_fp(io.BufferedReader(Joined(stream, [head, (len(head), size)])))
         for tag in _EXIF_TAGS:
             if tag in source and (tag, source[tag]) != (_ORIENTATION, 1):
@@ -300,14 +316,9 @@ def _exif(stream: BinaryIO, page: TiffPage) -> bytes | None:
             if values := source.get_ifd(tag):
                 kept[tag] = values
         return kept.tobytes().removeprefix(b"Exif\0\0") if kept else None
-    return None
-
-
-@contextmanager
-def _unreadable_is_absent() -> Iterator[None]:
-    """Leave out what Pillow cannot parse; the picture itself is not touched by it."""
-    with contextlib.suppress(SyntaxError, ValueError, TypeError, KeyError, OSError, struct.error, OverflowError):
-        yield
+    remarks.append("the Exif tags of the TIFF file cannot be read and are left out, but for the orientation")
+    orientation = int(_value(page, _ORIENTATION, 1) or 1)
+    return orientation_block(orientation) if 2 <= orientation <= 8 else None
 
 
 def _value(page: TiffPage, tag: int, default: Any) -> Any:

@@ -14,7 +14,6 @@ the ranges are of one version of the file, and everything libopenjp2's strict mo
 
 from __future__ import annotations
 
-import os
 import struct
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
@@ -23,19 +22,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from wavelic import container
-from wavelic.api.remote_wlic import open_ranged_wlic
-from wavelic.codec.opened import OpenedFile, Region, check_layers, check_reduce, reduced_region
+from wavelic.codec.opened import Region, check_layers, check_reduce, reduced_region
 from wavelic.errors import FormatError, LimitError, UsageError
 from wavelic.jpeg2000 import DEFAULT_LIMITS, Limits, parse_main_header, read_jp2
 from wavelic.jpeg2000.boxes import list_boxes
 from wavelic.jpeg2000.codestream import CUT_SHORT, SOT
 from wavelic.jpeg2000.limits import admit
 from wavelic.jpeg2000.partial import Layout, layer_sizes, needed_packets, read_layout, rebuild, reduced_sizes
-from wavelic.lifting.file import BoxInfo, LiftingFile, box_infos, is_jpeg2000, open_jpeg2000
+from wavelic.lifting.file import BoxInfo, LiftingFile, box_infos, open_jpeg2000
 from wavelic.lifting.jp2.box import BOX_ID, find_payload
 from wavelic.lifting.jp2.file import CODESTREAM_MAGIC, CarrierFile, bare_codestream, describe
-from wavelic.remote import DEFAULT_POLICY, Policy, Source, merge_spans, open_source
+from wavelic.remote import Source, merge_spans
 
 if TYPE_CHECKING:
     from wavelic.lifting.transform.transform import LiftingTransform
@@ -170,41 +167,6 @@ class RangedFile(LiftingFile):
     def verify(self) -> None:
         """Read the whole file, compare its checksum, and decode it."""
         open_jpeg2000(self.source.read_all(), self.carrier.limits).verify()
-
-
-def open_url(
-    url: str,
-    limits: container.Limits = container.DEFAULT_LIMITS,
-    jpeg2000_limits: Limits = DEFAULT_LIMITS,
-    *,
-    allow_partial: bool = False,
-    policy: Policy = DEFAULT_POLICY,
-) -> OpenedFile:
-    """Open what is at ``url``, to be read in parts: JPEG 2000 by packets, a `.wlic` file by tiles.
-
-    Raises SourceError if the bytes cannot be had, MissingDependencyError if a library for the URL is missing, and as
-    `codecs.api.open_file` does.
-    """
-    source = open_source(url, policy)
-    if is_jpeg2000(source.read(0, 12)):
-        return open_ranged(source, jpeg2000_limits, allow_partial=allow_partial)
-    return open_ranged_wlic(source, limits)
-
-
-def open_within(
-    where: str | os.PathLike[str] | bytes, max_bytes: int, reduce: int = 0, region: Region | None = None
-) -> tuple[RangedFile, int]:
-    """A JPEG 2000 file and the most layers with which opening and this read together take at most ``max_bytes``.
-
-    Raises UsageError if the file cannot be read in parts or the first layer takes more, and as `open_url` does.
-    """
-    source = open_source(where)
-    if not is_jpeg2000(source.read(0, 12)):
-        raise UsageError(f"{source.name} is no JPEG 2000 file, and only these have layers; leave out max_bytes")
-    file = find_ranges(source)
-    if file is None:
-        raise UsageError(f"{source.name} cannot be read in parts: no packet lengths, or cut short; leave out max_bytes")
-    return file, file.layers_within(max_bytes - source.bytes_read, reduce, region)
 
 
 def open_ranged(source: Source, limits: Limits = DEFAULT_LIMITS, *, allow_partial: bool = False) -> LiftingFile:

@@ -51,7 +51,7 @@ def synthesis_norms(base: str) -> list[dict[str, float]]:
 
 @dataclass(frozen=True)
 class Plan:
-    """What the objective is made of; keys of `wavelic.training.stages.LiftingStage` of the same names."""
+    """What the objective is made of; keys of `wavelic.lifting.training.stage.LiftingStage` of the same names."""
 
     rate: str = "smooth"
     distortion: bool = False

@@ -1,7 +1,7 @@
 """`.wlic` files read in parts: a window costs the bytes of the tiles it needs.
 
 Opening reads the header, the tile index and the first bytes of the chunks behind the tiles.  Every `read` then fetches
-the tiles that `weconvene` decodes for the window, so that a window has the very pixels a local file gives.  Every chunk
+the tiles that its codec decodes for the window, so that a window has the very pixels a local file gives.  Every chunk
 has a checksum of its own, which is compared for all that is fetched.
 """
 
@@ -11,13 +11,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from wavelic.api.wlic_file import WlicFile, wlic_info
-from wavelic.codec.opened import Region, reduced_region
+from wavelic.codec.request import Request
+from wavelic.codec.wlic import WlicFile, wlic_info
 from wavelic.container import (
     DATA,
     DEFAULT_LIMITS,
     Chunk,
-    CodecId,
     Container,
     Limits,
     Outline,
@@ -57,23 +56,19 @@ class RangedWlicFile(SourcedWlicFile):
     def info(self) -> dict[str, Any]:
         return wlic_info(self.container, self.size, self.outline.describe())
 
-    def fetched(self, region: Region | None, device: str) -> Container:
-        """A container with the payloads of the tiles a region needs, and nothing in the places of the others.
+    def fetched(self, request: Request) -> Container:
+        """Return a container with the payloads of the tiles a request needs, and nothing in the places of the others.
 
-        Raises SourceError if they cannot be had, FormatError or ChecksumError if they are damaged, and as
-        `weconvene.decode`.
+        Raises:
+            SourceError: they cannot be had.
+            FormatError, ChecksumError, ModelError: as in `WlicCodec.tiles_needed`, or a chunk is damaged.
         """
-        from wavelic.weconvene.files import check_header
-        from wavelic.weconvene.planes import window_tiles
-        from wavelic.weconvene.weights import load_model
-
-        header = self.header
-        check_header(header)
-        area = reduced_region(region, (header.width, header.height), 0)
-        wanted = window_tiles(TileGrid.of(header), area, load_model(self.card(), device))
-        fetched = dict(zip(wanted, self._fetch([self.outline.tiles[index] for index in wanted]), strict=True))
-        tiles = (fetched.get(index, Chunk(DATA, b"")) for index in range(len(self.outline.tiles)))
-        return Container(header, (*tiles, *self._others))
+        places = self.outline.tiles
+        needed = self._codec.tiles_needed(self.header, request)
+        wanted = range(len(places)) if needed is None else needed
+        fetched = dict(zip(wanted, self._fetch([places[index] for index in wanted]), strict=True))
+        tiles = (fetched.get(index, Chunk(DATA, b"")) for index in range(len(places)))
+        return Container(self.header, (*tiles, *self._others))
 
     def verify(self) -> None:
         """Read the whole file, compare all checksums, and decode every tile against its own."""
@@ -90,14 +85,21 @@ class RangedWlicFile(SourcedWlicFile):
 
 
 def open_ranged_wlic(source: Source, limits: Limits = DEFAULT_LIMITS) -> WlicFile:
-    """Open a `.wlic` file, reading as little of ``source`` as possible.
+    """Open a `.wlic` file, reading as little of it as possible.
 
-    Files of one tile, and of codecs that have no tiles, are read as a whole, once their header has been admitted.
-    Raises FormatError, ChecksumError or LimitError as `read_container`, and SourceError if the bytes cannot be had.
+    A file of one tile is read as a whole, once its header has been admitted.
+
+    Args:
+        source: ranges of the file's bytes.
+        limits: what the reader is willing to spend.
+
+    Raises:
+        SourceError: the bytes cannot be had.
+        FormatError, ChecksumError, LimitError: as `read_container`.
     """
     head = source.read(0, _HEAD_BYTES)
     header = read_header(head, limits)
-    if header.codec != CodecId.WECONVENE or TileGrid.of(header).count == 1:
+    if TileGrid.of(header).count == 1:
         return SourcedWlicFile(read_container(source.read_all(), limits), source.size, source)
 
     def read(start: int, stop: int) -> bytes:
