@@ -1,7 +1,7 @@
-"""Writes the figures of the README between its markers, from committed result files alone.
+"""Write the figures of README.md and docs/results.md between their markers, from committed result files alone.
 
-python -m benchmarks.pages.readme_tables            # rewrite README.md
-python -m benchmarks.pages.readme_tables --check    # exit 1 if README.md is out of date (the tests do this)
+python -m benchmarks.pages.readme_tables            # rewrite both pages
+python -m benchmarks.pages.readme_tables --check    # exit 1 if one of them is out of date (the tests do this)
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ RATE = 0.143  # bpp, the rate the WCAE paper reports
 OURS = ("wcae", "wcae-64", "nowcae", "wcae-published")
 PRODUCT = "weconvene"
 RATES = (0.25, 0.5, 1.0)  # bpp, at which the variable-rate codec is shown
+SHORT_RATE = 0.5  # bpp, the one the README shows
+METRICS = (("psnr-rgb", 2), ("ms-ssim-rgb", 4))  # with the digits that are shown
 ANCHORS = ("jpeg-420", "jpeg-420-best", "jpeg2000", "webp-best", "avif", "avif-best", "jpegxl-best")
 
 
@@ -104,7 +106,7 @@ def twin_table() -> list[str]:
 
 
 def lifting_table() -> list[str]:
-    """What the learned steps save in grey files of the same coder and layers, 0.1 to 1 bpp."""
+    """BD-rates of the learned steps in gray files of the same coder and layers, 0.1 to 1 bpp."""
     means = {
         name: json.loads((RESULTS / "lifting" / f"kodak-luma-{name}.json").read_text())["means"]
         for name in ("53", "97", "lifting")
@@ -129,7 +131,7 @@ def speed_lines() -> list[str]:
     entropy = json.loads((folder / "entropy_coding.json").read_text())
     million = {name: speed["core"] / 1e6 for name, speed in entropy["symbols_per_second"].items()}
     return [
-        f"Speed of the parts (`make bench`): 5-level 9/7 of a 2048 x 2048 RGB image, there and back,"
+        f"`make bench`: 5-level 9/7 of a 2048 x 2048 RGB image, there and back,"
         f" {wavelets['ratio']:.1f} times as fast as PyWavelets on two cores (bar: {wavelets['bar']:.0f});"
         f" entropy coding {million['wavelic encode']:.0f} M symbols/s and decoding {million['wavelic decode']:.0f} M on"
         f" one core (bars: {entropy['bars']['encode'] / 1e6:.0f} and {entropy['bars']['decode'] / 1e6:.0f}; coding each"
@@ -139,18 +141,59 @@ def speed_lines() -> list[str]:
     ]
 
 
-def figures() -> str:
+def short_table() -> list[str]:
+    """The default codec beside the anchors at one rate, for the README."""
+    product = curve(PRODUCT)
+    lines = [
+        f"| 24 Kodak images, files of {SHORT_RATE:g} bpp | PSNR [dB] | MS-SSIM | rate of `{PRODUCT}` at equal PSNR"
+        " | at equal MS-SSIM |",
+        "|---|---:|---:|---:|---:|",
+    ]
+    for name in (PRODUCT, *ANCHORS):
+        found = curve(name)
+        values = [cell(at_rate(found, metric, SHORT_RATE), digits) for metric, digits in METRICS]
+        rates = ["", ""] if name == PRODUCT else [bd_text(found, product, metric, False) for metric, _ in METRICS]
+        label = f"`{PRODUCT}`" if name == PRODUCT else found.label
+        lines.append(f"| {label} | " + " | ".join((*values, *rates)) + " |")
+    return lines
+
+
+def short_figures() -> str:
     """The generated part of the README."""
+    saving = lifting_table()[2].split("|")
+    return "\n".join(
+        [
+            *short_table(),
+            "",
+            "Means over images of real files; the last two columns are BD-rates (negative: fewer bits). In JPEG 2000"
+            f" files the learned lifting steps change the rate by {saving[2].strip()} at equal PSNR against plain 9/7"
+            " (luma).",
+        ]
+    )
+
+
+def figures() -> str:
+    """The generated part of docs/results.md."""
     command = "wavelic eval CODEC --images KODAK --json FILE` and `wavelic anchors NAME --images KODAK --json FILE"
     intro = f"24 Kodak images, real file bytes, means over images; from `results/`, made by `{command}`."
-    tables = (product_table(), main_table(), twin_table(), lifting_table(), speed_lines())
-    return "\n".join([intro, *(line for table in tables for line in ("", *table))])
+    sections = (
+        ("## The default codec", product_table()),
+        ("## WCAE, at the rate its paper reports", main_table()),
+        ("## Pairs that differ in one thing", twin_table()),
+        ("## Learned lifting", lifting_table()),
+        ("## Speed of the parts", speed_lines()),
+    )
+    return "\n".join([intro, *(line for title, table in sections for line in ("", title, "", *table))])
 
 
 def main() -> int:
-    """Rewrite or check the README."""
-    path = ROOT / "README.md"
-    return write_page(path, with_figures(path.read_text(encoding="utf-8"), figures()), "--check" in sys.argv[1:])
+    """Rewrite or check both pages."""
+    check = "--check" in sys.argv[1:]
+    pages = {ROOT / "README.md": short_figures(), ROOT / "docs" / "results.md": figures()}
+    return max(
+        write_page(path, with_figures(path.read_text(encoding="utf-8"), content), check)
+        for path, content in pages.items()
+    )
 
 
 if __name__ == "__main__":

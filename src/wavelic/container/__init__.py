@@ -1,6 +1,6 @@
 """The `.wlic` file format (docs/format.md): header, chunks, limits and checksums, as pure functions over bytes.
 
-Nothing here knows what a codec puts into its DATA chunks, and nothing here needs numpy or torch.
+The format does not know what a codec puts into its DATA chunks, and needs neither numpy nor torch.
 """
 
 from wavelic.container.chunks import ALPH, CHUNK_OVERHEAD, DATA, EXIF, ICCP, KINDS, LCRC, TIDX, WEND, XMPP, Chunk

@@ -11,7 +11,14 @@ from wavelic.errors import UsageError
 
 @dataclass(frozen=True)
 class ChunkInfo:
-    """One line of `info`: `offset` and `size` (framing included) in bytes."""
+    """Description of a chunk, one line of `wavelic info`.
+
+    Attributes:
+        kind: the four letters.
+        offset: first byte in the file.
+        size: bytes in the file, framing included.
+        meaning: what the chunk holds.
+    """
 
     kind: str
     offset: int
@@ -20,11 +27,15 @@ class ChunkInfo:
 
 
 def with_metadata(container: Container, **blocks: bytes | None) -> Container:
-    """Return `container` with exactly this metadata: what it had is replaced, None and empty bytes leave a kind out.
+    """Replace the metadata of a file.
 
     Args:
-        container: any container.
-        blocks: payloads by the names of `METADATA_KINDS`: icc, exif, xmp, iptc, resolution.
+        container: header and chunks.
+        **blocks: payloads by the names of `METADATA_KINDS`: icc, exif, xmp, iptc, resolution.  None and empty bytes
+            leave a kind out.
+
+    Returns:
+        A container with exactly this metadata.
 
     Raises:
         UsageError: a name is another one.
@@ -37,17 +48,41 @@ def with_metadata(container: Container, **blocks: bytes | None) -> Container:
 
 
 def metadata_block(container: Container, name: str) -> bytes | None:
-    """Return the payload of the metadata of that name, one of `METADATA_KINDS`, or None."""
+    """Look up metadata.
+
+    Args:
+        container: header and chunks.
+        name: one of `METADATA_KINDS`.
+
+    Returns:
+        The payload, or None where there is none.
+    """
     return container.find(METADATA_KINDS[name])
 
 
 def strip_metadata(container: Container) -> Container:
-    """Return `container` without metadata and chunks of unknown meaning; the pixels and their checksum stay."""
+    """Drop metadata and chunks of unknown meaning; pixels and their checksum stay.
+
+    Args:
+        container: header and chunks.
+
+    Returns:
+        A container without them.
+    """
     return replace(container, chunks=tuple(c for c in container.chunks if c.kind in (DATA, LCRC, ALPH)))
 
 
 def describe_chunks(container: Container) -> tuple[ChunkInfo, ...]:
-    """Every chunk of the file in order, TIDX and WEND included; with the header their sizes add up to the file's."""
+    """Describe every chunk of a file in order, TIDX and WEND included.
+
+    The sizes of header and chunks add up to that of the file.
+
+    Args:
+        container: header and chunks.
+
+    Returns:
+        One description per chunk.
+    """
     lines = []
     offset = container.header.header_bytes
     for chunk in framed_chunks(container):

@@ -45,16 +45,29 @@ MAX_EXPONENT = 20
 
 
 class Conv(Protocol):
-    """What builds a layer of a network that exists in floats and in integers: `QuantConv2d` or `ExactConv2d`."""
+    """Maker of a layer of a network that exists in floats and in integers: `QuantConv2d` or `ExactConv2d`."""
 
-    def __call__(self, in_channels: int, out_channels: int, kernel: int = 1, relu: bool = True) -> nn.Module: ...
+    def __call__(self, in_channels: int, out_channels: int, kernel: int = 1, relu: bool = True) -> nn.Module:
+        """Make the layer.
+
+        Args:
+            in_channels: channels of the input.
+            out_channels: channels of the output.
+            kernel: 1 or 3.
+            relu: False for a network's last layer.
+
+        Returns:
+            The layer.
+        """
+        ...
 
 
 class QuantConv2d(nn.Conv2d):
-    """A convolution with ReLU and an optional residual, trained in floats to run in integers.
+    """Convolution with ReLU and an optional residual, trained in floats to run in integers.
 
     Args:
-        in_channels, out_channels: feature maps.
+        in_channels: channels of the input.
+        out_channels: channels of the output.
         kernel: 1 or 3; a kernel of 3 is padded with zeros.
         relu: False for a network's last layer, whose results are not rounded.
 
@@ -74,7 +87,15 @@ class QuantConv2d(nn.Conv2d):
         self.register_buffer("exponents", torch.tensor([5, 5], dtype=torch.int32))
 
     def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
-        """(N, in, H, W) -> (N, out, H, W), not negative with ReLU; ``residual``, of that shape, is added before it."""
+        """Compute the layer.
+
+        Args:
+            x: (N, in, H, W).
+            residual: added before the ReLU, (N, out, H, W).
+
+        Returns:
+            (N, out, H, W), not negative with ReLU.
+        """
         weight, bias = self.weight, self.bias
         assert bias is not None
         if self.quantised:
@@ -105,7 +126,10 @@ class QuantConv2d(nn.Conv2d):
 
     @torch.no_grad()
     def weight_exponents(self) -> Tensor:
-        """int32 (out,): a weight of 1.0 is 2^k units, the finest unit that keeps 8 bits and the bound of sums."""
+        """Exponents k of the weights, int32 (out,): a weight of 1.0 is 2^k units.
+
+        It is the finest unit that keeps 8 bits and the bound of sums.
+        """
         assert self.bias is not None
         inputs, outputs = (int(e) for e in self.exponents)
         weight, bias = self.weight.double(), self.bias.double()
@@ -117,10 +141,15 @@ class QuantConv2d(nn.Conv2d):
 
 
 class ExactConv2d(nn.Module):
-    """The integer twin of `QuantConv2d`: the same results on every machine (see the module's text).
+    """Integer twin of `QuantConv2d`: the same results on every machine (see the module's text).
+
+    Weights are zero until they are loaded, see `from_float`.
 
     Args:
-        in_channels, out_channels, kernel, relu: as there.  Weights are zero until they are loaded, see `from_float`.
+        in_channels: channels of the input.
+        out_channels: channels of the output.
+        kernel: 1 or 3; a kernel of 3 is padded with zeros.
+        relu: False for a network's last layer, whose results are not rounded.
     """
 
     weight: Tensor
@@ -141,7 +170,14 @@ class ExactConv2d(nn.Module):
     @classmethod
     @torch.no_grad()
     def from_float(cls, conv: QuantConv2d) -> ExactConv2d:
-        """The integers that ``conv`` stands for."""
+        """Quantise a trained layer.
+
+        Args:
+            conv: the layer.
+
+        Returns:
+            Its integer twin.
+        """
         assert conv.bias is not None
         layer = cls(conv.in_channels, conv.out_channels, conv.kernel_size[0], conv.relu)
         exponents = conv.weight_exponents()
@@ -157,7 +193,11 @@ class ExactConv2d(nn.Module):
 
     @torch.no_grad()
     def to_float(self, conv: QuantConv2d) -> None:
-        """Give ``conv`` the weights that these integers stand for."""
+        """Give a float layer the weights that these integers stand for.
+
+        Args:
+            conv: the layer, changed.
+        """
         assert conv.bias is not None
         inputs, outputs = (int(e) for e in self.exponents)
         unit = torch.exp2(self.shift.double() + (outputs if self.relu else 0) - inputs)
@@ -182,14 +222,28 @@ class ExactConv2d(nn.Module):
 
     @torch.inference_mode()
     def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
-        """uint8 (N, in, H, W) -> uint8 (N, out, H, W), or float32 with exact values if there is no ReLU.
+        """Compute the layer.
 
-        ``residual``: uint8 of the output's shape, added before the ReLU; its memory is reused for the result.
+        Args:
+            x: uint8 (N, in, H, W).
+            residual: uint8 of the output's shape, added before the ReLU; its memory is reused for the result.
+
+        Returns:
+            uint8 (N, out, H, W), or float32 with exact values if there is no ReLU.
         """
         return self.compute(_backend(x.device.type), x, residual)
 
     def compute(self, backend: str, x: Tensor, residual: Tensor | None = None) -> Tensor:
-        """`forward` in the way of computing ``backend``."""
+        """Compute the layer in a given way.
+
+        Args:
+            backend: "onednn", "int_mm", "float32" or "float64" (see the module's text).
+            x: uint8 (N, in, H, W).
+            residual: uint8 of the output's shape, added before the ReLU; its memory is reused for the result.
+
+        Returns:
+            uint8 (N, out, H, W), or float32 with exact values if there is no ReLU.
+        """
         if backend == "onednn":
             return self._onednn(x, residual)
         return self._finish(self._matrices(x) if backend == "int_mm" else self._sums(x, backend), residual)
@@ -262,7 +316,14 @@ class ExactConv2d(nn.Module):
 
 
 def exact(network: nn.Module) -> nn.Module:
-    """Put the integer twin in the place of every `QuantConv2d` of ``network``, which is changed and returned."""
+    """Replace every `QuantConv2d` of a network by its integer twin.
+
+    Args:
+        network: changed.
+
+    Returns:
+        The network.
+    """
     for name, child in network.named_children():
         if isinstance(child, QuantConv2d):
             setattr(network, name, ExactConv2d.from_float(child))
@@ -272,18 +333,37 @@ def exact(network: nn.Module) -> nn.Module:
 
 
 def layers(network: nn.Module) -> list[QuantConv2d]:
-    """All `QuantConv2d` of ``network``."""
+    """Find all `QuantConv2d` of a network.
+
+    Args:
+        network: any module.
+
+    Returns:
+        The layers.
+    """
     return [module for module in network.modules() if isinstance(module, QuantConv2d)]
 
 
 def set_quantised(network: nn.Module, quantised: bool) -> None:
-    """Let every `QuantConv2d` behave as its integer twin, or as a float layer."""
+    """Let every `QuantConv2d` behave as its integer twin, or as a float layer.
+
+    Args:
+        network: changed.
+        quantised: as the integer twin.
+    """
     for layer in layers(network):
         layer.quantised = quantised
 
 
 def fitting_exponent(largest: float) -> int:
-    """The exponent of two that brings activations up to ``largest`` just below 2^8 units, 0..7."""
+    """Exponent of two that brings activations just below 2^8 units.
+
+    Args:
+        largest: the largest activation.
+
+    Returns:
+        A number in 0..7.
+    """
     return min(7, max(0, math.floor(math.log2(LIMIT / max(largest, 2.0**-20)))))
 
 
@@ -300,7 +380,7 @@ def _pointwise() -> Any:
 
 @cache
 def _backend(device: str) -> str:
-    """The fastest way to compute on a kind of device that agrees with the plain one on hard inputs."""
+    """Fastest way to compute on a kind of device that agrees with the plain one on hard inputs."""
     fast = {"cpu": "onednn", "cuda": "int_mm"}.get(device, "float32")
     return next((kind for kind in (fast, "float32") if _agrees(kind, device)), "float64")
 

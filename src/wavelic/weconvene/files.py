@@ -20,7 +20,7 @@ from wavelic.codec.wlic_parts import alpha_plane, coded_alpha, picture, sample_t
 from wavelic.container import DATA, Chunk, CodecId, ColourEncoding, Container, Header, PaddingRule, TileGrid
 from wavelic.errors import FormatError, UsageError
 from wavelic.images import Image
-from wavelic.threads import run_serially
+from wavelic.threads import map_on_threads
 from wavelic.weconvene.context import COARSEST, FINEST
 from wavelic.weconvene.planes import (
     Box,
@@ -165,7 +165,7 @@ class Encoding:
             done += len(boxes)
             tiles(done, grid.count)
 
-        run_serially(work, range(len(groups)), grid.width * grid.height if len(groups) > 1 else 0)
+        map_on_threads(work, range(len(groups)), grid.width * grid.height if len(groups) > 1 else 0)
         payload = [chunks[index] for index in range(grid.count)]
         data = write_file(self._header(step), payload, self.image, coded_alpha(self.image), self.strip)
         self._files[step], self._coded = data, (step, planes)
@@ -260,7 +260,7 @@ def decode_planes(
         if progress:
             progress(done, len(tiles))
 
-    run_serially(work, range(len(groups)), header.width * header.height if len(groups) > 1 else 0)
+    map_on_threads(work, range(len(groups)), header.width * header.height if len(groups) > 1 else 0)
     return planes, (left, top)
 
 

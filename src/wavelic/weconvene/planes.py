@@ -21,7 +21,7 @@ from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 from wavelic.codec.opened import Progress, Region
 from wavelic.container import TileGrid
 from wavelic.rect import Rect
-from wavelic.threads import run_serially
+from wavelic.threads import map_on_threads
 from wavelic.weconvene.config import Config
 from wavelic.weconvene.context import STEP_UNIT, VALUE
 from wavelic.weconvene.subbands import (
@@ -191,7 +191,7 @@ def _on_threads(work: Any, count: int, elements: int, progress: Progress | None)
         if progress:
             progress(done[0], count)
 
-    run_serially(counted, range(count), elements if count > 1 else 0)
+    map_on_threads(counted, range(count), elements if count > 1 else 0)
 
 
 def _bands(levels: int) -> Sequence[int]:
