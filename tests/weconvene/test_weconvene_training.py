@@ -11,10 +11,10 @@ import torch
 
 from wavelic.codec.weights import card_called, cards
 from wavelic.container import read_container
-from wavelic.errors import ModelError
+from wavelic.errors import ModelError, UsageError
 from wavelic.images import from_array
 from wavelic.training.export import Export, export_run
-from wavelic.training.loop import FINAL, LEVEL, train
+from wavelic.training.loop import FINAL, LEVEL, save_objective, train
 from wavelic.training.recipe import load_recipe
 from wavelic.weconvene.config import CONFIGS, Config
 from wavelic.weconvene.context import SCALES
@@ -56,6 +56,20 @@ def test_weights_move_and_are_finite(run: Path) -> None:
     assert all(torch.isfinite(value).all() for value in state.values())
     assert state["network.f.leave.weight"].abs().max() > 0  # zero before the first step
     assert state["network.entropy.base"].abs().max() > 0.5  # measured on crops
+
+
+def test_a_run_goes_on_elsewhere(run: Path, pictures: Path, tmp_path: Path) -> None:
+    """From weights kept in bfloat16: the first loss is near the last one's, and a missing file is named."""
+    kept = tmp_path / "kept.safetensors"
+    save_objective(run / "main" / FINAL, kept)
+    assert kept.stat().st_size < 0.6 * (run / "main" / FINAL).stat().st_size
+    arguments = (*SETTINGS, "stages.0.steps=1", f"data={pictures}", f"validation={pictures}", f"stages.0.init={kept}")
+    after = _state(train(load_recipe("weconvene-cpu", (*arguments, "name=on")), tmp_path))
+    for name, value in _state(run).items():
+        if name == "network.band_steps":
+            assert torch.allclose(value, after[name], atol=0.02)
+    with pytest.raises(UsageError, match="no-such-file"):
+        train(load_recipe("weconvene-cpu", (*arguments, "name=no", "stages.0.init=no-such-file.safetensors")), tmp_path)
 
 
 def test_export_codes_pictures(run: Path, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,6 +28,8 @@ import torch
 from accelerate import Accelerator
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 
 from wavelic.codec.architectures import architecture
 from wavelic.codec.weights import card_called
@@ -105,6 +107,37 @@ def _atomic_save(value: dict[str, Any], path: Path) -> None:
     os.replace(temporary, path)
 
 
+def initial_weights(stage: Stage, folder: Path) -> Path | None:
+    """The file of the weights that a stage starts from, perhaps an earlier stage's in ``folder``; None for new ones."""
+    if stage.init.endswith(".safetensors"):
+        return Path(stage.init)
+    return folder / stage.init / FINAL if stage.init else None
+
+
+def load_objective(path: Path) -> dict[str, torch.Tensor]:
+    """State of an averaged objective, from a stage's ``final.pt`` or from a safetensors file.
+
+    Raises:
+        UsageError: the file cannot be read.
+    """
+    try:
+        if path.suffix == ".safetensors":
+            return {
+                name: value.float() if value.is_floating_point() else value for name, value in load_file(path).items()
+            }
+        state: dict[str, torch.Tensor] = torch.load(path, map_location="cpu", weights_only=True)["objective"]
+        return state
+    except (OSError, ValueError, SafetensorError) as error:
+        raise UsageError(f"{path}, named as init of a stage, cannot be read ({error}); give another file") from error
+
+
+def save_objective(final: Path, path: Path) -> None:
+    """Write a stage's averaged objective in bfloat16, to train on from elsewhere (``init`` of a stage)."""
+    state = load_objective(final)
+    halved = {k: v.bfloat16() if v.is_floating_point() else v for k, v in state.items()}
+    save_file({k: v.contiguous() for k, v in halved.items()}, path)
+
+
 class StageRunner:
     """Runs one stage in ``folder``: resumes from its checkpoint, logs JSON lines, leaves ``final.pt``."""
 
@@ -144,7 +177,7 @@ class StageRunner:
             return
         previous = None
         if initial is not None:
-            previous = torch.load(initial, map_location="cpu", weights_only=True)["objective"]
+            previous = load_objective(initial)
         elif self.stage.weights:
             previous = self.task.installed(card_called(self.stage.weights, self.recipe.model))
         self.task.start(previous, data)
@@ -263,7 +296,7 @@ def train(recipe: Recipe, runs: Path, device: str = "cpu") -> Path:
             if (stage_folder / FINAL).exists():
                 continue
             runner = StageRunner(recipe, stage, stage_folder, accelerator)
-            runner.load(folder / stage.init / FINAL if stage.init else None, data)
+            runner.load(initial_weights(stage, folder), data)
             runner.run(data, held_out, progress, stop)
             accelerator.wait_for_everyone()
             accelerator.free_memory()

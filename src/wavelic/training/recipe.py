@@ -57,6 +57,6 @@ def load_recipe(name_or_path: str, overrides: tuple[str, ...] = ()) -> Recipe:
     assert isinstance(result, Recipe)
     names = [stage.name for stage in result.stages]
     for position, stage in enumerate(result.stages):
-        if stage.init and stage.init not in names[:position]:
+        if stage.init and not stage.init.endswith(".safetensors") and stage.init not in names[:position]:
             raise UsageError(f"stage {stage.name}: init {stage.init!r} is not an earlier stage; give one of {names}")
     return result

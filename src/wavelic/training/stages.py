@@ -11,7 +11,8 @@ class Stage:
 
     Attributes:
         name: names the stage's folder and checkpoints.
-        init: name of an earlier stage whose weights this one starts from; empty for new weights.
+        init: name of an earlier stage whose weights this one starts from, or a ``.safetensors`` file of such weights
+            (`wavelic.training.loop.save_objective`); empty for new weights.
         weights: without ``init``, installed weights to start from: their name, or the beginning of their content hash,
             by which replaced weights are found too.  Not for the codec wcae, whose weights do not hold all of it.
         seed: added to the recipe's for this stage's crops and noise, which else are those of the other stages.
