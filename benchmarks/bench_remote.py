@@ -4,12 +4,12 @@
 
 Pictures of 2048 x 2048 pixels: for every FOLDER a mosaic of sixteen crops of its photographs, and the first photograph
 of the first FOLDER enlarged, which is as smooth as large scans are.  Each is coded by codec lifting at 1 bpp with
-`--access windows` and `--access random`, without learned steps, and the first mosaic with the installed weights too.
+`--access windows`, without learned steps, and the first mosaic with the installed weights too.
 The files are served over HTTP on this machine.  Windows of 256 x 256 at random places are read, and (bytes only, from
 the packet index) all those at multiples of 256 counted, which touch most precincts; and what windows would cost with
 the installed weights.  Reduced sizes are read with all layers, an eighth with fewer too; their PSNR is that against
-the same size of a file of 8 bpp, that of the full size against the picture.  What `--access random` does to the first
-mosaic at other rates is measured without learned steps as well (`rates`).  The first mosaic is coded as `.wlic` of
+the same size of a file of 8 bpp, that of the full size against the picture.  What opening and an
+eighth of the size of the first mosaic take at other rates is measured without learned steps as well (`rates`).  The first mosaic is coded as `.wlic` of
 codec weconvene too, with tiles of two sizes.  Shares are of the bytes of the file; `open_share` is paid once.
 """
 
@@ -56,16 +56,16 @@ def enlarged(pixels: np.ndarray) -> np.ndarray:
     return np.asarray(Image.fromarray(pixels[:CROP, :CROP]).resize((SIDE, SIDE), Image.Resampling.LANCZOS))
 
 
-def encode(pixels: np.ndarray, access: str, learned: bool = False, bpp: float = BPP) -> bytes:
+def encode(pixels: np.ndarray, learned: bool = False, bpp: float = BPP) -> bytes:
     """A file of codec lifting of that rate."""
     import wavelic
-    from wavelic.codec.options import Options, check_access
+    from wavelic.codec.options import Options
     from wavelic.lifting.encode import Encoding, product_transform
     from wavelic.lifting.jp2.box import NO_MODEL
     from wavelic.lifting.transform.transform import build_lifting
 
     transform, model = product_transform()[:2] if learned else (build_lifting("CDF-9/7"), NO_MODEL)
-    options = Options(access=check_access(access))
+    options = Options(access="windows")
     encoding = Encoding(wavelic.images.from_array(pixels), transform, model, options)
     return encoding.at_bytes(bpp * SIDE * SIDE / 8, exceed=True)
 
@@ -128,21 +128,19 @@ def psnr(a: np.ndarray, b: np.ndarray) -> float:
     return round(float(10 * np.log10(255**2 / np.mean((a.astype(float) - b) ** 2))), 2)
 
 
-def jpeg2000(web: Web, pixels: np.ndarray, access: str, learned: bool, fine: Any) -> dict[str, object]:
+def jpeg2000(web: Web, pixels: np.ndarray, learned: bool, fine: Any) -> dict[str, object]:
     """Opening, windows and reduced sizes of a file of codec lifting; ``fine``: one of the same transform, opened."""
     import wavelic
     from wavelic.jpeg2000.arrangement import WINDOWED
     from wavelic.jpeg2000.partial import needed_packets
-    from wavelic.lifting.coarse import coarse_note
     from wavelic.lifting.encode import product_transform
 
-    web.data = data = encode(pixels, access, learned)
+    web.data = data = encode(pixels, learned)
     file, whole = wavelic.open(web.url), wavelic.open(data).read()
     rows: dict[str, object] = {
         "bytes": len(data),
         "bpp": round(len(data) * 8 / SIDE**2, 4),
         "psnr": psnr(whole, pixels),
-        "note": coarse_note(data) if access == "random" else "",
         "layers": len(file.layers),
         "precincts": [list(size) for size in WINDOWED.precincts],
         "open_share": round(file.source.bytes_read / len(data), 4),
@@ -188,12 +186,11 @@ def rates(pixels: np.ndarray) -> list[dict[str, object]]:
     from wavelic.lifting.jp2.file import open_carrier
 
     rows: list[dict[str, object]] = []
-    for bpp, access in itertools.product(RATES, ("windows", "random")):
-        data = encode(pixels, access, bpp=bpp)
+    for bpp in RATES:
+        data = encode(pixels, bpp=bpp)
         share = (open_carrier(data).reduced_bytes[3] or 0) / len(data)
         rows.append(
             {
-                "access": access,
                 "bpp": round(len(data) * 8 / SIDE**2, 4),
                 "open_and_reduce_3_share": round(share, 4),
                 "psnr": psnr(wavelic.open(data).read(), pixels),
@@ -254,11 +251,9 @@ def main() -> None:
         document["wlic"] = json.loads(arguments.json.read_text())["wlic"]
     for name, learned in [*((name, False) for name in pictures), (next(iter(pictures)), True)]:
         pixels, title = pictures[name], name + (", learned" if learned else "")
-        fine = wavelic.open(encode(pixels, "windows", learned, FINE))
-        for access in ("windows", "random"):
-            rows = jpeg2000(web, pixels, access, learned, fine)
-            document["jpeg2000"].setdefault(title, {})[access] = rows  # type: ignore[attr-defined]
-            print(title, access, json.dumps(rows, indent=1), flush=True)
+        fine = wavelic.open(encode(pixels, learned, FINE))
+        document["jpeg2000"][title] = rows = jpeg2000(web, pixels, learned, fine)  # type: ignore[index]
+        print(title, json.dumps(rows, indent=1), flush=True)
     document["rates"] = rates(first)
     for tile in () if arguments.no_wlic else TILES:
         # moved, so that the borders of the mosaic are not those of tiles

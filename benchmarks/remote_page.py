@@ -30,9 +30,9 @@ def table(head: list[str], rows: list[list[str]]) -> list[str]:
     return ["| " + " | ".join(cells) + " |" for cells in (head, ["---"] * len(head), *rows)]
 
 
-def access_table(files: dict[str, Any], access: str) -> list[str]:
-    """What every picture's file costs with that access."""
-    found = [rows[access] for rows in files.values()]
+def costs_table(files: dict[str, Any]) -> list[str]:
+    """What parts of every picture's file cost."""
+    found = list(files.values())
     rows = [
         ["full picture", *(f"{row['psnr']:.2f} dB at {row['bpp']:.3f} bpp" for row in found)],
         ["opening", *(percent(row["open_share"]) for row in found)],
@@ -63,17 +63,16 @@ def small_table(files: dict[str, Any]) -> list[str]:
         return f"{layers} layers, {percent(share)}, {psnr:.1f} dB"
 
     rows = [
-        ["`windows`, all layers", *(whole(rows["windows"]) for rows in files.values())],
-        ["`windows`, what a tenth of the file allows", *(tenth(rows["windows"]) for rows in files.values())],
-        ["`random`", *(whole(rows["random"]) for rows in files.values())],
+        ["all layers", *(whole(row) for row in files.values())],
+        ["what a tenth of the file allows", *(tenth(row) for row in files.values())],
     ]
     return table(["`reduce=3`", *(NAMES.get(name, name) for name in files)], rows)
 
 
 def rates_table(rates: list[dict[str, Any]]) -> list[str]:
-    """Rates of the first mosaic, in both accesses."""
-    cells = [f"{r['bpp']:.2f} bpp, {r['psnr']:.2f} dB, {percent(r['open_and_reduce_3_share'])}" for r in rates]
-    return table(["`windows`", "`random`"], [cells[k : k + 2] for k in range(0, len(cells), 2)])
+    """Rates of the first mosaic."""
+    rows = [[f"{r['bpp']:.2f}", f"{r['psnr']:.2f} dB", percent(r["open_and_reduce_3_share"])] for r in rates]
+    return table(["bits per pixel", "full picture", "opening and `reduce=3`"], rows)
 
 
 def wlic_table(files: list[dict[str, Any]]) -> list[str]:
@@ -84,22 +83,17 @@ def wlic_table(files: list[dict[str, Any]]) -> list[str]:
         ["opening", *(percent(row["open_share"]) for row in files)],
         ["window of 256 x 256: mean (least, most)", *(spread(row["window_share"]) for row in files)],
     ]
-    names = (f"tiles of {large['tile']}", f"tiles of {small['tile']} (`--access random`; the default above quality 57)")
+    names = (f"tiles of {large['tile']}", f"tiles of {small['tile']} (`--access windows`; the default above quality 57)")
     return table(["", *names], rows)
 
 
 def errors(files: dict[str, Any]) -> str:
     """How windows differ from the full decode's crop."""
-    learned = {access: row["window_error"] for access, row in files["mosaic val, learned"].items()}
-    most = max(error["max"] for error in learned.values())
-    share = max(error["share_of_samples"] for error in learned.values())
-    plain = [
-        row["window_error"]["max"] for name, rows in files.items() if "learned" not in name for row in rows.values()
-    ]
-    assert max(plain) == 0
+    learned = files["mosaic val, learned"]["window_error"]
+    assert max(row["window_error"]["max"] for name, row in files.items() if "learned" not in name) == 0
     return (
         "Windows without learned steps have the pixels of the full decode's crop; with the installed weights samples\n"
-        f"differ by at most {most}, {share:.3%} of them in one of the two files."
+        f"differ by at most {learned['max']}, {learned['share_of_samples']:.3%} of them."
     )
 
 
@@ -107,26 +101,19 @@ def figures() -> str:
     """Everything between the markers."""
     results = json.loads(RESULTS.read_text())
     files = results["jpeg2000"]
-    row = files["mosaic val"]["random"]
+    row = files["mosaic val"]
     precincts = ", ".join(str(side) for side, _ in row["precincts"])
-    requests = [r["requests_per_window"]["mean"] for rows in files.values() for r in rows.values()]
+    requests = [r["requests_per_window"]["mean"] for r in files.values()]
     lines = [
-        f"{row['layers']} layers; precincts, from the finest resolution on: {precincts} and so on.  `--access random`:",
+        f"{row['layers']} layers; precincts, from the finest resolution on: {precincts} and so on.",
         "",
-        *access_table(files, "random"),
-        "",
-        f'Of the enlarged picture the encoder says "{files["enlarged"]["random"]["note"]}": nothing',
-        "was left out.",
-        "",
-        "The same with `--access windows`:",
-        "",
-        *access_table(files, "windows"),
+        *costs_table(files),
         "",
         errors(files),
         f"{min(requests):.0f} to {max(requests):.0f} requests a window, up to 8 of them at a time;",
         "a reduced size is one range, without a byte that is not decoded.",
         "",
-        "Other rates of the mosaic VAL, without learned steps, and what opening and `reduce=3` take:",
+        "Other rates of the mosaic VAL, without learned steps:",
         "",
         *rates_table(results["rates"]),
         "",

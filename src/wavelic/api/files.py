@@ -148,8 +148,6 @@ def encode(
             or bytes (not exceeded if possible).  Met within 2 %, or the nearest the weights allow.
         layers: lifting only: how many quality layers, or the bits per pixel of each, ascending.
         access: lifting and weconvene only: "windows" arranges the file for reading windows, "whole" for reading all.
-            "random" is "windows" and, with lifting, an eighth of the size for a tenth of the bytes, which costs the
-            full picture some quality.
         strip: leave out ICC, Exif and XMP.
         device: torch device of the network.
 

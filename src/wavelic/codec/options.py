@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from wavelic.errors import UsageError
 
 Progress = Callable[[int, int], None]
-Access = Literal["whole", "windows", "random"]
-_ACCESSES: tuple[Access, ...] = ("whole", "windows", "random")
+Access = Literal["whole", "windows"]
+_ACCESSES: tuple[Access, ...] = ("whole", "windows")
 MAX_LAYERS = 64
 #: What encodes where no codec is named: the best of those that write `.wlic` files, at any rate.
 DEFAULT_CODEC = "weconvene"
@@ -33,8 +33,7 @@ class Options:
         layers: for codec lifting, how many quality layers, or the bits per pixel of each, ascending; None: as many as
             the size is worth.
         access: "windows" arranges the file so that a window needs few of its bytes: codec lifting in precincts, codec
-            weconvene in small tiles.  "random" does that too, and codec lifting then sees to it that an eighth of the
-            size (reduce=3) takes a tenth of the file, at some cost to the full picture.
+            weconvene in small tiles.
     """
 
     strip: bool = False
@@ -67,7 +66,7 @@ def check_access(name: str) -> Access:
     for access in _ACCESSES:
         if name == access:
             return access
-    raise UsageError(f"access is {name!r}; choose whole, windows or random")
+    raise UsageError(f"access is {name!r}; choose whole or windows")
 
 
 def check_layers_asked(layers: int | tuple[float, ...] | None) -> None:

@@ -22,7 +22,6 @@ from wavelic.images import Image, Metadata, encode_alpha
 from wavelic.jpeg2000 import EncodeOptions
 from wavelic.jpeg2000.arrangement import WHOLE, WINDOWED, Arrangement
 from wavelic.lifting.cards import PRODUCT, lifting_cards, lifting_id
-from wavelic.lifting.coarse import coarse_note, thin_coarse
 from wavelic.lifting.jp2.box import NO_MODEL
 from wavelic.lifting.jp2.file import CarrierFile, open_carrier, trim_carrier
 from wavelic.lifting.jp2.large import read_large
@@ -73,7 +72,7 @@ def encode_lifting(image: Image, target: Target, options: Options) -> Encoded:
     pixels = image.width * image.height
     if target.kind == "quality":
         data = encoding.file(encoding.layer_bytes(quality_to_bpp(target.value) * pixels / 8))
-        return Encoded(data, name, target.value, _note(data, options))
+        return Encoded(data, name, target.value, "")
     if target.kind == "psnr":
         data, reached = encoding.at_psnr(target.value)
     elif target.kind == "size":
@@ -83,12 +82,7 @@ def encode_lifting(image: Image, target: Target, options: Options) -> Encoded:
         data = encoding.at_bytes(target.value * pixels / 8, exceed=True)
         reached = len(data) * 8 / pixels
     quality = bpp_to_quality(max(1, len(data) - encoding.beside) * 8 / pixels)
-    return Encoded(data, name, round(quality, 2), _note(data, options, Found(0, reached, 0).note(target)))
-
-
-def _note(data: bytes, options: Options, target: str = "") -> str:
-    """How well a target was met, and with access "random" what a small picture takes."""
-    return "; ".join(filter(None, (target, coarse_note(data) if options.access == "random" else "")))
+    return Encoded(data, name, round(quality, 2), Found(0, reached, 0).note(target))
 
 
 @dataclass
@@ -141,18 +135,9 @@ class Encoding:
         parts = (self.alpha, self.metadata.icc, self.metadata.exif, self.metadata.xmp)
         return _HEADERS + sum(len(part) for part in parts if part)
 
-    def file(self, layer_bytes: Sequence[int], *, thin: bool = True) -> bytes:
-        """The whole file, with layers of these codestream sizes; fewer where they coincide.
-
-        thin: leave out of coarse resolutions what access "random" leaves out.
-        """
+    def file(self, layer_bytes: Sequence[int]) -> bytes:
+        """The whole file, with layers of these codestream sizes; fewer where they coincide."""
         codestream = self._codestream(sorted({max(1, size) for size in layer_bytes}))
-        if self.options.access == "random" and thin:
-            overhead = len(self._boxed(codestream)) - len(codestream)
-            codestream = thin_coarse(codestream, LEVELS, overhead)
-        return self._boxed(codestream)
-
-    def _boxed(self, codestream: bytes) -> bytes:
         return self.pseudo.boxed(codestream, model=self.model, alpha=self.alpha, metadata=self.metadata)
 
     def _codestream(self, sizes: Sequence[int]) -> bytes:
@@ -208,7 +193,7 @@ class Encoding:
         The layers of one file of high quality show between which rates it lies; interpolation does the rest.
         """
         pixels = self.image.width * self.image.height
-        many = self.file([round(bpp * pixels / 8) for bpp in _PSNR_BPP], thin=False)
+        many = self.file([round(bpp * pixels / 8) for bpp in _PSNR_BPP])
         file = open_carrier(many)
         sizes = [float(size or 1) for size in file.layer_bytes]
         seen: dict[int, float] = {}
@@ -235,7 +220,7 @@ class Encoding:
             points.sort()
         layer = min(seen, key=lambda k: abs(seen[k] - wanted))
         assert best is not None
-        if self.options.access != "random" and abs(seen[layer] - wanted) < best[0]:  # `many` is not thinned
+        if abs(seen[layer] - wanted) < best[0]:
             return trim_carrier(many, max_layers=layer + 1), seen[layer]
         return best[1], best[2]
 

@@ -12,7 +12,7 @@ from wavelic.images import Image
 from wavelic.weconvene.files import (
     COARSEST,
     FINEST,
-    RANDOM_TILE,
+    WINDOWS_TILE,
     SmallEncoding,
     quality_of_step,
     step_of_quality,
@@ -30,7 +30,7 @@ def encode_weconvene(image: Image, target: Target, options: Options) -> Encoded:
     """Compress ``image`` with the shipped `weconvene` weights.  Raises ModelError if there are none."""
     card = family("weconvene")[-1]
     model = load_small(card, check_device(options.device))
-    tile = None if options.access == "whole" else RANDOM_TILE
+    tile = None if options.access == "whole" else WINDOWS_TILE
     encoding = SmallEncoding(image, model, options.strip, tile, progress=options.progress)
     if target.kind == "quality":
         step, note = step_of_quality(target.value), ""

@@ -38,8 +38,8 @@ from wavelic.weconvene.weights import DeployedSmall, load_small
 #: were trained on crops of 256; what they know of coarse levels carries over to larger tiles less well than to small
 #: ones, while contexts end at borders.  On validation images these two cost least (docs/weconvene.md).
 FINE_TILE, COARSE_TILE, FINE_STEP = 256, 512, 180
-#: The side with access "random", so that a window needs fewer bytes.
-RANDOM_TILE = 256
+#: The side with access "windows", so that a window needs fewer bytes.
+WINDOWS_TILE = 256
 #: Largest side of a tile that a file may have: what bounds a decoder's memory.
 MAX_TILE = 2048
 #: Steps a file may have, in 1/32 octave of a grey level: what the networks were trained for.
