@@ -75,7 +75,8 @@ def test_whatever_wrote_them_and_whatever_their_size(picture: Picture, monkeypat
 def test_pictures_in_tiles(picture: Picture) -> None:
     """Of 2 x 2 tiles of 256 pixels."""
     files = [
-        wavelic.encode(picture(270, 300, seed=seed), "weconvene", quality=20 + seed, access="windows") for seed in (0, 9)
+        wavelic.encode(picture(270, 300, seed=seed), "weconvene", quality=20 + seed, access="windows")
+        for seed in (0, 9)
     ]
     check_same(decode_batch(files), np.stack([wavelic.decode(data) for data in files]))
 

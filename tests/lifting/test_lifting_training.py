@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from wavelic.errors import UsageError
+from wavelic.lifting.structures import build_lifting
 from wavelic.lifting.training.objective import LEVELS, LiftingObjective, Plan, luma_planes, synthesis_norms
 from wavelic.lifting.training.operators import (
     freeze_first_proposals,
@@ -28,7 +29,7 @@ from wavelic.lifting.training.oracle import Oracle, oracle_maps
 from wavelic.lifting.training.progressive import progressive_error, selections
 from wavelic.lifting.training.score import Judge, luma
 from wavelic.lifting.training.task import transform_of
-from wavelic.lifting.transform.transform import LiftingTransform, build_lifting
+from wavelic.lifting.transform.transform import LiftingTransform
 from wavelic.lifting.weights import load_lifting_card
 from wavelic.training.families import make_task
 from wavelic.training.loop import FINAL, train

@@ -17,6 +17,7 @@ from test_cli import wavelic_cli
 from weconvene_tiny import PLAN, STEP, tiny_model
 
 import wavelic
+from wavelic.api.remote import open_url
 from wavelic.api.remote_wlic import RangedWlicFile, open_ranged_wlic
 from wavelic.codec.weights import family, save_weights
 from wavelic.container import (
@@ -33,7 +34,6 @@ from wavelic.container import (
 )
 from wavelic.errors import ChecksumError, FormatError, LimitError, SourceError, UsageError, WavelicError
 from wavelic.images import Metadata, from_array
-from wavelic.lifting.jp2.ranged import open_url
 from wavelic.remote import RangeWarning, open_source
 from wavelic.weconvene import weights as small_deployed
 from wavelic.weconvene.files import SmallEncoding

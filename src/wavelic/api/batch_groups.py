@@ -19,9 +19,9 @@ from wavelic.codec.opened import OpenedFile, Pixels
 from wavelic.codec.weights import card_by_id
 from wavelic.codec.wlic_parts import alpha_plane, sample_type
 from wavelic.container import CodecId, Container, TileGrid
-from wavelic.lifting.file import LiftingFile
 from wavelic.lifting.jp2.box import NO_MODEL
-from wavelic.lifting.jp2.read import likeness, read_alike
+from wavelic.lifting.jp2.file import Jp2File
+from wavelic.lifting.jp2.synthesis import likeness, read_alike
 from wavelic.wcae.files import decode_symbols_of
 from wavelic.wcae.schedule import GAIN_UNIT
 from wavelic.wcae.weights import load_deployed
@@ -38,8 +38,8 @@ _LIFTING_PIXELS, _WLIC_PIXELS = 1 << 20, 1 << 19
 
 def group_likeness(file: OpenedFile) -> Hashable | None:
     """Equal for files that `decode_group` can decode together; None for a file that gains nothing from company."""
-    if isinstance(file, LiftingFile):
-        return likeness(file.carrier) if file.carrier.box.model != NO_MODEL else None
+    if isinstance(file, Jp2File):
+        return likeness(file) if file.box.model != NO_MODEL else None
     if isinstance(file, WlicFile):
         header = file.header
         return header.codec, header.model, header.width, header.height, header.tile_width, header.tile_height
@@ -48,7 +48,7 @@ def group_likeness(file: OpenedFile) -> Hashable | None:
 
 def group_pixels(file: OpenedFile) -> int:
     """How many pixels one call of the networks is best given: more leave the caches, or only take memory."""
-    return _LIFTING_PIXELS if isinstance(file, LiftingFile) else _WLIC_PIXELS
+    return _LIFTING_PIXELS if isinstance(file, Jp2File) else _WLIC_PIXELS
 
 
 def decode_group(files: Sequence[OpenedFile], device: str, turn: AbstractContextManager[object]) -> list[Pixels]:
@@ -59,8 +59,8 @@ def decode_group(files: Sequence[OpenedFile], device: str, turn: AbstractContext
     first = files[0]
     if len(files) == 1:
         return [first.read(device=device)]
-    if isinstance(first, LiftingFile):
-        return _lifting(cast("Sequence[LiftingFile]", files), device)
+    if isinstance(first, Jp2File):
+        return _lifting(cast("Sequence[Jp2File]", files), device)
     assert isinstance(first, WlicFile)
     first.card()  # that it fits the codec
     containers = [file.container for file in cast("Sequence[WlicFile]", files)]
@@ -70,12 +70,10 @@ def decode_group(files: Sequence[OpenedFile], device: str, turn: AbstractContext
     return [_with_alpha(pixels, alpha) for pixels, alpha in zip(colours, alphas, strict=True)]
 
 
-def _lifting(files: Sequence[LiftingFile], device: str) -> list[Pixels]:
+def _lifting(files: Sequence[Jp2File], device: str) -> list[Pixels]:
     transform = files[0].transform(device)
     assert transform is not None  # as `group_likeness` says
-    alphas = [file.carrier.alpha() for file in files]
-    colours = read_alike([file.carrier for file in files], transform, torch.get_num_threads())
-    return [_with_alpha(pixels, alpha) for pixels, alpha in zip(colours, alphas, strict=True)]
+    return read_alike(files, transform, torch.get_num_threads())
 
 
 def _with_alpha(colour: NDArray[Any], alpha: NDArray[Any] | None) -> Pixels:

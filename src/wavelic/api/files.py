@@ -24,7 +24,8 @@ from wavelic.errors import ImageError, UsageError
 from wavelic.images import Image, from_array, from_pillow
 from wavelic.jpeg2000 import DEFAULT_LIMITS as JPEG2000_LIMITS
 from wavelic.jpeg2000 import Limits as Jpeg2000Limits
-from wavelic.lifting.file import is_jpeg2000, open_jpeg2000
+from wavelic.jpeg2000 import is_jpeg2000
+from wavelic.lifting.jp2.file import open_jp2
 from wavelic.remote.opening import is_url
 
 __all__ = [
@@ -212,12 +213,12 @@ def open_file(
     ('lifting', 5, (30, 20), (5, 3, 3))
     """
     if is_url(source):
-        from wavelic.lifting.jp2.ranged import open_url
+        from wavelic.api.remote import open_url
 
         return open_url(str(source), limits, _jpeg2000_limits(limits), allow_partial=allow_partial)
     data = source if isinstance(source, bytes) else read_file(source, limits)
     if is_jpeg2000(data):
-        return open_jpeg2000(data, _jpeg2000_limits(limits), allow_partial=allow_partial)
+        return open_jp2(data, _jpeg2000_limits(limits), allow_partial=allow_partial)
     return WlicFile(read_container(data, limits), len(data))
 
 

@@ -41,7 +41,7 @@ class DecodeWork:
             if self.max_bytes is None:
                 file, layers = open_file(source, allow_partial=self.allow_partial), self.layers
             else:
-                from wavelic.lifting.jp2.ranged import open_within
+                from wavelic.api.remote import open_within
 
                 file, layers = open_within(source, self.max_bytes, self.reduce, self.region)
             use_threads(threads)

@@ -97,9 +97,7 @@ def encode(
     ] = None,
     access: Annotated[
         str,
-        typer.Option(
-            help="lifting, weconvene: whole, or windows for files that are read in windows."
-        ),
+        typer.Option(help="lifting, weconvene: whole, or windows for files that are read in windows."),
     ] = "whole",
     force: Force = False,
     processors: Processors = 0,

@@ -27,16 +27,16 @@ class TrimWork:
 
     def __call__(self, job: Job, threads: int, step: Step | None) -> dict[str, Any]:
         from wavelic.api.files import read_file
-        from wavelic.lifting.file import open_jpeg2000, trim_file
+        from wavelic.lifting.jp2.file import open_jp2, trim_jp2
 
         data = read_stdin() if job.source == STREAM else read_file(job.source)
         with open_output(job, self.force) as stream:
-            trimmed = trim_file(data, max_layers=self.max_layers, bpp=self.bpp)
-            before = open_jpeg2000(data)
+            trimmed = trim_jp2(data, max_layers=self.max_layers, bpp=self.bpp)
+            before = open_jp2(data)
             stream.write(trimmed)
         height, width, _ = before.shape
         return {
-            "layers": len(open_jpeg2000(trimmed).layers),
+            "layers": len(open_jp2(trimmed).layers),
             "of_layers": len(before.layers),
             "bytes": len(trimmed),
             "of_bytes": len(data),

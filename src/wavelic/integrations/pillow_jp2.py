@@ -86,13 +86,13 @@ class LiftingImageFile(PIL.ImageFile.ImageFile):
         """Decode on first use.  Raises OSError, as Pillow's own decoders do, for a damaged file."""
         from wavelic.errors import WavelicError
         from wavelic.images import from_array, to_pillow
-        from wavelic.lifting.file import open_jpeg2000
+        from wavelic.lifting.jp2.file import open_jp2
 
         if self._im is None:
             assert self.fp is not None
             try:
                 self.fp.seek(0)
-                file = open_jpeg2000(self.fp.read())
+                file = open_jp2(self.fp.read())
                 picture = to_pillow(from_array(file.read(self._reduce, self.layers or None)))
             except WavelicError as error:
                 raise OSError(str(error)) from error

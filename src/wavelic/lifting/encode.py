@@ -22,13 +22,14 @@ from wavelic.images import Image, Metadata, encode_alpha
 from wavelic.jpeg2000 import EncodeOptions
 from wavelic.jpeg2000.arrangement import WHOLE, WINDOWED, Arrangement
 from wavelic.lifting.cards import PRODUCT, lifting_cards, lifting_id
+from wavelic.lifting.jp2 import synthesis
+from wavelic.lifting.jp2.analysis import IN_WINDOWS, analysis_steps, pseudo_image_in_windows
 from wavelic.lifting.jp2.box import NO_MODEL
-from wavelic.lifting.jp2.file import CarrierFile, open_carrier, trim_carrier
-from wavelic.lifting.jp2.large import read_large
-from wavelic.lifting.jp2.large_encode import IN_WINDOWS, analysis_steps, pseudo_image_in_windows
-from wavelic.lifting.jp2.pixels import PLAIN_TRANSFORMS
-from wavelic.lifting.jp2.pseudo_image import PseudoImage, pseudo_image, to_components
-from wavelic.lifting.transform.transform import LiftingTransform, build_lifting
+from wavelic.lifting.jp2.file import Jp2File, open_jp2, trim_jp2
+from wavelic.lifting.jp2.pseudo_image import PseudoImage, pseudo_image
+from wavelic.lifting.jp2.samples import to_components
+from wavelic.lifting.structures import PLAIN_STRUCTURES, build_lifting
+from wavelic.lifting.transform.transform import LiftingTransform
 from wavelic.lifting.weights import load_lifting_card
 
 LEVELS = 5
@@ -56,7 +57,7 @@ def product_transform(device: str = "cpu") -> tuple[LiftingTransform, bytes, str
     for card in lifting_cards():
         if card.name == PRODUCT:
             return load_lifting_card(card, device), lifting_id(card), card.name
-    return build_lifting(PLAIN_TRANSFORMS["9/7"]), NO_MODEL, "none"
+    return build_lifting(PLAIN_STRUCTURES["9/7"]), NO_MODEL, "none"
 
 
 def encode_lifting(image: Image, target: Target, options: Options) -> Encoded:
@@ -194,8 +195,8 @@ class Encoding:
         """
         pixels = self.image.width * self.image.height
         many = self.file([round(bpp * pixels / 8) for bpp in _PSNR_BPP])
-        file = open_carrier(many)
-        sizes = [float(size or 1) for size in file.layer_bytes]
+        file = open_jp2(many)
+        sizes = [float(layer.bytes or 1) for layer in file.layers]
         seen: dict[int, float] = {}
 
         def value(layer: int) -> float:
@@ -211,7 +212,7 @@ class Encoding:
         best: tuple[float, bytes, float] | None = None
         for _ in range(_TRIES):
             data = self.at_bytes(math.exp(_interpolated(points, wanted)), exceed=True)
-            reached = self._measure(open_carrier(data))
+            reached = self._measure(open_jp2(data))
             if best is None or abs(reached - wanted) < best[0]:
                 best = abs(reached - wanted), data, reached
             if best[0] <= 0.05 or any(abs(math.log(len(data)) - x) < 1e-4 for x, _ in points):
@@ -221,13 +222,13 @@ class Encoding:
         layer = min(seen, key=lambda k: abs(seen[k] - wanted))
         assert best is not None
         if abs(seen[layer] - wanted) < best[0]:
-            return trim_carrier(many, max_layers=layer + 1), seen[layer]
+            return trim_jp2(many, max_layers=layer + 1), seen[layer]
         return best[1], best[2]
 
-    def _measure(self, file: CarrierFile, layers: int | None = None) -> float:
+    def _measure(self, file: Jp2File, layers: int | None = None) -> float:
         """dB of the colour samples that the file's first layers decode to."""
         colours = self.image.colour()
-        pixels = read_large(file, self.transform, 0, layers, None, torch.get_num_threads())
+        pixels = synthesis.read(file, self.transform, file.request(layers=layers), threads=torch.get_num_threads())
         return psnr(colours, pixels[..., : colours.shape[2]])
 
     def layer_bytes(self, top: float) -> list[int]:

@@ -8,6 +8,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from wavelic.errors import ModelError
+from wavelic.lifting.structures import build_lifting
+from wavelic.papers.lifting_zoo import LIFTING_ZOO
 
 if TYPE_CHECKING:
     from torch import nn
@@ -41,8 +43,6 @@ def _autoencoder(name: str) -> WaveletAutoencoder:
 
 
 def _lifting(name: str) -> nn.Module:
-    from wavelic.lifting.transform.transform import build_lifting
-
     return build_lifting(name)
 
 
@@ -67,24 +67,8 @@ _AUTOENCODERS = {
 _LIFTING = {
     "LeGall-5/3": (0, "the fixed 5/3 wavelet"),
     "CDF-9/7": (0, "the fixed 9/7 wavelet"),
-    "PO-P-U": (68_868, "predict-update, proposal-opacity operators"),
-    "iWave-P-U": (116_352, "predict-update, iWave operators"),
-    "iWave++-P-U": (19_780, "predict-update, iWave++ operators"),
-    "PO-U-P": (17_217, "update-predict, proposal-opacity operator"),
-    "iWave-U-P": (29_088, "update-predict, iWave operator"),
-    "PO-Hybrid(9/7)": (61_938, "9/7 with learned high-to-low and low-to-high steps"),
-    "Hybrid(5/3)-5c": (35_610, "5/3 with learned steps, 5 channels"),
-    "Hybrid(9/7)-5c": (35_610, "9/7 with learned steps, 5 channels"),
-    "Hybrid(5/3)-9c": (61_938, "5/3 with learned steps, 9 channels"),
-    "Hybrid(9/7)-9c": (61_938, "9/7 with learned steps, 9 channels"),
-    "Hybrid(9/7)-9c-compact": (34_074, "9/7 with learned steps of compact support, 9 channels"),
-    "Custom-4S-5c": (39_060, "four learned steps, separable, 5 channels"),
-    "Custom-4MS-5c": (54_135, "four learned steps, mixed, 5 channels"),
-    "Custom-5S-5c": (74_670, "five learned steps, 5 channels"),
-    "Custom-4S-9c": (68_868, "four learned steps, separable, 9 channels"),
-    "Custom-4MS-9c": (94_923, "four learned steps, mixed, 9 channels"),
-    "Custom-5S-9c": (130_806, "five learned steps, 9 channels"),
     "Hybrid(9/7)-U16": (28_566, "9/7 with learned steps, unified operator of width 16"),
+    **LIFTING_ZOO,
 }
 _WECONVENE = {
     "3dm-weconvene": (73_946_828, "3D multi-level wavelet convolutions, 3DWeChARM, two levels"),

@@ -9,14 +9,15 @@ import torch
 from torch import Tensor, nn
 
 from wavelic.errors import UsageError
+from wavelic.lifting.structures import PLAIN_STRUCTURES, build_lifting
 from wavelic.lifting.training.contexts import BandLengths, ContextLengths
 from wavelic.lifting.training.operators import trained_operators
 from wavelic.lifting.training.oracle import Oracle
 from wavelic.lifting.training.progressive import progressive_error
 from wavelic.lifting.training.rates import context_bits, smooth_bits
 from wavelic.lifting.training.surrogate import code_lengths, dead_zone
-from wavelic.lifting.transform.structures import HybridLevel
-from wavelic.lifting.transform.transform import LiftingTransform, build_lifting
+from wavelic.lifting.transform.levels import HybridLevel
+from wavelic.lifting.transform.transform import LiftingTransform
 from wavelic.wavelets import Bands2d, Coefficients2d, dwt2, idwt2
 
 LEVELS = 5
@@ -86,7 +87,7 @@ class LiftingObjective(nn.Module):
             raise UsageError(f"no rate {plan.rate!r}; choose one of {', '.join((*_FORMULAS, *_TABLES))}")
         self.transform, self.plan = transform, plan
         self.norms = synthesis_norms(transform.base)
-        self.plain = build_lifting({"5/3": "LeGall-5/3", "9/7": "CDF-9/7"}[transform.base])
+        self.plain = build_lifting(PLAIN_STRUCTURES[transform.base])
         self.lengths = _TABLES[plan.rate](3 * LEVELS) if plan.rate in _TABLES else None
         self.taken: list[Tensor] = []
         if isinstance(transform.level, HybridLevel):

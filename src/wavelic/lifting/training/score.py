@@ -13,9 +13,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from wavelic.jpeg2000 import EncodeOptions, decode_codestream, layer_sizes
-from wavelic.lifting.jp2.pseudo_image import encode_carrier, open_carrier, to_components
-from wavelic.lifting.transform.transform import LiftingTransform, build_lifting
+from wavelic.jpeg2000 import EncodeOptions, decode_codestream
+from wavelic.lifting.jp2 import synthesis
+from wavelic.lifting.jp2.file import open_jp2
+from wavelic.lifting.jp2.pseudo_image import pseudo_image
+from wavelic.lifting.jp2.samples import to_components
+from wavelic.lifting.structures import build_lifting
+from wavelic.lifting.transform.transform import LiftingTransform
 
 RATES = (0.1, 0.2, 0.4, 0.7, 1.0)
 _MODEL = b"training"
@@ -58,16 +62,15 @@ def score(transform: LiftingTransform, images: Sequence[NDArray[np.uint8]], rate
     for pixels in images:
         coefficients = transform.analysis(to_components(pixels, transform.base), 5)
         options = EncodeOptions(layer_bytes=[int(rate * pixels.size / 8) for rate in rates])
-        encoded = encode_carrier(coefficients, 8, options, model=bytes(8) if plain else _MODEL)
-        file = open_carrier(encoded.data)
-        overhead = len(encoded.data) - len(file.codestream)
-        bpp += (np.array(layer_sizes(file.codestream)) + overhead) * 8 / pixels.size
+        pseudo = pseudo_image(coefficients, 8)
+        file = open_jp2(pseudo.file(options, model=bytes(8) if plain else _MODEL))
+        bpp += np.array([layer.bpp for layer in file.layers], np.float64)
         for layer in range(len(rates)):
-            decoded = file.read(None if plain else transform, max_layers=layer + 1)
+            decoded = synthesis.read(file, None if plain else transform, file.request(layers=layer + 1))
             quality[layer] += psnr(pixels, decoded.astype(np.uint8))
-        codes = decode_codestream(file.codestream).planes[0]
+        codes = decode_codestream(file.jp2.codestream).planes[0]
         seen = ((codes - file.box.offset) / file.box.scale * 255)[..., None]
-        lowest, highest, clipped = min(lowest, seen.min()), max(highest, seen.max()), clipped + encoded.clipped
+        lowest, highest, clipped = min(lowest, seen.min()), max(highest, seen.max()), clipped + pseudo.clipped
         stock += psnr(pixels, np.clip(np.rint(seen), 0, 255).astype(np.uint8))
     count = len(images)
     return Score(tuple(bpp / count), tuple(quality / count), stock / count, float(lowest), float(highest), clipped)

@@ -12,12 +12,13 @@ from torch import Tensor, nn
 
 from wavelic.codec.weights import Card
 from wavelic.errors import UsageError
+from wavelic.lifting.structures import build_lifting
 from wavelic.lifting.training.objective import GREYS, LEVELS, LiftingObjective, Plan, luma_planes
 from wavelic.lifting.training.operators import freeze_first_proposals, plain_state, use_trained_operators
 from wavelic.lifting.training.rates import smooth_bits
 from wavelic.lifting.training.score import Judge, luma
 from wavelic.lifting.training.surrogate import half_width
-from wavelic.lifting.transform.transform import LiftingTransform, build_lifting
+from wavelic.lifting.transform.transform import LiftingTransform
 from wavelic.lifting.weights import load_lifting_card
 from wavelic.training.data import PackedImages
 from wavelic.training.stages import LiftingStage, Recipe, Stage

@@ -77,17 +77,6 @@ def apply(
     return result
 
 
-def apply_to_band(
-    operator: Operator, source: Tensor, source_kinds: Kinds, target_kinds: Kinds, axes: tuple[Axis, Axis]
-) -> Tensor | float:
-    """What a one-input, one-output operator adds to the band of ``target_kinds``; 0 if either band is empty."""
-    for kinds in (source_kinds, target_kinds):
-        if any(axis.is_empty(kind) for axis, kind in zip(axes, kinds, strict=True)):
-            return 0.0
-    rows, columns = (axis.span(kind) for axis, kind in zip(axes, target_kinds, strict=True))
-    return apply(operator, [(source, source_kinds)], axes, rows, columns)
-
-
 def _extended(
     bands: Sequence[tuple[Tensor, Kinds]],
     axes: tuple[Axis, Axis],

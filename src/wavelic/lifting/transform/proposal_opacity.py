@@ -18,8 +18,7 @@ where a window ends.  Layer sizes are configuration (`OperatorShape`); the paper
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -134,11 +133,6 @@ class ProposalOpacity(nn.Module):
             x = block(x)
         return self.last(x).relu_().unflatten(1, (self.outputs, self.shape.channels)) + OFFSET
 
-    def opacities(self, x: Tensor) -> Tensor:
-        """a_k of equation 5 for an input as in `forward`: (B, outputs, channels, H, W), sums to 1 over channels."""
-        evidence = self.evidence(x)
-        return evidence / evidence.sum(2, keepdim=True)
-
     def forward(self, x: Tensor) -> Tensor:
         """(B, inputs, H + 2 radius, W + 2 radius) -> (B, outputs, H, W); the blending runs in at least float32."""
         with torch.autocast(x.device.type, enabled=False):
@@ -148,26 +142,6 @@ class ProposalOpacity(nn.Module):
             proposals = functional.conv2d(x, taps).unflatten(1, (self.outputs, self.shape.channels))
             evidence = self.evidence(x)
             return (evidence * proposals).sum(2) / evidence.sum(2)
-
-
-class SideBySide(nn.Module):
-    """Operators of one radius that read the same input, their outputs concatenated: T_L2H as three separate nets."""
-
-    def __init__(self, operators: Sequence[ProposalOpacity]) -> None:
-        super().__init__()
-        self.operators = nn.ModuleList(operators)
-        self.radius = operators[0].radius
-        self.outputs = sum(operator.outputs for operator in operators)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, inputs, H + 2 radius, W + 2 radius) -> (B, outputs, H, W)."""
-        return torch.cat([operator(x) for operator in self.operators], 1)
-
-
-def f18(inputs: int, channels: int, *, last: int = 5, compact: bool = False) -> OperatorShape:
-    """Sizes fitted to the paper's table III: width 18, N inside the blocks, 5x5 ends and 3 blocks (compact: 3x3, 2)."""
-    shape = OperatorShape(inputs, 1, channels, 18, channels, blocks=3, first=5, last=last)
-    return replace(shape, blocks=2, first=3, last=min(last, 3)) if compact else shape
 
 
 def u16(inputs: int, outputs: int, *, last: int) -> OperatorShape:

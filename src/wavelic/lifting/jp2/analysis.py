@@ -1,4 +1,4 @@
-"""The pseudo-image of a large image, made window by window."""
+"""The pseudo-image of a large image, made level by level in windows."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from wavelic.images import set_aside
-from wavelic.lifting.jp2.level_windows import Start, count_windows, merge_levels, split_levels
-from wavelic.lifting.jp2.pseudo_image import PseudoImage, plain_range, to_codes, to_components
-from wavelic.lifting.jp2.sample_store import Codes
+from wavelic.lifting.jp2.pseudo_image import PseudoImage, plain_range, to_codes
+from wavelic.lifting.jp2.sample_store import SampleStore
+from wavelic.lifting.jp2.samples import to_components
+from wavelic.lifting.jp2.windows import Start, count_windows, merge_levels, split_levels
 from wavelic.memory import give_back
 from wavelic.wavelets import Coefficients2d, idwt2
 
@@ -24,23 +25,28 @@ IN_WINDOWS = 1 << 22
 
 
 def analysis_steps(size: tuple[int, int], levels: int) -> int:
-    """How often `pseudo_image_in_windows` reports for an image of ``size`` (height, width)."""
+    """Count the windows `pseudo_image_in_windows` has for an image of ``size`` (height, width)."""
     return 2 * count_windows(size, levels)
 
 
 def pseudo_image_in_windows(
     image: Image, transform: LiftingTransform, levels: int, done: Callable[[], None]
 ) -> PseudoImage:
-    """`carrier.pseudo_image` of the transform's coefficients, without ever holding a second copy of them.
+    """Make the `pseudo_image` of a transform's coefficients without ever holding a second copy of them.
 
-    Beyond the image and the codes this needs some 14 bytes per pixel of an RGB image, 5 of a gray one.  done: called
-    after every window.
+    Beyond the image and the codes this needs some 14 bytes per pixel of an RGB image, 5 of a gray one.
+
+    Args:
+        image: its opacity is left out.
+        transform: of the analysis.
+        levels: how many.
+        done: called after every window.
     """
     colours = image.colour()
     height, width, channels = colours.shape
     device = next(transform.parameters(), torch.empty(0)).device
     box, bits = plain_range(transform.base, image.bit_depth)
-    codes = Codes(channels, height, width)
+    codes = SampleStore(channels, height, width)
     clipped = 0
 
     def source(rows: slice, columns: slice) -> Tensor:
@@ -58,10 +64,10 @@ def pseudo_image_in_windows(
         clipped += outside
         codes.write(top, left, window)
 
-    reach, plain_reach = transform.level.reach, transform.plain.reach
+    margin, plain_margin = transform.level.receptive_radius, transform.plain.receptive_radius
     with torch.inference_mode():
-        low, details = split_levels(source, channels, (height, width), levels, split, reach, done)
-        merge_levels(low, details, (height, width), transform.base, merge, plain_reach, sink, done)
+        low, details = split_levels(source, channels, (height, width), levels, split, margin, done)
+        merge_levels(low, details, (height, width), transform.base, merge, plain_margin, sink, done)
     give_back()
     set_aside(colours)  # the coder needs the room, and them only a search for a PSNR
     return PseudoImage(codes, bits, box, levels, clipped)

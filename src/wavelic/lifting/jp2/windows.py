@@ -1,9 +1,9 @@
 """Wavelet levels one after another, window by window: what a large image needs beyond its coefficients stays small.
 
-A level of any of the transforms here sees a few samples to every side (`Level.reach`), so a window with that margin
-gives the samples of the whole level.  Only the levels of one image are chained: a learned level splits the low band
-that the learned level before it made, and the base wavelet's inverse makes its picture the same way back.  So every
-level is finished before the next begins, and margins never add up over the levels.
+A level of any of the transforms here sees a few samples to every side (`Level.receptive_radius`), so a window with
+that margin gives the samples of the whole level.  Only the levels of one image are chained: a learned level splits
+the low band that the learned level before it made, and the base wavelet's inverse makes its picture the same way
+back.  So every level is finished before the next begins, and margins never add up over the levels.
 
     image -> split, split, ... -> coefficients -> merge, merge, ... -> pseudo-image       (encoding: split is learned)
     pseudo-image -> split, split, ... -> coefficients -> merge, merge, ... -> image       (decoding: merge is learned)
@@ -52,26 +52,26 @@ class Window:
     high: int
 
     def inside(self) -> slice:
-        """Where the result lies in what is computed."""
+        """Locate the result in what is computed."""
         return slice(self.first - self.low, self.stop - self.low)
 
     def band(self, kind: int) -> slice:
-        """The samples of the low (0) or high (1) band that the result has, in the band of the whole axis."""
+        """Locate the result's low (0) or high (1) band in that of the whole axis."""
         return slice((self.first + 1 - kind) // 2, (self.stop + 1 - kind) // 2)
 
     def band_seen(self, kind: int) -> slice:
-        """The samples of that band in what is computed from, in the band of the whole axis."""
+        """Locate the band that is computed from in that of the whole axis."""
         return slice((self.low + 1 - kind) // 2, (self.high + 1 - kind) // 2)
 
     def band_inside(self, kind: int) -> slice:
-        """`band` within `band_seen`."""
+        """Locate `band` in `band_seen`."""
         band, seen = self.band(kind), self.band_seen(kind)
         return slice(band.start - seen.start, band.stop - seen.start)
 
 
-def windows(size: int, reach: int) -> list[Window]:
-    """The windows of an axis of ``size`` samples that starts at 0, with margins of at least ``reach``."""
-    margin = reach + reach % 2
+def windows(size: int, margin: int) -> list[Window]:
+    """Cut an axis of ``size`` samples that starts at 0 into windows with margins of at least ``margin`` samples."""
+    margin += margin % 2
     return [
         Window(first, min(first + WINDOW, size), max(0, first - margin), min(first + WINDOW + margin, size))
         for first in range(0, size, WINDOW)
@@ -79,7 +79,7 @@ def windows(size: int, reach: int) -> list[Window]:
 
 
 def count_windows(size: tuple[int, int], levels: int) -> int:
-    """How many windows one way through the levels of an image of ``size`` (height, width) has."""
+    """Count the windows of one way through the levels of an image of ``size`` (height, width)."""
     total = 0
     for _ in range(levels):
         total += -(-size[0] // WINDOW) * -(-size[1] // WINDOW)
@@ -88,17 +88,27 @@ def count_windows(size: tuple[int, int], levels: int) -> int:
 
 
 def split_levels(
-    source: Source, channels: int, size: tuple[int, int], levels: int, split: Split, reach: int, done: Done
+    source: Source, channels: int, size: tuple[int, int], levels: int, split: Split, margin: int, done: Done
 ) -> tuple[Tensor, list[Bands2d]]:
-    """Low band and details, the finest first, of a signal of ``size`` (height, width) that starts at the origin.
+    """Split a signal that starts at the origin into a low band and details.
 
-    split: one level, seeing ``reach`` samples.  The result is on the CPU, 4 bytes for every sample of the signal.
+    Args:
+        source: of the signal.
+        channels: of the signal.
+        size: (height, width) of the signal.
+        levels: how many.
+        split: one level.
+        margin: samples that it sees to either side.
+        done: called after every window.
+
+    Returns:
+        Low band and details, the finest first, on the CPU: 4 bytes for every sample of the signal.
     """
     details = []
     low = torch.empty(0)
     for number, sizes in enumerate(level_sizes2d(size, levels), 1):
         low, lh, hl, hh = (torch.empty((1, channels, *shape)) for shape in (sizes.low, sizes.lh, sizes.hl, sizes.hh))
-        for rows, columns in _grid(size, reach):
+        for rows, columns in _grid(size, margin):
             seen = source(slice(rows.low, rows.high), slice(columns.low, columns.high))
             parts = split(seen, (rows.low, columns.low), number)
             bands = parts.levels[0]
@@ -119,13 +129,21 @@ def merge_levels(
     size: tuple[int, int],
     wavelet: str,
     merge: Merge,
-    reach: int,
+    margin: int,
     sink: Sink,
     done: Done,
 ) -> None:
-    """Undo `split_levels` with another transform: the signal goes to ``sink`` window by window.
+    """Undo `split_levels` with another transform.
 
-    ``details`` is emptied on the way, and every level's memory is given back as soon as the level is done.
+    Args:
+        low: low band.
+        details: the finest first; emptied on the way, so that every level's memory is free as soon as it is done.
+        size: (height, width) of the signal.
+        wavelet: that the coefficients are said to be of.
+        merge: one level.
+        margin: samples that it sees to either side.
+        sink: takes the signal, window by window.
+        done: called after every window.
     """
     sizes = [size, *(level.low for level in level_sizes2d(size, len(details)))]
     while details:
@@ -133,7 +151,7 @@ def merge_levels(
         target = sizes[len(details)]
         signal = torch.empty((*low.shape[:2], *target)) if details else None
         put = _writer(signal) if signal is not None else sink
-        for rows, columns in _grid(target, reach):
+        for rows, columns in _grid(target, margin):
             parts = Coefficients2d(
                 low[..., rows.band_seen(0), columns.band_seen(0)],
                 (
@@ -155,17 +173,17 @@ def merge_levels(
         give_back()
 
 
-def _grid(size: tuple[int, int], reach: int) -> Iterator[tuple[Window, Window]]:
+def _grid(size: tuple[int, int], margin: int) -> Iterator[tuple[Window, Window]]:
     """All windows, block by block, so that a source that reads ahead can keep a block."""
-    down, across = windows(size[0], reach), windows(size[1], reach)
+    down, across = windows(size[0], margin), windows(size[1], margin)
     for top in range(0, len(down), BLOCK[0]):
         for left in range(0, len(across), BLOCK[1]):
             yield from product(down[top : top + BLOCK[0]], across[left : left + BLOCK[1]])
 
 
-def block_size(reach: int) -> tuple[int, int]:
-    """Height and width of what the windows of a block see, at most."""
-    margins = 2 * (reach + reach % 2)
+def block_size(margin: int) -> tuple[int, int]:
+    """Return height and width of what the windows of a block see, at most."""
+    margins = 2 * (margin + margin % 2)
     return BLOCK[0] * WINDOW + margins, BLOCK[1] * WINDOW + margins
 
 
