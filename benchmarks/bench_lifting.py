@@ -36,9 +36,11 @@ from wavelic.codec.options import Options
 from wavelic.images import Image, list_images
 from wavelic.jpeg2000 import decode_codestream
 from wavelic.lifting.encode import Encoding, product_transform
-from wavelic.lifting.jp2.file import CarrierFile, open_carrier
+from wavelic.lifting.jp2 import synthesis
+from wavelic.lifting.jp2.file import open_jp2
+from wavelic.lifting.structures import build_lifting
 from wavelic.lifting.transform.steps import PRODUCT_STEPS
-from wavelic.lifting.transform.transform import LiftingTransform, build_lifting
+from wavelic.lifting.transform.transform import LiftingTransform
 from wavelic.lifting.weights import load_lifting, save_lifting
 
 SIDE, BPP = 2048, 1.0
@@ -48,16 +50,16 @@ STANDIN = "Hybrid(9/7)-U16"
 _CHILD = """
 import sys, torch, wavelic
 torch.set_num_threads(int(sys.argv[3]))
-from wavelic.lifting.file import open_jpeg2000
+from wavelic.lifting.jp2.file import open_jp2
 from wavelic.jpeg2000 import decode_codestream
-import wavelic.lifting.jp2.read, wavelic.lifting.weights
+import wavelic.lifting.jp2.synthesis, wavelic.lifting.weights
 def peak():
     lines = open("/proc/self/status").read().splitlines()
     return int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) / 1024
 before = peak()
-file = open_jpeg2000(open(sys.argv[1], "rb").read())
+file = open_jp2(open(sys.argv[1], "rb").read())
 if sys.argv[2] == "stock":
-    decode_codestream(file.carrier.codestream)
+    decode_codestream(file.jp2.codestream)
 else:
     file.read()
 print(peak() - before)
@@ -131,16 +133,16 @@ def measure(
     picture = Image(mosaic(folder))
     data = Encoding(picture, transform, model, Options()).at_bytes(BPP * SIDE * SIDE / 8, exceed=True)
     plain = Encoding(picture, build_lifting("CDF-9/7"), bytes(8), Options())
-    reference = open_carrier(plain.at_bytes(BPP * SIDE * SIDE / 8, exceed=True))
-    file: CarrierFile = open_carrier(data)
+    reference = open_jp2(plain.at_bytes(BPP * SIDE * SIDE / 8, exceed=True))
+    file = open_jp2(data)
     region = (896, 900, 256, 256)
     every = all_times(
         {
-            "openjpeg": lambda: decode_codestream(reference.codestream, threads=threads),
-            "full": lambda: file.read(transform, threads=threads),
-            "no learned steps": lambda: reference.read(threads=threads),
-            "window 256": lambda: file.read(transform, region=region, threads=threads),
-            "reduce 3": lambda: file.read(transform, reduce=3, threads=threads),
+            "openjpeg": lambda: decode_codestream(reference.jp2.codestream, threads=threads),
+            "full": lambda: synthesis.read(file, transform, threads=threads),
+            "no learned steps": lambda: synthesis.read(reference, threads=threads),
+            "window 256": lambda: synthesis.read(file, transform, file.request(region=region), threads=threads),
+            "reduce 3": lambda: synthesis.read(file, transform, file.request(reduce=3), threads=threads),
         },
         repeats,
     )
@@ -159,9 +161,8 @@ def measure(
         "what": f"{SIDE}x{SIDE} RGB at {BPP:g} bpp",
         "weights": name,
         "steps": transform.steps.pack(),
-        "finer_bits": transform.finer_bits,
         "threads": threads,
-        "bytes": {"lifting": len(data), "plain": len(reference.codestream) + reference.overhead},
+        "bytes": {"lifting": len(data), "plain": reference.size},
         "seconds": {key: {k: round(v, 4) for k, v in value.items()} for key, value in times.items()},
         "memory_mb": memory,
         "figures": {key: round(value, 3) for key, value in figures.items()},
@@ -178,7 +179,7 @@ def _standin(folder: Path) -> tuple[LiftingTransform, bytes, str]:
 
     torch.manual_seed(0)
     transform = build_lifting(STANDIN)
-    card = save_lifting(folder / PRODUCT, STANDIN, transform.state_dict(), {}, luma_only=True)
+    card = save_lifting(folder / PRODUCT, STANDIN, transform.state_dict(), {})
     from wavelic.lifting.weights import load_lifting_card
 
     return load_lifting_card(card), lifting_id(card), f"random {STANDIN}"

@@ -62,7 +62,7 @@ def encode(pixels: np.ndarray, learned: bool = False, bpp: float = BPP) -> bytes
     from wavelic.codec.options import Options
     from wavelic.lifting.encode import Encoding, product_transform
     from wavelic.lifting.jp2.box import NO_MODEL
-    from wavelic.lifting.transform.transform import build_lifting
+    from wavelic.lifting.structures import build_lifting
 
     transform, model = product_transform()[:2] if learned else (build_lifting("CDF-9/7"), NO_MODEL)
     options = Options(access="windows")
@@ -144,30 +144,29 @@ def jpeg2000(web: Web, pixels: np.ndarray, learned: bool, fine: Any) -> dict[str
         "layers": len(file.layers),
         "precincts": [list(size) for size in WINDOWED.precincts],
         "open_share": round(file.source.bytes_read / len(data), 4),
-        "open_and_reduce_3_share": round(file.carrier.reduced_bytes[3] / len(data), 4),
+        "open_and_reduce_3_share": round(file.reduced_bytes[3] / len(data), 4),
         **windows(file, whole),
     }
-    carrier = file.carrier
+    layout = file.codestream.layout
     transforms = {"": file.transform(), "_learned": product_transform()[0]}
     aligned = [(x, y) for y in range(0, SIDE, WINDOW) for x in range(0, SIDE, WINDOW)]
     for (name, transform), (kind, corners) in itertools.product(
         transforms.items(), {"window_share": places(), "aligned_window_share": aligned}.items()
     ):
-        layout, sizes = carrier.layout, []
+        sizes = []
         for x, y in corners:
-            area = (x, y, WINDOW, WINDOW)
-            chosen = needed_packets(layout, area=area, reach=carrier._reach(transform))
-            sizes.append(float(layout.index.length[chosen].sum()) / len(data))
+            ranges = file.packet_ranges(transform, file.request(region=(x, y, WINDOW, WINDOW)))
+            sizes.append(sum(stop - start for start, stop in ranges) / len(data))
         rows.setdefault(kind + name, statistics(sizes))
     rows["reduce"] = {}
     for reduce in range(1, 6):
-        chosen = needed_packets(carrier.layout, reduce=reduce)
+        chosen = needed_packets(layout, reduce=reduce)
         before = file.source.bytes_read
         small = file.read(reduce=reduce)
         rows["reduce"][str(reduce)] = {  # type: ignore[index]
             "share": round((file.source.bytes_read - before) / len(data), 4),
-            "packets_share": round(float(carrier.layout.index.length[chosen].sum()) / len(data), 4),
-            "ranges": len(carrier.layout.spans(chosen)),
+            "packets_share": round(float(layout.index.length[chosen].sum()) / len(data), 4),
+            "ranges": len(layout.spans(chosen)),
             "psnr": psnr(small, fine.read(reduce=reduce)),
         }
     reference, counts = fine.read(reduce=3), range(1, len(file.layers) + 1)
@@ -183,12 +182,12 @@ def jpeg2000(web: Web, pixels: np.ndarray, learned: bool, fine: Any) -> dict[str
 def rates(pixels: np.ndarray) -> list[dict[str, object]]:
     """What an eighth of the size takes at several rates, and the PSNR of the full picture, without learned steps."""
     import wavelic
-    from wavelic.lifting.jp2.file import open_carrier
+    from wavelic.lifting.jp2.file import open_jp2
 
     rows: list[dict[str, object]] = []
     for bpp in RATES:
         data = encode(pixels, bpp=bpp)
-        share = (open_carrier(data).reduced_bytes[3] or 0) / len(data)
+        share = (open_jp2(data).reduced_bytes[3] or 0) / len(data)
         rows.append(
             {
                 "bpp": round(len(data) * 8 / SIDE**2, 4),

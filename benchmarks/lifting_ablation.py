@@ -17,8 +17,9 @@ from typing import Any
 
 import torch
 
+from wavelic.lifting.structures import build_lifting
 from wavelic.lifting.training.task import LiftingTask, transform_of
-from wavelic.lifting.transform.transform import build_lifting
+from wavelic.papers import lifting_zoo  # noqa: F401 (makes its structures known)
 from wavelic.training.data import PackedImages
 from wavelic.training.families import make_task
 from wavelic.training.loop import FINAL, train

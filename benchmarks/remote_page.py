@@ -83,7 +83,10 @@ def wlic_table(files: list[dict[str, Any]]) -> list[str]:
         ["opening", *(percent(row["open_share"]) for row in files)],
         ["window of 256 x 256: mean (least, most)", *(spread(row["window_share"]) for row in files)],
     ]
-    names = (f"tiles of {large['tile']}", f"tiles of {small['tile']} (`--access windows`; the default above quality 57)")
+    names = (
+        f"tiles of {large['tile']}",
+        f"tiles of {small['tile']} (`--access windows`; the default above quality 57)",
+    )
     return table(["", *names], rows)
 
 
