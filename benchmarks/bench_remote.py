@@ -8,9 +8,10 @@ of the first FOLDER enlarged, which is as smooth as large scans are.  Each is co
 The files are served over HTTP on this machine.  Windows of 256 x 256 at random places are read, and (bytes only, from
 the packet index) all those at multiples of 256 counted, which touch most precincts; and what windows would cost with
 the installed weights.  Reduced sizes are read with all layers, an eighth with fewer too; their PSNR is that against
-the same size of a file of 8 bpp, that of the full size against the picture.  What opening and an
-eighth of the size of the first mosaic take at other rates is measured without learned steps as well (`rates`).  The first mosaic is coded as `.wlic` of
-codec weconvene too, with tiles of two sizes.  Shares are of the bytes of the file; `open_share` is paid once.
+the same size of a file of 8 bpp, that of the full size against the picture.  What opening and
+an eighth of the size of the first mosaic take at other rates is measured without learned steps as well (`rates`).  The
+first mosaic is coded as `.wlic` of codec weconvene too, with tiles of two sizes.  Shares are of the bytes of the file;
+`open_share` is paid once.
 """
 
 from __future__ import annotations

@@ -86,7 +86,7 @@ def main(data: str, validation: str, runs: str, seconds: str = "200") -> None:
     first = recipe_of(*VARIANTS[0], data, validation, float(seconds))
     judging = make_task(first, LiftingStage(judged=JUDGED, judged_side=SIDE))
     assert isinstance(judging, LiftingTask)
-    judge = judging.judge(held_out)
+    judge = judging.validator(held_out)
     found: dict[str, Any] = {"seconds": float(seconds), "crop": CROP, "images": JUDGED, "side": SIDE, "rows": []}
     if OUT.exists():
         found = json.loads(OUT.read_text())

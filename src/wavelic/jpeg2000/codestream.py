@@ -187,8 +187,13 @@ def parse_main_header(codestream: bytes, limits: Limits = DEFAULT_LIMITS) -> Mai
 
 
 def decoding_memory(header: MainHeader, reduce: int = 0, area: tuple[int, int, int, int] | None = None) -> int:
-    """Bytes libopenjp2 needs, beyond the codestream, to decode ``area`` (x, y, width, height) without its ``reduce``
-    finest resolutions."""
+    """Estimate the bytes libopenjp2 needs, beyond the codestream, for a decode.
+
+    Args:
+        header: main header of the codestream.
+        reduce: how many of the finest resolutions are left out.
+        area: (x, y, width, height) that is decoded; None: all.
+    """
     width, height = (header.width, header.height) if area is None else area[2:]
     samples = sum(
         (ceil_div(ceil_div(width, c.dx), 2**reduce) + 1) * (ceil_div(ceil_div(height, c.dy), 2**reduce) + 1)

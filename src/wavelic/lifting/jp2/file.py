@@ -108,7 +108,7 @@ class Jp2File(ArrayFace):
 
     @property
     def codec(self) -> str:
-        """ "lifting", or "jpeg2000" for files that wavelic did not write."""
+        """Name of the codec: "lifting", or "jpeg2000" for files that wavelic did not write."""
         return "lifting" if self.ours else "jpeg2000"
 
     @property

@@ -1,4 +1,4 @@
-"""What a lifting transform is worth with the real coder: luma BD-rate against CDF 9/7 in JP2 files.
+"""Validation with the real coder: luma BD-rate of a lifting transform against CDF 9/7 in JP2 files.
 
 Every image is encoded once with a quality layer per rate; lower rates are the same file with layers dropped.
 """
@@ -27,10 +27,15 @@ _MODEL = b"training"
 
 @dataclass(frozen=True)
 class Score:
-    """Means over images, one entry per rate; rates are those of the files.
+    """Means over images.
 
-    bpp, psnr: of the learned decoder.  stock_psnr: of the picture a stock viewer shows at the highest rate, bit depth
-    undone.  lowest, highest: range of the pseudo-images in grey levels.  clipped: samples outside the code range.
+    Attributes:
+        bpp: bits per pixel of the files, one entry per rate.
+        psnr: of the learned decoder in dB, one entry per rate.
+        stock_psnr: of the picture a standard decoder shows at the highest rate, bit depth undone.
+        lowest: the least sample of the pseudo-images in gray levels.
+        highest: the largest.
+        clipped: samples outside the code range.
     """
 
     bpp: tuple[float, ...]
@@ -42,20 +47,20 @@ class Score:
 
 
 def luma(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """RGB (H, W, 3) -> luma of BT.601 rounded to 8 bits, (H, W, 1)."""
+    """Convert RGB (H, W, 3) to luma of BT.601 rounded to 8 bits, (H, W, 1)."""
     weights = np.array([0.299, 0.587, 0.114], np.float32)
     return np.rint(pixels @ weights).astype(np.uint8)[..., None]
 
 
 def psnr(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
-    """In dB, of 8-bit samples; identical pictures count as an error of one sample of one grey level."""
+    """Measure PSNR in dB of 8-bit samples; identical pictures count as an error of one sample of one gray level."""
     squared = np.square(a.astype(np.float64) - b).sum()
     return 10 * math.log10(255**2 * a.size / max(squared, 1.0))
 
 
 @torch.no_grad()
 def score(transform: LiftingTransform, images: Sequence[NDArray[np.uint8]], rates: Sequence[float] = RATES) -> Score:
-    """Code grey images (H, W, 1) at ``rates`` bits per pixel and average."""
+    """Code gray images (H, W, 1) at ``rates`` bits per pixel and average."""
     plain = not any(True for _ in transform.parameters())
     bpp, quality = np.zeros(len(rates)), np.zeros(len(rates))
     stock, lowest, highest, clipped = 0.0, math.inf, -math.inf, 0
@@ -87,7 +92,7 @@ def rate_difference(reference: Score, test: Score) -> float:
     return 100 * math.expm1(float(np.trapezoid(logs[1] - logs[0], dx=1 / 1000)))
 
 
-class Judge:
+class Validator:
     """Scores transforms on fixed images against CDF 9/7, which is coded once."""
 
     def __init__(self, images: Sequence[NDArray[np.uint8]], rates: Sequence[float] = RATES) -> None:
@@ -95,7 +100,14 @@ class Judge:
         self.anchor = score(build_lifting("CDF-9/7"), self.images, rates)
 
     def __call__(self, transform: LiftingTransform) -> dict[str, float]:
-        """bd_rate in percent (negative: better than 9/7), stock_psnr, range of the pseudo-images, clipped samples."""
+        """Score a transform.
+
+        Args:
+            transform: of one component.
+
+        Returns:
+            bd_rate in percent (negative: better than 9/7), stock_psnr, lowest, highest and clipped of `Score`.
+        """
         result = score(transform, self.images, self.rates)
         return {
             "bd_rate": rate_difference(self.anchor, result),

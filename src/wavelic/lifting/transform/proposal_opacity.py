@@ -32,10 +32,17 @@ INITIAL_TAP = 1e-3  # standard deviation of new proposals: the transform starts 
 class OperatorShape:
     """Layer sizes of one operator.
 
-    inputs: bands it reads.  outputs: bands it predicts, sharing one opacity trunk.  channels: N, proposals (and
-    opacities) per output.  width: feature maps between the blocks.  block_width: feature maps inside a residual block.
-    blocks: residual blocks of two 3x3 convolutions.  first, last: kernel sizes of the outer convolutions, odd.
-    zero_sum_input: the first convolution's kernels sum to zero.  zero_sum_taps: so do the learned proposals.
+    Attributes:
+        inputs: bands it reads.
+        outputs: bands it predicts, sharing one opacity trunk.
+        channels: N, proposals (and opacities) per output.
+        width: feature maps between the blocks.
+        block_width: feature maps inside a residual block.
+        blocks: residual blocks of two 3x3 convolutions.
+        first: kernel size of the first convolution, odd.
+        last: kernel size of the last one, odd.
+        zero_sum_input: the first convolution's kernels sum to zero.
+        zero_sum_taps: so do the learned proposals.
     """
 
     inputs: int
@@ -51,7 +58,7 @@ class OperatorShape:
 
     @property
     def radius(self) -> int:
-        """How far an output sample sees, in samples of the input grid; the same for both branches."""
+        """Radius of the receptive field, in samples of the input grid; the same for both branches."""
         return self.first // 2 + 2 * self.blocks + self.last // 2
 
     @property
@@ -89,8 +96,9 @@ class ProposalOpacity(nn.Module):
         base_taps: (inputs, K, K) or smaller odd filters, centred, added to every proposal and not trained: the fixed
             lifting step that this operator starts from.  None: nothing, as for T_H2L and T_L2H of the hybrid.
 
-    runs_in: the type in which `lifting_operators.apply` runs it by `proposal_opacity_fast`, without gradients and on a
-    processor; None: it runs as it is.
+    Attributes:
+        runs_in: the type in which `operators.apply` runs it by `proposal_opacity_fast`, without gradients and on a
+            CPU; None: it runs as it is.
     """
 
     base_taps: Tensor
@@ -117,14 +125,14 @@ class ProposalOpacity(nn.Module):
             nn.init.kaiming_normal_(convolution.weight, nonlinearity="relu")
 
     def proposals(self) -> Tensor:
-        """The proposals' taps with their constraint applied, (outputs * channels, inputs, K, K)."""
+        """Return the proposals' taps with their constraint applied, (outputs * channels, inputs, K, K)."""
         taps: Tensor = self.taps
         if self.shape.zero_sum_taps:
             taps = taps - taps.mean((-3, -2, -1), keepdim=True)
         return taps + self.base_taps
 
     def evidence(self, x: Tensor) -> Tensor:
-        """x_k + 0.01 of equation 5: (B, outputs, channels, H, W), positive."""
+        """Compute x_k + 0.01 of equation 5: (B, outputs, channels, H, W), positive."""
         kernel: Tensor = self.first.weight
         if self.shape.zero_sum_input:
             kernel = kernel - kernel.mean((-3, -2, -1), keepdim=True)
@@ -145,5 +153,11 @@ class ProposalOpacity(nn.Module):
 
 
 def u16(inputs: int, outputs: int, *, last: int) -> OperatorShape:
-    """Sizes of the product model: width 16 throughout, N = 9, 3x3 ends, two blocks, one trunk for all outputs."""
+    """Return the sizes of the shipped operators: width 16, N = 9, 3x3 ends, two blocks, one trunk for all outputs.
+
+    Args:
+        inputs: bands it reads.
+        outputs: bands it predicts.
+        last: kernel size of the last convolution.
+    """
     return OperatorShape(inputs, outputs, channels=9, width=16, block_width=16, blocks=2, first=3, last=last)
