@@ -37,7 +37,7 @@ from wavelic.images import Image, list_images
 from wavelic.jpeg2000 import decode_codestream
 from wavelic.lifting.encode import Encoding, product_transform
 from wavelic.lifting.jp2 import synthesis
-from wavelic.lifting.jp2.file import open_jp2
+from wavelic.lifting.jp2.opening import open_jp2
 from wavelic.lifting.structures import build_lifting
 from wavelic.lifting.transform.steps import PRODUCT_STEPS
 from wavelic.lifting.transform.transform import LiftingTransform
@@ -50,7 +50,7 @@ STANDIN = "Hybrid(9/7)-U16"
 _CHILD = """
 import sys, torch, wavelic
 torch.set_num_threads(int(sys.argv[3]))
-from wavelic.lifting.jp2.file import open_jp2
+from wavelic.lifting.jp2.opening import open_jp2
 from wavelic.jpeg2000 import decode_codestream
 import wavelic.lifting.jp2.synthesis, wavelic.lifting.weights
 def peak():

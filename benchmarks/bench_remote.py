@@ -183,7 +183,7 @@ def jpeg2000(web: Web, pixels: np.ndarray, learned: bool, fine: Any) -> dict[str
 def rates(pixels: np.ndarray) -> list[dict[str, object]]:
     """What an eighth of the size takes at several rates, and the PSNR of the full picture, without learned steps."""
     import wavelic
-    from wavelic.lifting.jp2.file import open_jp2
+    from wavelic.lifting.jp2.opening import open_jp2
 
     rows: list[dict[str, object]] = []
     for bpp in RATES:

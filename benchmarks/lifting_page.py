@@ -22,7 +22,7 @@ from wavelic.evaluation.plots import rate_distortion_svg
 from wavelic.evaluation.results import Curve, read_curve
 from wavelic.images import load_image
 from wavelic.lifting.jp2 import synthesis
-from wavelic.lifting.jp2.file import open_jp2
+from wavelic.lifting.jp2.opening import open_jp2
 
 sys.path.insert(0, str(Path(__file__).parent))
 from lifting_results import LAYERS, encode, luma, transform_of

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from wavelic.jpeg2000 import EncodeOptions, layer_sizes
-from wavelic.lifting.jp2.file import open_jp2
+from wavelic.lifting.jp2.opening import open_jp2
 from wavelic.lifting.jp2.pseudo_image import encode_coefficients
 from wavelic.lifting.jp2.samples import to_components
 from wavelic.lifting.structures import build_lifting

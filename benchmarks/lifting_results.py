@@ -33,7 +33,7 @@ from wavelic.images import list_images, load_image
 from wavelic.jpeg2000 import EncodeOptions, decode_codestream
 from wavelic.lifting.cards import find_lifting, lifting_id
 from wavelic.lifting.jp2 import synthesis
-from wavelic.lifting.jp2.file import open_jp2, trim_jp2
+from wavelic.lifting.jp2.opening import open_jp2, trim_jp2
 from wavelic.lifting.jp2.pseudo_image import encode_coefficients
 from wavelic.lifting.jp2.samples import to_components
 from wavelic.lifting.structures import build_lifting

@@ -20,7 +20,7 @@ from wavelic.lifting.encode import Encoding
 from wavelic.lifting.jp2 import sample_store, synthesis
 from wavelic.lifting.jp2 import windows as jp2_windows
 from wavelic.lifting.jp2.box import NO_MODEL
-from wavelic.lifting.jp2.file import open_jp2
+from wavelic.lifting.jp2.opening import open_jp2
 from wavelic.lifting.jp2.pseudo_image import PseudoImage, encode_coefficients
 from wavelic.lifting.jp2.sample_store import SampleStore
 from wavelic.lifting.jp2.samples import to_components

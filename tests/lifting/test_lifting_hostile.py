@@ -16,7 +16,8 @@ from test_lifting_jp2 import image, learned
 from wavelic.errors import WavelicError
 from wavelic.images import Metadata, encode_alpha
 from wavelic.jpeg2000 import EncodeOptions
-from wavelic.lifting.jp2.file import Jp2File, open_jp2
+from wavelic.lifting.jp2.file import Jp2File
+from wavelic.lifting.jp2.opening import open_jp2
 from wavelic.lifting.jp2.pseudo_image import pseudo_image
 from wavelic.lifting.jp2.samples import to_components
 from wavelic.lifting.transform.transform import LiftingTransform

@@ -15,7 +15,7 @@ from test_lifting import random_transform
 from wavelic.errors import ChecksumError, FormatError, ModelError, UsageError, WavelicError
 from wavelic.jpeg2000 import EncodeOptions, encode_codestream, read_jp2, replace_codestream, write_jp2
 from wavelic.lifting.jp2.box import BOX_ID, NO_MODEL, WavelicBox
-from wavelic.lifting.jp2.file import open_jp2, trim_jp2
+from wavelic.lifting.jp2.opening import open_jp2, trim_jp2
 from wavelic.lifting.jp2.pseudo_image import encode_coefficients, pseudo_image
 from wavelic.lifting.jp2.samples import to_components, to_pixels
 from wavelic.lifting.structures import build_lifting

@@ -20,7 +20,7 @@ from wavelic.jpeg2000 import EncodeOptions
 from wavelic.lifting.cards import PRODUCT, find_lifting
 from wavelic.lifting.jp2 import synthesis, windows
 from wavelic.lifting.jp2.analysis import pseudo_image_in_windows
-from wavelic.lifting.jp2.file import open_jp2
+from wavelic.lifting.jp2.opening import open_jp2
 from wavelic.lifting.jp2.pseudo_image import encode_coefficients, pseudo_image
 from wavelic.lifting.jp2.samples import to_components
 from wavelic.lifting.transform.steps import EVERYWHERE, NEVER, PRODUCT_STEPS, LearnedSteps, Steps

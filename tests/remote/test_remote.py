@@ -23,7 +23,7 @@ from wavelic.api.remote import open_within
 from wavelic.cli.demo import PHOTOGRAPH
 from wavelic.errors import ChecksumError, FormatError, LimitError, SourceError, UsageError
 from wavelic.jpeg2000 import EncodeOptions, Limits, encode_codestream
-from wavelic.lifting.jp2.file import open_jp2
+from wavelic.lifting.jp2.opening import open_jp2
 from wavelic.lifting.jp2.pseudo_image import encode_coefficients
 from wavelic.lifting.jp2.samples import to_components
 from wavelic.lifting.transform.steps import EVERYWHERE, PRODUCT_STEPS, LearnedSteps

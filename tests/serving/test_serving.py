@@ -22,7 +22,7 @@ from serving_support import GOLDEN, RunningServer, photograph, pictures, plain_j
 import wavelic
 from wavelic.jpeg2000 import EncodeOptions
 from wavelic.lifting.jp2.box import NO_MODEL
-from wavelic.lifting.jp2.file import open_jp2
+from wavelic.lifting.jp2.opening import open_jp2
 from wavelic.lifting.jp2.pseudo_image import encode_coefficients
 from wavelic.lifting.jp2.samples import to_components
 from wavelic.lifting.structures import build_lifting

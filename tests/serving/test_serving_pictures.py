@@ -17,7 +17,7 @@ from serving_support import AWKWARD, RunningServer, photograph, pictures, plain_
 
 import wavelic
 from wavelic.jpeg2000 import decode_codestream, read_jp2
-from wavelic.lifting.jp2.file import open_jp2
+from wavelic.lifting.jp2.opening import open_jp2
 from wavelic.serving.documents import image_information
 from wavelic.serving.render import plan
 from wavelic.serving.request import SizeLimits, parse_request

@@ -25,7 +25,7 @@ from wavelic.images import Image, from_array, from_pillow
 from wavelic.jpeg2000 import DEFAULT_LIMITS as JPEG2000_LIMITS
 from wavelic.jpeg2000 import Limits as Jpeg2000Limits
 from wavelic.jpeg2000 import is_jpeg2000
-from wavelic.lifting.jp2.file import open_jp2
+from wavelic.lifting.jp2.opening import open_jp2
 from wavelic.remote.opening import is_url
 
 __all__ = [

@@ -9,7 +9,8 @@ from wavelic.api.remote_wlic import open_ranged_wlic
 from wavelic.codec.opened import OpenedFile, Region
 from wavelic.errors import UsageError
 from wavelic.jpeg2000 import DEFAULT_LIMITS, Limits, is_jpeg2000
-from wavelic.lifting.jp2.file import Jp2File, open_in_parts, open_jp2
+from wavelic.lifting.jp2.file import Jp2File
+from wavelic.lifting.jp2.opening import open_in_parts, open_jp2
 from wavelic.remote import DEFAULT_POLICY, Policy, open_source
 
 

@@ -27,7 +27,7 @@ class TrimWork:
 
     def __call__(self, job: Job, threads: int, step: Step | None) -> dict[str, Any]:
         from wavelic.api.files import read_file
-        from wavelic.lifting.jp2.file import open_jp2, trim_jp2
+        from wavelic.lifting.jp2.opening import open_jp2, trim_jp2
 
         data = read_stdin() if job.source == STREAM else read_file(job.source)
         with open_output(job, self.force) as stream:

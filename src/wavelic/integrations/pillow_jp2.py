@@ -86,7 +86,7 @@ class LiftingImageFile(PIL.ImageFile.ImageFile):
         """Decode on first use.  Raises OSError, as Pillow's own decoders do, for a damaged file."""
         from wavelic.errors import WavelicError
         from wavelic.images import from_array, to_pillow
-        from wavelic.lifting.jp2.file import open_jp2
+        from wavelic.lifting.jp2.opening import open_jp2
 
         if self._im is None:
             assert self.fp is not None

@@ -25,7 +25,8 @@ from wavelic.lifting.cards import PRODUCT, lifting_cards, lifting_id
 from wavelic.lifting.jp2 import synthesis
 from wavelic.lifting.jp2.analysis import IN_WINDOWS, analysis_steps, pseudo_image_in_windows
 from wavelic.lifting.jp2.box import NO_MODEL
-from wavelic.lifting.jp2.file import Jp2File, open_jp2, trim_jp2
+from wavelic.lifting.jp2.file import Jp2File
+from wavelic.lifting.jp2.opening import open_jp2, trim_jp2
 from wavelic.lifting.jp2.pseudo_image import PseudoImage, pseudo_image
 from wavelic.lifting.jp2.samples import to_components
 from wavelic.lifting.structures import PLAIN_STRUCTURES, build_lifting

@@ -61,6 +61,14 @@ class Codestream(ABC):
         """
 
     @abstractmethod
+    def whole(self) -> bytes:
+        """Get all of the codestream.
+
+        Raises:
+            SourceError: the bytes cannot be had.
+        """
+
+    @abstractmethod
     def costs(self, request: Request, margins: Margins) -> tuple[int, ...]:
         """Count the bytes that `load` fetches with 1, 2, ... layers."""
 
@@ -116,6 +124,10 @@ class LoadedCodestream(Codestream):
         """Return the whole codestream."""
         return self.data, self.header
 
+    def whole(self) -> bytes:
+        """Return the codestream."""
+        return self.data
+
     def costs(self, request: Request, margins: Margins) -> tuple[int, ...]:
         """Return zeros: nothing is fetched."""
         return (0,) * self.header.layers
@@ -151,6 +163,10 @@ class RangedCodestream(Codestream):
         chosen = self._needed(self.layout, request, margins)
         data = rebuild(self.layout, chosen, self.source.read_spans(self._spans(chosen)))
         return data, parse_main_header(data, self.limits)
+
+    def whole(self) -> bytes:
+        """Read the whole file and return its codestream."""
+        return self.source.read_all()[self.offset : self.offset + self.size]
 
     def costs(self, request: Request, margins: Margins) -> tuple[int, ...]:
         """Count the bytes, those between ranges that are fetched as one included."""

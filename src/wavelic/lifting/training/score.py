@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from wavelic.jpeg2000 import EncodeOptions, decode_codestream
 from wavelic.lifting.jp2 import synthesis
-from wavelic.lifting.jp2.file import open_jp2
+from wavelic.lifting.jp2.opening import open_jp2
 from wavelic.lifting.jp2.pseudo_image import pseudo_image
 from wavelic.lifting.jp2.samples import to_components
 from wavelic.lifting.structures import build_lifting
