@@ -14,7 +14,7 @@ help:
 	@echo "make test    install, run the tests"
 	@echo "make lint    ruff and mypy"
 	@echo "make fuzz    fuzzing: the .wlic parser guided by coverage for SECONDS=60, JPEG 2000 by mutation"
-	@echo "make bench   benchmarks into results/"
+	@echo "make bench   benchmarks of time and memory into results/benchmarks/; BENCH=--quick: small and without results"
 	@echo "make results IMAGES=DIR   evaluate our codecs on a folder of images into results/"
 
 demo: $(VENV)/.eval
@@ -34,7 +34,7 @@ fuzz: $(VENV)/.dev
 	$(BIN)/python fuzz/fuzz_jpeg2000.py --files 3000
 
 bench: $(VENV)/.dev
-	for script in benchmarks/bench_*.py; do $(BIN)/python $$script || exit 1; done
+	$(BIN)/python -m benchmarks.speed $(BENCH)
 
 IMAGES ?= data/kodak
 results: $(VENV)/.eval

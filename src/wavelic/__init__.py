@@ -17,9 +17,12 @@ from wavelic.integrations.pillow import register_pillow
 
 if TYPE_CHECKING:
     from wavelic.api.batch import decode_batch, decode_many
-    from wavelic.api.files import CODECS, OpenedFile, decode, encode
+    from wavelic.api.files import OpenedFile, decode, encode
     from wavelic.api.files import open_file as open
     from wavelic.images import Image, load_image, save_image
+
+    #: Names of the codecs there are, the default first.
+    CODECS: tuple[str, ...]
 
 __version__ = "0.1.0"
 __all__ = [
@@ -39,7 +42,6 @@ __all__ = [
 ]
 
 _HOMES = {
-    "CODECS": ("wavelic.api.files", "CODECS"),
     "OpenedFile": ("wavelic.api.files", "OpenedFile"),
     "decode": ("wavelic.api.files", "decode"),
     "decode_batch": ("wavelic.api.batch", "decode_batch"),
@@ -53,6 +55,8 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
+    if name == "CODECS":  # also those of other packages
+        return import_module("wavelic.codec.registry").names()
     if name not in _HOMES:
         raise AttributeError(f"module 'wavelic' has no attribute {name!r}")
     module, attribute = _HOMES[name]

@@ -12,6 +12,9 @@ import torch
 import wavelic
 from wavelic.api import batch
 from wavelic.api.batch import decode_batch, decode_many
+from wavelic.codec.base import Codec
+from wavelic.codec.opened import OpenedFile, Pixels
+from wavelic.codec.registry import get_codec
 from wavelic.container import Container, read_container, write_container
 from wavelic.errors import ChecksumError, FormatError, LimitError, UsageError
 from wavelic.jpeg2000 import EncodeOptions, encode_codestream, write_jp2
@@ -40,7 +43,7 @@ def plain_file(pixels: np.ndarray) -> bytes:
 def test_a_batch_is_its_images(
     picture: Picture, codec: str, channels: int, dtype: type, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(batch, "group_pixels", lambda _: 3 * batch._LEAST_PIXELS)  # several groups
+    monkeypatch.setattr(type(get_codec(codec)), "batch_pixels", 3 * batch._LEAST_PIXELS)  # several batches
     qualities = (20, 90, 50, 20, 35, 90, 20) if codec == "wcae" else (20, 90, 50, 35)
     files = [
         wavelic.encode(picture(45, 60, channels, dtype, seed), quality=quality, codec=codec)
@@ -87,12 +90,15 @@ def test_files_that_are_alike_go_through_the_networks_together(
 ) -> None:
     calls: list[int] = []
 
-    def counted(files: list[object], device: str, turn: AbstractContextManager[object]) -> list[np.ndarray]:
+    def counted(
+        self: Codec, files: list[OpenedFile], device: str, lock: AbstractContextManager[object]
+    ) -> list[Pixels]:
         calls.append(len(files))
-        return original(files, device, turn)
+        return original(self, files, device, lock)
 
-    original = batch.decode_group
-    monkeypatch.setattr(batch, "decode_group", counted)
+    kind = type(get_codec(codec))
+    original = kind.decode_batch
+    monkeypatch.setattr(kind, "decode_batch", counted)
     files = [wavelic.encode(picture(40, 50, seed=seed), codec, quality=50 + seed % 2) for seed in range(6)]
     decode_batch(files)
     assert max(calls) > 1

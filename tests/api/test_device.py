@@ -17,10 +17,10 @@ import torch
 from torch import Tensor, nn
 from torch._subclasses import FakeTensorMode
 
+from wavelic.codec.architectures import build
 from wavelic.codec.options import check_device
 from wavelic.codec.weights import family
 from wavelic.errors import UsageError
-from wavelic.papers.catalogue import build
 from wavelic.weconvene import planes as subband_planes
 from wavelic.weconvene.weights import DeployedSmall
 

@@ -12,30 +12,19 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 import pytest
-from typer.testing import CliRunner, Result
+from commands import error_of, wavelic_cli
+from paths import DOCS
 
 import wavelic
 from wavelic import errors
-from wavelic.api.files import CODECS, LADDERS
 from wavelic.cli.files import Job, open_output, plan
-from wavelic.cli.main import app
+from wavelic.codec.architectures import architectures
+from wavelic.codec.registry import CODECS
 from wavelic.errors import ChecksumError, OutputError, UsageError, WavelicError
 from wavelic.evaluation.anchors import ANCHORS
-from wavelic.papers.catalogue import ARCHITECTURES
+from wavelic.wcae.codec import FAMILIES
 
 WIDTH, HEIGHT = 100, 70
-
-
-def wavelic_cli(*arguments: str | Path, stdin: bytes | None = None) -> Result:
-    return CliRunner().invoke(app, [str(a) for a in arguments], input=stdin)
-
-
-def error_of(result: Result) -> str:
-    """The message after ``wavelic: error:``, which must be the only such line and not a traceback."""
-    lines = [line for line in result.stderr.splitlines() if line.startswith("wavelic: error: ")]
-    assert len(lines) == 1, result.stderr
-    assert "Traceback" not in result.output
-    return lines[0].removeprefix("wavelic: error: ")
 
 
 def smooth(channels: int = 3, dtype: type = np.uint8) -> np.ndarray:
@@ -118,7 +107,7 @@ def test_standard_streams_round_trip(photo: Path) -> None:
     np.testing.assert_array_equal(picture, wavelic.decode(encoded.stdout_bytes))
 
 
-@pytest.mark.parametrize("codec", LADDERS)
+@pytest.mark.parametrize("codec", [codec.name for codec in FAMILIES])
 def test_every_codec_and_the_published_way(codec: str, photo: Path, tmp_path: Path) -> None:
     for options in ([], ["--published"]):
         out = tmp_path / f"a{len(options)}.wlic"
@@ -246,7 +235,7 @@ def test_verify_decodes_the_latent_and_alpha(tmp_path: Path, coded: bytes) -> No
 
 def test_models_lists_every_architecture() -> None:
     rows = json.loads(wavelic_cli("models", "--json").stdout)["models"]
-    assert {row["name"]: row["parameters"] for row in rows} == {e.name: e.parameters for e in ARCHITECTURES.values()}
+    assert {row["name"]: row["parameters"] for row in rows} == {e.name: e.parameters for e in architectures().values()}
     text = wavelic_cli("models").stdout
     for row in rows:
         assert f"{row['parameters']:,}" in text
@@ -407,7 +396,7 @@ def test_recipes_lists_what_train_takes() -> None:
 
 # --- Documentation -------------------------------------------------------------------------------------------------
 
-DOCUMENTATION = Path(__file__).resolve().parents[2] / "docs" / "cli.md"
+DOCUMENTATION = DOCS / "cli.md"
 
 
 def documented(heading: str) -> list[list[str]]:

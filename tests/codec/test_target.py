@@ -3,7 +3,10 @@
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from wavelic.codec.target import Target, search
 from wavelic.codec.weights import Card
@@ -25,7 +28,7 @@ def test_finds_the_nearest_point_in_few_probes(kind: str, share: float) -> None:
         return values[index]
 
     target = Target(kind, goal)
-    found = search(range(1000), measure, target)
+    found = search(measure, 0, 999, target)
     assert len(calls) == len(set(calls)) == found.probes <= 14
     assert found.met(target)
     assert found.note(target) == f"asked for {target}, got " + (
@@ -37,15 +40,66 @@ def test_finds_the_nearest_point_in_few_probes(kind: str, share: float) -> None:
 
 @pytest.mark.parametrize(("goal", "index"), [(1e-3, 0), (1e3, 99)])
 def test_out_of_reach_gives_the_end_and_says_so(goal: float, index: int) -> None:
-    found = search(range(100), lambda i: 0.1 + i / 100, Target("bpp", goal))
-    assert found.index == index
+    found = search(lambda i: 0.1 + i / 100, 0, 99, Target("bpp", goal))
+    assert found.position == index
     assert "nearest these weights allow" in found.note(Target("bpp", goal))
 
 
 def test_dents_do_no_harm() -> None:
     values = [math.exp(i / 100) * (0.97 if i % 7 == 3 else 1.0) for i in range(300)]
     for goal in (1.3, 4.0, 11.0):
-        assert search(range(300), values.__getitem__, Target("bpp", goal)).met(Target("bpp", goal))
+        assert search(values.__getitem__, 0, 299, Target("bpp", goal)).met(Target("bpp", goal))
+
+
+@given(
+    rise=st.floats(0.5, 2.0), height=st.floats(-2, 4), bend=st.floats(-0.4, 0.4), goal=st.floats(0, 1),
+    dents=st.integers(0, 9), kind=st.sampled_from(["bpp", "size", "psnr"]),
+)  # fmt: skip
+@settings(max_examples=150, deadline=None)
+def test_finds_the_nearest_position_from_a_guess(
+    rise: float, height: float, bend: float, goal: float, dents: int, kind: str
+) -> None:
+    """On smooth curves of any height, slope and bend, with dents of a thousandth."""
+    last = 151
+
+    def curve(position: int) -> float:
+        x = position / last
+        dent = 0.0005 * ((position * 7919 + dents) % 3 - 1)
+        level = height + 3 * rise * x + bend * 3 * rise * x * (1 - x) + dent
+        return 30 + 2 * level if kind == "psnr" else 1000 * math.exp(level)
+
+    wanted = curve(last) ** goal * curve(0) ** (1 - goal) * 0.999
+    target = Target(kind, wanted)  # type: ignore[arg-type]
+    found = search(curve, 0, last, target, start=75, rise=0.12 if kind == "psnr" else 0.027)
+    assert found.value == curve(found.position)
+    assert found.probes <= 7
+    values = [curve(position) for position in range(last + 1)]
+    if kind == "psnr":
+        nearest = min(abs(value - wanted) for value in values)
+        assert abs(found.value - wanted) <= max(0.086, 2 * nearest)  # 2 % of the squared error, or about the nearest
+    elif kind == "bpp":
+        nearest = min(abs(value / wanted - 1) for value in values)
+        assert abs(found.value / wanted - 1) <= max(0.02, 2 * nearest)
+    else:
+        allowed = [value for value in values if value <= wanted]
+        assert found.value <= wanted or not allowed
+        assert found.value >= 0.98 * max(allowed, default=0)
+
+
+def test_copes_with_any_curve() -> None:
+    for seed in range(20):
+        values = np.random.default_rng(seed).uniform(1, 1000, 152).tolist()
+        found = search(values.__getitem__, 0, 151, Target("size", 300), start=100, rise=0.03)
+        assert found.value == values[found.position]
+        assert found.probes <= 16
+    flat = search(lambda _: 50.0, 0, 151, Target("size", 50), start=9, rise=0.03)
+    assert (flat.value, flat.probes) == (50.0, 1)
+    assert search(lambda _: 50.0, 0, 151, Target("size", 20), start=9, rise=0.03).position == 0
+
+
+def test_near_enough_ends_a_search() -> None:
+    found = search(lambda p: 100 * 1.01**p, 0, 1000, Target("bpp", 1000), start=250, rise=0.01, close=0.3)
+    assert (found.position, found.probes) == (250, 1)
 
 
 def test_targets_are_checked() -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from paths import GOLDEN
 
 import wavelic
 from wavelic.codec.weights import card_by_id, card_called, cards, family, superseded_cards, weight_folders
@@ -12,9 +13,9 @@ from wavelic.errors import ModelError, UsageError
 from wavelic.lifting.cards import find_lifting, lifting_id
 from wavelic.lifting.weights import load_lifting_card
 from wavelic.training.data import PackedImages
-from wavelic.training.families import make_task
 from wavelic.training.recipe import load_recipe
 from wavelic.training.stages import Recipe
+from wavelic.training.task import make_task
 
 PACKAGE = weight_folders()[-1]
 
@@ -28,7 +29,7 @@ def replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_replaced_weights_open_files_and_encode_none(replaced: Path) -> None:
-    golden = Path(__file__).resolve().parents[1] / "golden" / "v1-wcae-rgb.wlic"
+    golden = GOLDEN / "v1-wcae-rgb.wlic"
     assert wavelic.decode(golden.read_bytes()).shape == (61, 83, 3)
     assert cards() == ()
     with pytest.raises(ModelError, match="no weights for 'wcae'"):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import fields, replace
-from pathlib import Path
 
 import pytest
+from golden_containers import GOLDEN, SMALL, TILED
 from hypothesis import given
 from hypothesis import strategies as st
-from test_container_golden import GOLDEN, SMALL, TILED
+from paths import DOCS
 
 from wavelic.container import (
     ALPH,
@@ -42,8 +42,9 @@ from wavelic.container import (
     write_container,
 )
 from wavelic.errors import ChecksumError, FormatError, LimitError, UsageError
+from wavelic.rect import Rect
 
-FORMAT = (Path(__file__).resolve().parents[2] / "docs" / "format.md").read_text(encoding="utf-8")
+FORMAT = (DOCS / "format.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
@@ -304,23 +305,22 @@ def test_spans_need_only_the_start_and_give_every_tile() -> None:
 
 
 @given(st.tuples(*[st.integers(1, 40)] * 4), st.integers(0, 9))
-def test_tile_cores_partition_the_image_and_windows_get_theirs(sizes: tuple[int, int, int, int], overlap: int) -> None:
+def test_tiles_partition_the_image_and_areas_get_theirs(sizes: tuple[int, int, int, int], overlap: int) -> None:
     grid = TileGrid(*sizes, overlap)
     owner = {}
     for index in range(grid.count):
-        left, top, right, bottom = grid.core(index)
-        owner |= {(x, y): index for x in range(left, right) for y in range(top, bottom)}
-        wide = grid.coded(index)
-        assert wide == (max(left - overlap, 0), max(top - overlap, 0),
-                        min(left + grid.tile_width + overlap, grid.width),
-                        min(top + grid.tile_height + overlap, grid.height))  # fmt: skip
+        tile, wide = grid.tile(index), grid.coded(index)
+        owner |= {(x, y): index for x in range(tile.x, tile.right) for y in range(tile.y, tile.bottom)}
+        assert (wide.x, wide.y) == (max(tile.x - overlap, 0), max(tile.y - overlap, 0))
+        assert wide.right == min(tile.x + grid.tile_width + overlap, grid.width)
+        assert wide.bottom == min(tile.y + grid.tile_height + overlap, grid.height)
     assert len(owner) == grid.width * grid.height
-    assert sum((r - x) * (b - y) for x, y, r, b in map(grid.core, range(grid.count))) == len(owner)
-    window = (grid.width // 3, grid.height // 2, grid.width, grid.height)
-    inside = {owner[x, y] for x in range(window[0], window[2]) for y in range(window[1], window[3])}
-    assert grid.covering(window) == tuple(sorted(inside))
-    with pytest.raises(UsageError, match="window"):
-        grid.covering((0, 0, grid.width + 1, 1))
+    assert sum(grid.tile(index).area for index in range(grid.count)) == len(owner)
+    area = Rect.between(grid.width // 3, grid.height // 2, grid.width, grid.height)
+    inside = {owner[x, y] for x in range(area.x, area.right) for y in range(area.y, area.bottom)}
+    assert grid.meeting(area) == tuple(sorted(inside))
+    with pytest.raises(UsageError, match="not inside the image"):
+        grid.meeting(Rect(0, 0, grid.width + 1, 1))
 
 
 def test_metadata_is_replaced_and_stripped_and_the_rest_stays() -> None:

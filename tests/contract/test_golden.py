@@ -9,25 +9,27 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from paths import GOLDEN
 
 import wavelic
-from wavelic.api.files import LADDERS
 from wavelic.codec.weights import card_by_id, family
 from wavelic.container import FIELDS, CodecId, Container, TileGrid, crc32c, read_container
 from wavelic.errors import FormatError, ModelError, WavelicError
 from wavelic.images import load_image
+from wavelic.wcae.codec import FAMILIES
 from wavelic.wcae.files import decode_symbols_of
 from wavelic.wcae.latent import SideInformation, encode_latent
-from wavelic.wcae.weights import load_deployed
+from wavelic.wcae.weights import load_model
 from wavelic.weconvene.files import low_size, padded_box
 from wavelic.weconvene.tiles import Decoded, decode_tile, encode_tile
 from wavelic.weconvene.weights import load_small
 
-GOLDEN = sorted((Path(__file__).resolve().parents[1] / "golden").glob("*.wlic"))
+LADDERS = [codec.name for codec in FAMILIES]
+FILES = sorted(GOLDEN.glob("*.wlic"))
 
 
 def test_every_codec_and_kind_has_a_golden_file() -> None:
-    names = {path.stem for path in GOLDEN}
+    names = {path.stem for path in FILES}
     small = {name.removeprefix("v1-weconvene-") for name in names if name.startswith("v1-weconvene-")}
     assert small >= {"gray", "gray-alpha", "rgb", "rgba", "rgb16", "rgb-tiles"}
     for codec in LADDERS:
@@ -37,12 +39,12 @@ def test_every_codec_and_kind_has_a_golden_file() -> None:
 
 def test_the_weights_that_encode_have_a_golden_file() -> None:
     """Replacing weights needs new golden files, beside those of the replaced ones (`tests/golden/make.py`)."""
-    held = {card_by_id(read_container(path.read_bytes()).header.model) for path in GOLDEN}
+    held = {card_by_id(read_container(path.read_bytes()).header.model) for path in FILES}
     for name in ("weconvene", *LADDERS):
         assert held & set(family(name)), name
 
 
-@pytest.mark.parametrize("path", GOLDEN, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_decodes_as_it_always_did(path: Path) -> None:
     """Pixels within one grey level of 255 (the synthesis is float), alpha exactly."""
     pixels, expected = wavelic.decode(path.read_bytes()), load_image(path.with_suffix(".png")).pixels
@@ -54,14 +56,14 @@ def test_decodes_as_it_always_did(path: Path) -> None:
         np.testing.assert_array_equal(pixels[..., -1], expected[..., -1])
 
 
-@pytest.mark.parametrize("path", GOLDEN, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_coding_is_exact(path: Path) -> None:
     """The symbols in a golden file code to its bytes, exactly."""
     container = read_container(path.read_bytes())
     if container.header.codec == CodecId.WECONVENE:
         _check_tiles(container)
         return
-    model = load_deployed(card_by_id(container.header.model))
+    model = load_model(card_by_id(container.header.model))
     symbols = decode_symbols_of(container, model)
     side = SideInformation.PUBLISHED if "published" in path.stem else SideInformation.WEIGHTS
     assert encode_latent(symbols, container.header.gain, model.schedule, model.tables, side) == container.tiles[0]
@@ -86,7 +88,7 @@ def _check_tiles(container: Container) -> None:
 def _symbols(container: Container) -> np.ndarray:
     if container.header.codec == CodecId.WECONVENE:
         return np.concatenate([part.ravel() for tile in _tiles(container) for part in (tile.low, *tile.details)])
-    return decode_symbols_of(container, load_deployed(card_by_id(container.header.model)))
+    return decode_symbols_of(container, load_model(card_by_id(container.header.model)))
 
 
 def _header_edits(data: bytes, dice: random.Random) -> bytes:
@@ -107,7 +109,7 @@ def _header_edits(data: bytes, dice: random.Random) -> bytes:
 def _mutations(count: int) -> Iterator[tuple[Path, bytes]]:
     dice = random.Random(2026)
     for number in range(count):
-        path, other = dice.choice(GOLDEN), dice.choice(GOLDEN)
+        path, other = dice.choice(FILES), dice.choice(FILES)
         data = path.read_bytes()
         match number % 4:
             case 0:
@@ -128,7 +130,7 @@ def _mutations(count: int) -> Iterator[tuple[Path, bytes]]:
 
 def test_mutations_give_our_error_or_the_right_picture() -> None:
     """2,000 mutations: our error, or (a header edit that only changes what is recorded) the same symbols."""
-    for path in GOLDEN:
+    for path in FILES:
         wavelic.decode(path.read_bytes())  # what is timed below is not the loading of torch and of weights
     slowest = 0.0
     survivors = 0
@@ -150,7 +152,7 @@ def test_mutations_give_our_error_or_the_right_picture() -> None:
 
 
 def test_a_header_that_asks_for_too_much_is_refused_at_once() -> None:
-    data = bytearray((Path(__file__).resolve().parents[1] / "golden" / "v1-wcae-rgb.wlic").read_bytes())
+    data = bytearray((GOLDEN / "v1-wcae-rgb.wlic").read_bytes())
     offset = 8 + sum(f.size for f in FIELDS[: [f.name for f in FIELDS].index("width")])
     data[offset : offset + 4] = struct.pack(">HH", 65535, 65535)
     end = struct.unpack_from(">H", data, 10)[0] - 4
@@ -162,7 +164,7 @@ def test_a_header_that_asks_for_too_much_is_refused_at_once() -> None:
 
 
 def test_foreign_weights_are_named() -> None:
-    data = bytearray((Path(__file__).resolve().parents[1] / "golden" / "v1-wcae-rgb.wlic").read_bytes())
+    data = bytearray((GOLDEN / "v1-wcae-rgb.wlic").read_bytes())
     end = struct.unpack_from(">H", data, 10)[0] - 4
     data[end - 16 : end] = b"\xab" * 16
     data[end : end + 4] = crc32c(bytes(data[:end])).to_bytes(4, "big")

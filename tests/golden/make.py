@@ -12,10 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
-from wavelic.api.files import LADDERS, Options, decode_image, encode_image
+from wavelic.api.files import Options, decode_image, encode_image
 from wavelic.codec.target import Target
 from wavelic.container import read_container
 from wavelic.images import Metadata, from_array, save_image
+from wavelic.wcae.codec import FAMILIES
 
 HERE = Path(__file__).parent
 KINDS = {
@@ -92,12 +93,13 @@ def lifting() -> None:
 
 
 def main() -> None:
-    asked = sys.argv[1:] or LADDERS
+    families = [codec.name for codec in FAMILIES]
+    asked = sys.argv[1:] or families
     if "weconvene" in asked:
         weconvene()
     if "lifting" in asked:
         lifting()
-    for codec in (codec for codec in LADDERS if codec in asked):
+    for codec in (codec for codec in families if codec in asked):
         for kind, (channels, dtype) in KINDS.items():
             for mode in ("", "-published") if kind == "rgb" else ("",):
                 metadata = Metadata(exif=b"II*\0\x08\0\0\0\0\0") if kind == "rgb" else Metadata()

@@ -2,17 +2,15 @@
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 
-
-@pytest.mark.parametrize("script", ["readme_tables.py", "weconvene_page.py"])
+@pytest.mark.parametrize("script", ["readme_tables", "weconvene_page", "lifting_page", "remote_page"])
 def test_figures_are_those_of_the_result_files(script: str) -> None:
-    command = [sys.executable, str(ROOT / "benchmarks" / script), "--check"]
-    assert subprocess.run(command, check=False).returncode == 0, f"run benchmarks/{script}"
+    command = [sys.executable, "-m", f"benchmarks.pages.{script}", "--check"]
+    assert subprocess.run(command, cwd=ROOT, check=False).returncode == 0, f"run python -m benchmarks.pages.{script}"
 
 
 def test_every_link_leads_somewhere() -> None:

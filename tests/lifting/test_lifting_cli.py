@@ -9,8 +9,8 @@ import numpy as np
 import PIL.Image
 import pytest
 import torch
-from test_cli import error_of, wavelic_cli
-from test_lifting_jp2 import image
+from commands import error_of, wavelic_cli
+from pictures import image
 
 import wavelic
 from wavelic.lifting.cards import PRODUCT
@@ -45,11 +45,11 @@ def test_the_command_line(tmp_path: Path) -> None:
     [
         (["encode", "photo.png", "x.wlic", "--codec", "lifting"], "does not end in .jp2"),
         (["encode", "photo.png", "x.jp2", "--codec", "wcae"], "does not end in .wlic"),
-        (["encode", "photo.png", "x.wlic", "--layers", "3"], "options of lifting"),
+        (["encode", "photo.png", "x.wlic", "--layers", "3"], "it is an option of lifting"),
         (["encode", "photo.png", "x.jp2", "--layers", "a,b"], "neither a number"),
         (["encode", "photo.png", "x.jp2", "--layers", "2,1"], "ascending"),
         (["encode", "photo.png", "x.jp2", "--access", "fast"], "choose whole or windows"),
-        (["encode", "photo.png", "x.jp2", "--published"], "mode of wcae"),
+        (["encode", "photo.png", "x.jp2", "--published"], "it is an option of wcae"),
         (["decode", "a.jp2", "x.png", "--region", "1,2,3"], "x,y,width,height"),
         (["decode", "a.jp2", "x.png", "--region", "0,0,999,1"], "not inside the image"),
         (["decode", "a.jp2", "x.png", "--reduce", "6"], "the file has 0..5"),

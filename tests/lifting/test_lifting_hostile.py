@@ -5,13 +5,14 @@ from __future__ import annotations
 import random
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from lifting_reading import read_with
-from test_lifting_jp2 import image, learned
+from lifting_transforms import learned
+from paths import FUZZ
+from pictures import image
 
 from wavelic.errors import WavelicError
 from wavelic.images import Metadata, encode_alpha
@@ -22,7 +23,7 @@ from wavelic.lifting.jp2.pseudo_image import pseudo_image
 from wavelic.lifting.jp2.samples import to_components
 from wavelic.lifting.transform.transform import LiftingTransform
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "fuzz"))
+sys.path.insert(0, str(FUZZ))
 from fuzz_jpeg2000 import mutate
 
 torch.set_num_threads(1)

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from test_lifting import bands, random_transform
+from lifting_transforms import bands, random_transform
 from torch import Tensor
 
 from wavelic.lifting.structures import build_lifting

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from lifting_reading import synthesize_region
-from test_lifting import TABLE_3, bands, random_transform
+from lifting_transforms import TABLE_3, bands, random_transform
 from torch import Tensor
 
 from wavelic.errors import UsageError

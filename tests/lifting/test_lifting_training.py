@@ -31,10 +31,10 @@ from wavelic.lifting.training.score import Validator, luma
 from wavelic.lifting.training.task import transform_of
 from wavelic.lifting.transform.transform import LiftingTransform
 from wavelic.lifting.weights import load_lifting_card
-from wavelic.training.families import make_task
+from wavelic.training.export import Export, export_run
 from wavelic.training.loop import FINAL, train
 from wavelic.training.recipe import load_recipe
-from wavelic.wcae.export import export
+from wavelic.training.task import make_task
 
 torch.set_num_threads(1)
 
@@ -190,7 +190,6 @@ def test_frozen_proposals_stay_the_base_filter() -> None:
 
 RECIPE = """
 name: small
-family: lifting
 model: Hybrid(9/7)-U16
 description: for tests
 data: {folder}
@@ -251,7 +250,7 @@ def test_hybrid_beats_its_base_on_held_out_patches(folder: Path, tmp_path: Path)
     assert [row["step"] for row in rows] == [20, 40, 60]
     assert {"loss", "gain", "bpp", "h2l1", "h2l5"} <= rows[0]["train"].keys()
     assert {"bd_rate", "stock_psnr", "lowest", "highest", "clipped"} <= rows[0]["validation"].keys()
-    (card,) = export(run, tmp_path / "weights", folder, folder)
+    (card,) = export_run(run, Export(tmp_path / "weights", folder, folder))
     assert card.name == "lifting"
     assert (tmp_path / "weights" / "lifting.safetensors").exists()
     shipped = load_lifting_card(card)

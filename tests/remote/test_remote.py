@@ -12,14 +12,14 @@ import numpy as np
 import PIL.Image
 import pytest
 import torch
+from commands import wavelic_cli
 from lifting_reading import read_with
+from lifting_transforms import random_transform
+from pictures import picture
 from remote_support import Server, coded
-from test_cli import wavelic_cli
-from test_jpeg2000 import picture
-from test_lifting import random_transform
 
 import wavelic
-from wavelic.api.remote import open_within
+from wavelic.api.files import open_within
 from wavelic.cli.demo import PHOTOGRAPH
 from wavelic.errors import ChecksumError, FormatError, LimitError, SourceError, UsageError
 from wavelic.jpeg2000 import EncodeOptions, Limits, encode_codestream
@@ -283,8 +283,13 @@ def test_the_command_keeps_to_a_budget(server: Server, tmp_path: Path, remote: b
 
 
 def test_a_budget_needs_a_file_that_can_be_read_in_parts(server: Server, tmp_path: Path) -> None:
-    for data in (wavelic.encode(np.zeros((9, 9, 3), np.uint8)), FILE[:-1000]):
+    whole = wavelic.encode(np.zeros((9, 9, 3), np.uint8))
+    for data, budget, error, message in (
+        (whole, 99999, UsageError, "leave out max_bytes"),
+        (whole, 50, SourceError, "above max_bytes=50"),
+        (FILE[:-1000], 99999, FormatError, "cut short"),
+    ):
         server.data = data
-        result = wavelic_cli("decode", server.url, tmp_path / "b.png", "--max-bytes", "99999")
-        assert result.exit_code == UsageError.exit_code
-        assert "leave out max_bytes" in result.output
+        result = wavelic_cli("decode", server.url, tmp_path / "b.png", "--max-bytes", budget)
+        assert result.exit_code == error.exit_code
+        assert message in result.output

@@ -12,14 +12,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from commands import wavelic_cli
 from remote_support import FAST, Server
-from test_cli import wavelic_cli
 from weconvene_tiny import PLAN, STEP, tiny_model
 
 import wavelic
-from wavelic.api.remote import open_url
-from wavelic.api.remote_wlic import RangedWlicFile, open_ranged_wlic
+from wavelic.api.files import open_url
 from wavelic.codec.weights import family, save_weights
+from wavelic.codec.wlic_remote import RangedWlicFile, open_ranged_wlic
 from wavelic.container import (
     CHUNK_OVERHEAD,
     TIDX,

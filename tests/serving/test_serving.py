@@ -223,7 +223,7 @@ def test_details_of_an_image(server: RunningServer, folder: Path) -> None:
     assert details["layers"] == layers
     assert details["bytes"] == layers[-1] == (folder / "learned.jp2").stat().st_size
     assert (details["learned"], details["codec"], details["width"], details["levels"]) == (True, "lifting", 700, 5)
-    assert server.json("/api/images/gray.wlic")["codec"] == "wlic"
+    assert server.json("/api/images/gray.wlic")["codec"] == "wcae"
     assert server.json("/api/images/awkward-1x1.jp2")["codec"] == "jpeg2000"
 
 

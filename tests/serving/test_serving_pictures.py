@@ -67,13 +67,13 @@ def test_learned_tiles_are_crops_too(server: RunningServer, folder: Path) -> Non
         assert (difference > 0).mean() < 1e-3
 
 
-@pytest.mark.parametrize("codec", ["jpeg2000", "wlic"])
-def test_no_viewer_tile_is_ever_resampled(codec: str) -> None:
+@pytest.mark.parametrize("averaged", [False, True])
+def test_no_viewer_tile_is_ever_resampled(averaged: bool) -> None:
     sizes = random.Random(5)
     count = 0
     for _ in range(60):
         width, height = sizes.randint(1, 9000), sizes.randint(1, 9000)
-        facts = Facts(codec, width, height, 3, 8, sizes.randint(5, 7), 1, False, 1)
+        facts = Facts("any", width, height, 3, 8, sizes.randint(5, 7), 1, False, 1, averaged)
         for level, box, _, request in viewer_tiles(image_information("http://h/i", facts, SizeLimits(2**27))):
             wanted = parse_request(*request.split("/"), "0", "default.png").resolve(facts.size, SizeLimits(2**27))
             chosen = plan(wanted.region, wanted.size, facts, 2**27)

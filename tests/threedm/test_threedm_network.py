@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 import torch
+from threedm_small import lively, picture, small
 from torch import Tensor, nn
 
+from wavelic.codec.architectures import architectures
 from wavelic.errors import FormatError, ModelError, UsageError
-from wavelic.papers.catalogue import ARCHITECTURES
 from wavelic.threedm import config as weconvene_plan
 from wavelic.threedm import network as weconvene_module
 from wavelic.threedm import objective as weconvene_objective
@@ -27,16 +28,6 @@ from wavelic.threedm.objective import (
     optimizer,
 )
 
-SMALL: dict[str, Any] = {
-    "width": 8,
-    "latent": 16,
-    "hyper": 8,
-    "attention": 8,
-    "hidden": (8, 8),
-    "blocks": 1,
-    "low_parts": 2,
-    "high_parts": 3,
-}
 PLANS = {
     "3d haar": plan_3d(16, "haar"),
     "3d 5/3": plan_3d(16, "5/3"),
@@ -53,27 +44,6 @@ def _seed() -> None:
     torch.set_num_threads(1)
 
 
-def small(name: str, **changes: Any) -> WeConvene:
-    return WeConvene(replace(CONFIGS[name], **(SMALL | changes)))
-
-
-def lively(model: WeConvene) -> WeConvene:
-    """Random weights whose latents have symbols worth coding: larger latents, scales to match."""
-    with torch.no_grad():
-        for layer, gain in ((model.analysis[-1], 60.0), (model.hyper_analysis[-1], 10.0)):
-            layer.weight.mul_(gain)
-        for net in model.slices:
-            net.scale_net[-1].bias.add_(14.0)
-    return model
-
-
-def picture(batch: int, height: int, width: int) -> Tensor:
-    """Smooth shades with a few edges in 0..1."""
-    rows, columns = torch.meshgrid(torch.linspace(0, 3, height), torch.linspace(0, 5, width), indexing="ij")
-    shades = [torch.sin(rows * (k + 1) + columns * (k - 1.5)) + (rows > 1 + 0.2 * k) for k in range(3 * batch)]
-    return torch.stack(shades).view(batch, 3, height, width).mul(0.25).add(0.4).clamp(0, 1)
-
-
 def count(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 
@@ -84,7 +54,7 @@ def count(module: nn.Module) -> int:
 @pytest.mark.parametrize("name", CONFIGS)
 def test_published_parameter_counts(name: str) -> None:
     with torch.device("meta"):
-        assert count(weconvene(name)) == ARCHITECTURES[name].parameters
+        assert count(weconvene(name)) == architectures()[name].parameters
 
 
 def test_parts_of_the_published_network() -> None:
@@ -119,8 +89,8 @@ def test_shapes_at_the_published_latent_size() -> None:
 
 
 def test_the_twin_is_as_large() -> None:
-    assert ARCHITECTURES["3dm-weconvene-plain"].parameters == pytest.approx(
-        ARCHITECTURES["3dm-weconvene"].parameters, rel=0.012
+    assert architectures()["3dm-weconvene-plain"].parameters == pytest.approx(
+        architectures()["3dm-weconvene"].parameters, rel=0.012
     )
 
 

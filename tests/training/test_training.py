@@ -13,14 +13,15 @@ import PIL.Image
 import pytest
 import torch
 
+from wavelic.codec.architectures import Architecture, architectures
 from wavelic.errors import UsageError
 from wavelic.nn.likelihood import gaussian_bits
-from wavelic.papers.catalogue import build_autoencoder
 from wavelic.training.data import CropSource, PackedImages
-from wavelic.training.families import make_task
 from wavelic.training.loop import FINAL, learning_rate, train
 from wavelic.training.recipe import load_recipe, recipe_names
 from wavelic.training.stages import Stage
+from wavelic.training.task import make_task
+from wavelic.wcae.network import build_autoencoder
 from wavelic.wcae.objective import AutoencoderObjective
 
 TINY = (
@@ -182,6 +183,24 @@ def test_every_recipe_is_sound(name: str) -> None:
     assert recipe.stages
     for stage in recipe.stages:
         assert isinstance(make_task(recipe, stage).objective, torch.nn.Module)
+
+
+@pytest.mark.parametrize("entry", architectures().values(), ids=list(architectures()))
+def test_every_model_is_trained_or_refused_in_a_sentence(entry: Architecture, tmp_path: Path) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_text(f"{{name: x, model: '{entry.name}', data: a, validation: b, stages: [{{name: main}}]}}")
+    if entry.trainer is None:
+        with pytest.raises(UsageError, match=r"it can be built but not trained; choose one of .*weconvene-s"):
+            load_recipe(str(path))
+        return
+    recipe = load_recipe(str(path))
+    task = make_task(recipe, recipe.stages[0])
+    assert any(value.requires_grad for group in task.parameter_groups() for value in group["params"])
+
+
+def test_a_model_that_does_not_exist_is_refused() -> None:
+    with pytest.raises(UsageError, match="model 'nonesuch': there is no such architecture; choose one of "):
+        load_recipe("wcae-cpu", ("model=nonesuch",))
 
 
 def test_published_recipe_is_as_published() -> None:

@@ -8,24 +8,24 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pictures import psnr
 
 import wavelic
-from wavelic.api.files import LADDERS, Options, encode_image
-from wavelic.api.wlic_file import wlic_info
+from wavelic.api.files import Options, encode_image
 from wavelic.codec.target import Target
 from wavelic.codec.weights import card_by_id, cards, content_hash, family, load_weights
+from wavelic.codec.wlic import wlic_info
 from wavelic.container import LCRC, Chunk, Container, PaddingRule, read_container, write_container
 from wavelic.errors import ChecksumError, ImageError, ModelError, UsageError
 from wavelic.images import Metadata, from_array
-from wavelic.papers.catalogue import build_autoencoder
 from wavelic.wcae import windows
+from wavelic.wcae.codec import FAMILIES
 from wavelic.wcae.files import decode_symbols_of, latent_checksum
 from wavelic.wcae.ladder import load_ladder
-from wavelic.wcae.weights import load_deployed
+from wavelic.wcae.network import build_autoencoder
+from wavelic.wcae.weights import load_model
 
-
-def _psnr(a: np.ndarray, b: np.ndarray) -> float:
-    return 10 * np.log10(float(np.iinfo(a.dtype).max) ** 2 / np.mean((a.astype(float) - b) ** 2))
+LADDERS = [codec.name for codec in FAMILIES]
 
 
 @pytest.mark.parametrize("codec", LADDERS)
@@ -59,7 +59,7 @@ def test_every_kind_of_image(picture, channels: int, dtype: type) -> None:
     if channels in (2, 4):
         np.testing.assert_array_equal(decoded[..., -1], pixels[..., -1])
         decoded, pixels = decoded[..., :-1], pixels[..., :-1]
-    assert _psnr(pixels, decoded) > 18
+    assert psnr(pixels, decoded) > 18
 
 
 @given(height=st.integers(1, 70), width=st.integers(1, 70), channels=st.integers(1, 4), quality=st.integers(0, 100))
@@ -83,7 +83,7 @@ def test_rate_rises_with_quality_and_so_does_psnr(picture) -> None:
         sizes = [len(data) for data in files]
         assert sizes == sorted(sizes)
         assert sizes[-1] > 2 * sizes[0]
-        quality = [_psnr(pixels, wavelic.decode(data)) for data in files]
+        quality = [psnr(pixels, wavelic.decode(data)) for data in files]
         assert quality[-1] > quality[0] + 1
 
 
@@ -95,12 +95,12 @@ def test_targets(picture, kind: str, codec: str) -> None:
     reached = {
         "size": len(middle.data),
         "bpp": len(middle.data) * 8 / 256 / 384,
-        "psnr": _psnr(image.pixels, wavelic.decode(middle.data)),
+        "psnr": psnr(image.pixels, wavelic.decode(middle.data)),
     }
     encoded = encode_image(image, codec, Target(kind, reached[kind]))  # type: ignore[arg-type]
     size = len(encoded.data)
     if kind == "psnr":
-        assert abs(_psnr(image.pixels, wavelic.decode(encoded.data)) - reached["psnr"]) < 0.1
+        assert abs(psnr(image.pixels, wavelic.decode(encoded.data)) - reached["psnr"]) < 0.1
     else:
         assert abs(size / reached["size"] - 1) <= 0.02
     if kind == "size":
@@ -117,27 +117,27 @@ def test_windows_equal_the_whole(picture, monkeypatch: pytest.MonkeyPatch) -> No
         torch.manual_seed(0)
         network = build_autoencoder(name).double().eval()
         monkeypatch.setattr(windows, "WINDOW", 1 << 20)
-        monkeypatch.setattr(windows, "_normalise", _double_normalise)
-        whole = windows.analyse(network, pixels)
-        shown = windows.synthesise(network, whole.astype(np.float64), pixels.shape, pixels.dtype)  # type: ignore[arg-type]
+        monkeypatch.setattr(windows, "_normalize", _double_normalise)
+        whole = windows.analyze(network, pixels)
+        shown = windows.synthesize(network, whole.astype(np.float64), pixels.shape, pixels.dtype)  # type: ignore[arg-type]
         monkeypatch.setattr(windows, "WINDOW", 64)
-        np.testing.assert_allclose(windows.analyse(network, pixels), whole, rtol=1e-5, atol=1e-6)
-        again = windows.synthesise(network, whole.astype(np.float64), pixels.shape, pixels.dtype)  # type: ignore[arg-type]
+        np.testing.assert_allclose(windows.analyze(network, pixels), whole, rtol=1e-5, atol=1e-6)
+        again = windows.synthesize(network, whole.astype(np.float64), pixels.shape, pixels.dtype)  # type: ignore[arg-type]
         np.testing.assert_array_equal(again, shown)
 
 
-_normalise = windows._normalise
+_normalize = windows._normalize
 
 
 def _double_normalise(*arguments) -> torch.Tensor:
-    return _normalise(*arguments).double()
+    return _normalize(*arguments).double()
 
 
 def test_symbols_do_not_depend_on_the_machine(picture) -> None:
     """One, two and four threads decode the same symbols and pixels within one grey level."""
     data = wavelic.encode(picture(200, 300), quality=60, codec="wcae")
     container = read_container(data)
-    model = load_deployed(card_by_id(container.header.model))
+    model = load_model(card_by_id(container.header.model))
     before = torch.get_num_threads()
     try:
         found = []
@@ -159,14 +159,14 @@ def test_wrong_latents_are_noticed(picture) -> None:
     chunks = tuple(Chunk(LCRC, b"\0\0\0\0") if chunk.kind == LCRC else chunk for chunk in container.chunks)
     with pytest.raises(ChecksumError, match="latent"):
         wavelic.decode(write_container(Container(container.header, chunks)))
-    model = load_deployed(card_by_id(container.header.model))
+    model = load_model(card_by_id(container.header.model))
     symbols = decode_symbols_of(container, model)
     assert latent_checksum(symbols).to_bytes(4, "big") == container.find(LCRC)
 
 
 def test_unknown_weights(picture) -> None:
     container = read_container(wavelic.encode(picture(40, 40), codec="wcae"))
-    header = type(container.header)(**{**vars(container.header), "model": bytes(16)})
+    header = type(container.header)(**{**vars(container.header), "model": bytes(15) + b"\1"})
     data = write_container(Container(header, container.chunks))
     with pytest.raises(ModelError, match=r"00000000.*not installed"):
         wavelic.decode(data)
@@ -180,7 +180,7 @@ def test_the_published_way(picture) -> None:
     published = encode_image(image, "wcae", Target("quality", 60), Options(published=True))
     assert read_container(published.data).header.padding == PaddingRule.ZERO
     assert len(published.data) > len(ours.data)
-    assert _psnr(image.pixels, wavelic.decode(published.data)) > 18
+    assert psnr(image.pixels, wavelic.decode(published.data)) > 18
 
 
 def test_metadata_is_kept_or_stripped(picture) -> None:

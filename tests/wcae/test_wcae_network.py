@@ -3,20 +3,20 @@
 import pytest
 import torch
 
+from wavelic.codec.architectures import Architecture, architectures
 from wavelic.errors import ModelError
-from wavelic.papers.catalogue import ARCHITECTURES, Architecture, build_autoencoder
-from wavelic.wcae.klt import klt_initialise
-from wavelic.wcae.network import WCAE_PARAMETERS, WaveletAutoencoder
+from wavelic.wcae.klt import klt_initialize
+from wavelic.wcae.network import WCAE_PARAMETERS, WaveletAutoencoder, build_autoencoder
 from wavelic.wcae.receptive_field import analysis_margin, synthesis_margin
 
-AUTOENCODERS = [name for name, entry in ARCHITECTURES.items() if entry.system == "wcae"]
+AUTOENCODERS = [name for name, entry in architectures().items() if entry.system == "wcae"]
 
 
-@pytest.mark.parametrize("entry", ARCHITECTURES.values(), ids=list(ARCHITECTURES))
+@pytest.mark.parametrize("entry", architectures().values(), ids=list(architectures()))
 def test_registry(entry: Architecture) -> None:
     """Every named architecture can be built and has the parameters it states (counted without allocating them)."""
     with torch.device("meta"):
-        model = entry.make()
+        model = entry.build()
     assert sum(p.numel() for p in model.parameters()) == entry.parameters
 
 
@@ -63,7 +63,7 @@ def test_klt_start_is_a_linear_codec(name: str) -> None:
     torch.manual_seed(0)
     model = build_autoencoder(name)
     random_error = (model.synthesis(model.analysis(x)) - x).square().mean()
-    klt_initialise(model, x)
+    klt_initialize(model, x)
     error = (model.synthesis(model.analysis(x)) - x).square().mean()
     assert error < 0.25 * x.square().mean()
     assert error < 0.5 * random_error

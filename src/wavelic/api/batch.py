@@ -1,8 +1,8 @@
 """Decoding many small images together, whatever codec wrote them.
 
-Two things make it faster than one by one.  Files that are alike go through the networks together (`batch_groups`), so
-that what a call costs whatever its size is paid once.  And groups are decoded beside each other, every thread of torch
-one of its own, which need not wait for each other as the threads within one operation must.
+Two things make it faster than one by one.  Files that are alike (`Codec.batch_key`) go through the networks together,
+so that what a call costs whatever its size is paid once.  And such batches are decoded beside each other, every thread
+of torch one of its own, which need not wait for each other as the threads within one operation must.
 
 Reading symbols takes many short calls, during which Python's lock is given up and taken again.  Two threads that do it
 at the same time take three times as long over it; so they take turns, and one reads while another synthesises.
@@ -12,15 +12,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from threading import Lock
-from typing import Any
 
 import numpy as np
 import torch
 
-from wavelic.api.batch_groups import decode_group, group_likeness, group_pixels
 from wavelic.api.files import open_file
+from wavelic.codec.base import Codec
 from wavelic.codec.opened import OpenedFile, Pixels
 from wavelic.codec.options import check_device
+from wavelic.codec.registry import get_codec, names
 from wavelic.container import DEFAULT_LIMITS, Limits
 from wavelic.errors import UsageError
 from wavelic.threads import run_serially
@@ -35,14 +35,21 @@ def decode_batch(files: Sequence[bytes], *, limits: Limits = DEFAULT_LIMITS, dev
     """Decode files of one size, channel count and depth to one array: (N, H, W, C), uint8 or uint16.
 
     The files may be of different codecs, qualities and weights.  Coefficients are exactly those of `wavelic.decode`;
-    samples may differ from it by the rounding of floats in the networks, by 1 of 255 at most.  ``limits`` bound each
-    file, and `torch.get_num_threads` how many threads work.
+    samples may differ from it by the rounding of floats in the networks, by 1 of 255 at most.  As many threads work as
+    `torch.get_num_threads` says.
 
-    Raises UsageError if there is no file or they differ in kind (see `decode_many`); else as `wavelic.decode`, for the
-    first group of files of which one fails.
+    Args:
+        files: at least one.
+        limits: what may be spent on each file.
+        device: torch device of the networks.
+
+    Raises:
+        UsageError: there is no file, or they differ in kind (see `decode_many`).
+        FormatError, ChecksumError, LimitError, ModelError: as `wavelic.decode`, for the first batch of files of which
+            one fails.
 
     >>> import wavelic
-    >>> decode_batch([wavelic.encode(np.full((8, 9, 3), grey, np.uint8), "wcae") for grey in (0, 99)]).shape
+    >>> decode_batch([wavelic.encode(np.full((8, 9, 3), gray, np.uint8), "wcae") for gray in (0, 99)]).shape
     (2, 8, 9, 3)
     """
     check_device(device)
@@ -60,9 +67,18 @@ def decode_batch(files: Sequence[bytes], *, limits: Limits = DEFAULT_LIMITS, dev
 
 
 def decode_many(files: Sequence[bytes], *, limits: Limits = DEFAULT_LIMITS, device: str = "cpu") -> list[Pixels]:
-    """Decode files of any sizes and kinds: for each what `wavelic.decode` gives, (H, W, C), up to rounding.
+    """Decode files of any sizes and kinds; those that are alike still go through the networks together.
 
-    As `decode_batch`, which see; those that are alike still go through the networks together.
+    Args:
+        files: any number.
+        limits: what may be spent on each file.
+        device: torch device of the networks.
+
+    Returns:
+        For each file what `wavelic.decode` gives, (H, W, C), up to the rounding of floats.
+
+    Raises:
+        FormatError, ChecksumError, LimitError, ModelError: as `decode_batch`.
     """
     check_device(device)
     opened = [open_file(data, limits) for data in files]
@@ -74,32 +90,40 @@ def decode_many(files: Sequence[bytes], *, limits: Limits = DEFAULT_LIMITS, devi
 def _decode(opened: Sequence[OpenedFile], device: str, put: Put) -> None:
     """``put(index, pixels)`` for every file, from several threads."""
     small = [index for index, file in enumerate(opened) if _pixels(file) <= _SMALL]
-    groups = list(_groups(opened, small))
-    turn = Lock()
+    batches = list(_batches(opened, small))
+    lock = Lock()
 
     def decode(number: int) -> None:
-        indices = groups[number]
-        for index, pixels in zip(
-            indices, decode_group([opened[index] for index in indices], device, turn), strict=True
-        ):
+        codec, indices = batches[number]
+        files = [opened[index] for index in indices]
+        decoded = codec.decode_batch(files, device, lock) if codec else [file.read(device=device) for file in files]
+        for index, pixels in zip(indices, decoded, strict=True):
             put(index, pixels)
 
-    run_serially(decode, range(len(groups)), sum(_samples(opened[index]) for index in small))
+    run_serially(decode, range(len(batches)), sum(_samples(opened[index]) for index in small))
     for index in sorted(set(range(len(opened))).difference(small)):
         put(index, opened[index].read(device=device))
 
 
-def _groups(opened: Sequence[OpenedFile], small: Sequence[int]) -> Iterator[list[int]]:
+def _batches(opened: Sequence[OpenedFile], small: Sequence[int]) -> Iterator[tuple[Codec | None, list[int]]]:
     """Indices of files that are decoded together: alike, of a bounded number of pixels, and some for every thread."""
     alike: dict[Hashable, list[int]] = {}
     for index in small:
-        likeness: Any = group_likeness(opened[index])
-        alike.setdefault(("alone", index) if likeness is None else likeness, []).append(index)
+        codec = _codec(opened[index])
+        key = codec.batch_key(opened[index]) if codec else None
+        alike.setdefault(("alone", index) if key is None else (opened[index].codec, key), []).append(index)
     for indices in alike.values():
+        codec = _codec(opened[indices[0]])
         pixels = max(_pixels(opened[indices[0]]), _LEAST_PIXELS)
-        most = min(group_pixels(opened[indices[0]]) // pixels, -(-len(indices) // torch.get_num_threads()))
-        for start in range(0, len(indices), max(1, most)):
-            yield indices[start : start + max(1, most)]
+        most = codec.batch_pixels // pixels if codec else 1
+        most = max(1, min(most, -(-len(indices) // torch.get_num_threads())))
+        for start in range(0, len(indices), most):
+            yield codec, indices[start : start + most]
+
+
+def _codec(file: OpenedFile) -> Codec | None:
+    """The file's codec; None for files of other software, which are decoded one by one."""
+    return get_codec(file.codec) if file.codec in names() else None
 
 
 def _pixels(file: OpenedFile) -> int:

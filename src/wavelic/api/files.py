@@ -1,4 +1,4 @@
-"""Images to files and back, whatever the codec: what the package, the command line and the Pillow plugin call."""
+"""Images to files and back, whatever the codec: what the package, the command line and the integrations call."""
 
 from __future__ import annotations
 
@@ -7,100 +7,65 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from wavelic.api.wlic_file import WlicFile, encode_wlic
 from wavelic.codec.opened import OpenedFile, Pixels, Progress, Region
-from wavelic.codec.options import (
-    DEFAULT_CODEC,
-    Encoded,
-    Options,
-    check_access,
-    check_device,
-    check_layers_asked,
-    psnr,
-)
+from wavelic.codec.options import Encoded, Options, check_access, check_device, psnr
+from wavelic.codec.registry import DEFAULT_CODEC, check_options, get_codec, recognize
 from wavelic.codec.target import Target
-from wavelic.container import DEFAULT_LIMITS, Limits, read_container, read_header
-from wavelic.errors import ImageError, UsageError
-from wavelic.images import Image, from_array, from_pillow
-from wavelic.jpeg2000 import DEFAULT_LIMITS as JPEG2000_LIMITS
-from wavelic.jpeg2000 import Limits as Jpeg2000Limits
-from wavelic.jpeg2000 import is_jpeg2000
-from wavelic.lifting.jp2.opening import open_jp2
+from wavelic.container import DEFAULT_LIMITS, Limits, peek_codec, read_header
+from wavelic.errors import FormatError, ImageError
+from wavelic.images import Image, from_array, from_pillow, stripped
+from wavelic.remote import DEFAULT_POLICY, Policy, open_source
 from wavelic.remote.opening import is_url
 
 __all__ = [
-    "CODECS",
     "DEFAULT_CODEC",
-    "EXTENSIONS",
-    "LADDERS",
-    "WLIC_CODECS",
     "Encoded",
     "OpenedFile",
     "Options",
     "Progress",
     "Target",
     "check_access",
-    "check_codec",
     "check_device",
     "decode",
     "decode_image",
     "encode",
     "encode_image",
     "open_file",
+    "open_url",
+    "open_within",
     "psnr",
     "read_file",
+    "trim",
 ]
 
-#: Codecs of kind wcae; each is a family of weights with a ladder of rates.
-LADDERS = ("wcae", "wcae-64", "nowcae")
-#: Codecs that write `.wlic` files.
-WLIC_CODECS = (*LADDERS, "weconvene")
-#: Codec names on the command line.
-CODECS = (*WLIC_CODECS, "lifting")
-#: Codec -> extension of its files.
-EXTENSIONS = {**dict.fromkeys(WLIC_CODECS, ".wlic"), "lifting": ".jp2"}
 DEFAULT_QUALITY = 50.0
-
-
-def check_codec(name: str) -> str:
-    """``name`` if it is a codec, else UsageError listing those there are."""
-    if name not in CODECS:
-        raise UsageError(f"no codec {name!r}; choose one of {', '.join(CODECS)}")
-    return name
+_START = 1024  # bytes from which a file is recognized
 
 
 def encode_image(
     image: Image, codec: str = DEFAULT_CODEC, target: Target | None = None, options: Options | None = None
 ) -> Encoded:
-    """Compress ``image``; without a target at quality 50.
+    """Compress an image.
+
+    Args:
+        image: what to code.
+        codec: a name of `wavelic.codec.registry.names`.
+        target: what to meet; None: the last of the layers if they are given by their rates, else quality 50.
+        options: how.
 
     Raises:
-        UsageError: unknown codec or device, target or option out of range.
+        UsageError: unknown codec or device, target or option out of range, or an option the codec does not take.
         ModelError: the weights are not installed.
     """
-    check_codec(codec)
-    settings = options or Options()
-    target = target or _default_target(settings)
-    if codec in WLIC_CODECS:
-        if settings.layers is not None or (settings.access != "whole" and codec != "weconvene"):
-            raise UsageError(
-                f"layers or access given for codec {codec}; they are options of lifting, access also of weconvene"
-            )
-        if codec in LADDERS:
-            return encode_wlic(image, codec, target, settings)
-        if settings.published:
-            raise UsageError(f"published coding given for codec {codec}; it is an option of wcae, wcae-64 and nowcae")
-        from wavelic.weconvene.encode import encode_weconvene
-
-        return encode_weconvene(image, target, settings)
-    check_layers_asked(settings.layers)
-    from wavelic.lifting.encode import encode_lifting
-
-    return encode_lifting(image, target, settings)
+    chosen, settings = get_codec(codec), options or Options()
+    check_options(chosen, settings)
+    check_device(settings.device)
+    if settings.strip:
+        image = stripped(image)
+    return chosen.encode(image, target or _default_target(settings), settings)
 
 
 def _default_target(options: Options) -> Target:
-    """Quality 50, or the last of the layers if they are given by their rates."""
     if isinstance(options.layers, tuple) and options.layers:
         return Target("bpp", options.layers[-1])
     return Target("quality", DEFAULT_QUALITY)
@@ -116,7 +81,16 @@ def decode_image(
     layers: int | None = None,
     region: Region | None = None,
 ) -> Image:
-    """Decompress a file, or a part of it as in `OpenedFile.read`.
+    """Decompress a file, or a part of it, with its metadata.
+
+    Args:
+        data: the file.
+        limits: what may be spent on it.
+        device: torch device of the networks.
+        progress: called as ``progress(done, total)``.
+        reduce: how often both sides are halved.
+        layers: use only the first so many quality layers; None for all.
+        region: (x, y, width, height) in pixels of the full image; None for all of it.
 
     Raises:
         FormatError, ChecksumError, LimitError: not a file of ours, damaged or too large.
@@ -139,14 +113,16 @@ def encode(
     strip: bool = False,
     device: str = "cpu",
 ) -> bytes:
-    """Compress an image to the bytes of a `.wlic` file, or of a JP2 file with codec "lifting".
+    """Compress an image to the bytes of a file: of a `.wlic` file, or with codec "lifting" of a JP2 file.
 
     Args:
         image: `wavelic.Image`, a Pillow image, or an array (H, W) or (H, W, 1..4) of uint8 or uint16.
-        codec: "weconvene", "lifting", or of the older kind "wcae", "wcae-64", "nowcae".
+        codec: a name in `wavelic.CODECS`.
         quality: 0..100, linear in the logarithm of the rate; 50 if no target is given.
-        bpp, psnr, size: instead of a quality, a target for the whole file: bits per pixel, dB of the colour samples,
-            or bytes (not exceeded if possible).  Met within 2 %, or the nearest the weights allow.
+        bpp: instead of a quality, bits per pixel of the whole file.  Targets are met within 2 %, or as nearly as the
+            weights allow.
+        psnr: instead, dB over the colour samples.
+        size: instead, bytes of the file; not exceeded if possible.
         layers: lifting only: how many quality layers, or the bits per pixel of each, ascending.
         access: lifting and weconvene only: "windows" arranges the file for reading windows, "whole" for reading all.
         strip: leave out ICC, Exif and XMP.
@@ -174,9 +150,18 @@ def decode(
     limits: Limits = DEFAULT_LIMITS,
     device: str = "cpu",
 ) -> Pixels:
-    """The samples (H, W, C) in a file, uint8 or uint16 as in the source: gray C=1, gray+alpha 2, RGB 3, RGBA 4.
+    """Decompress a file, or a part of it, to samples.
 
-    reduce, layers, region: decode less, as in `OpenedFile.read`.
+    Args:
+        data: the file.
+        reduce: how often both sides are halved.
+        layers: use only the first so many quality layers; None for all.
+        region: (x, y, width, height) in pixels of the full image; None for all of it.
+        limits: what may be spent on the file.
+        device: torch device of the networks.
+
+    Returns:
+        (H, W, C), uint8 or uint16 as in the source: gray C=1, gray+alpha 2, RGB 3, RGBA 4.
 
     Raises:
         FormatError, ChecksumError, LimitError, ModelError, UsageError: see each type.
@@ -197,15 +182,17 @@ def _as_image(image: Any) -> Image:
 def open_file(
     source: str | os.PathLike[str] | bytes, limits: Limits = DEFAULT_LIMITS, *, allow_partial: bool = False
 ) -> OpenedFile:
-    """Open a compressed file by path or from its bytes, and verify its checksums.
+    """Open a compressed file and verify its checksums; its content says which codec it is of.
 
-    What it is follows from its content: a `.wlic` file, or a JP2 file or JPEG 2000 codestream, ours or not.
-    allow_partial: accept a JPEG 2000 file that was cut short, with the whole layers that are there; see
-    ``info["whole_layers"]``.  A URL (https, s3, zip, ...) of a JPEG 2000 file is read in parts, as far as needed.
+    Args:
+        source: the file's bytes, its path, or a URL (https, s3, zip, ...), which is read in parts as far as needed.
+        limits: what may be spent on it.
+        allow_partial: accept a JPEG 2000 file that was cut short, with the whole layers that are there; see
+            ``info["whole_layers"]``.
 
     Raises:
         ImageError: the file cannot be read.
-        FormatError, ChecksumError, LimitError: it is neither, or not sound.
+        FormatError, ChecksumError, LimitError: it is of no codec that is installed, or not sound.
 
     >>> import numpy as np
     >>> file = open_file(encode(np.zeros((40, 60, 3), np.uint8), "lifting"))
@@ -213,21 +200,110 @@ def open_file(
     ('lifting', 5, (30, 20), (5, 3, 3))
     """
     if is_url(source):
-        from wavelic.api.remote import open_url
-
-        return open_url(str(source), limits, _jpeg2000_limits(limits), allow_partial=allow_partial)
+        return open_url(str(source), limits, allow_partial=allow_partial)
     data = source if isinstance(source, bytes) else read_file(source, limits)
-    if is_jpeg2000(data):
-        return open_jp2(data, _jpeg2000_limits(limits), allow_partial=allow_partial)
-    return WlicFile(read_container(data, limits), len(data))
+    codec = recognize(data[:_START])
+    if codec is None:
+        raise _unrecognized(data, limits)
+    return codec.open(data, limits, allow_partial=allow_partial)
+
+
+def open_url(
+    url: str | os.PathLike[str] | bytes,
+    limits: Limits = DEFAULT_LIMITS,
+    *,
+    allow_partial: bool = False,
+    policy: Policy = DEFAULT_POLICY,
+) -> OpenedFile:
+    """Open a file that lies elsewhere, reading as little of it as its format allows.
+
+    Args:
+        url: where it is; a path or bytes are read in the same way.
+        limits: as in `open_file`.
+        allow_partial: as in `open_file`.
+        policy: how often and how much is fetched.
+
+    Raises:
+        SourceError: the bytes cannot be had.
+        MissingDependencyError: a library for this kind of URL is not installed.
+        FormatError, ChecksumError, LimitError: as in `open_file`.
+    """
+    source = open_source(url, policy)
+    start = source.read(0, _START)
+    codec = recognize(start)
+    if codec is None:
+        raise _unrecognized(start, limits)
+    return codec.open_source(source, limits, allow_partial=allow_partial)
+
+
+def open_within(
+    where: str | os.PathLike[str] | bytes,
+    max_bytes: int,
+    reduce: int = 0,
+    region: Region | None = None,
+    limits: Limits = DEFAULT_LIMITS,
+) -> tuple[OpenedFile, int]:
+    """Open a file in quality layers to read at most so many of its bytes.
+
+    Args:
+        where: path, URL or bytes.
+        max_bytes: what opening and one read may fetch together.
+        reduce: of that read, as in `OpenedFile.read`.
+        region: of that read.
+        limits: what may be spent on the file.
+
+    Returns:
+        The file, and with how many layers to read it.
+
+    Raises:
+        UsageError: the first layer takes more, or the file has none that can be read apart.
+        SourceError: the file can only be read as a whole, and that is more; or its bytes cannot be had.
+        FormatError, ChecksumError, LimitError: as in `open_url`.
+    """
+    policy = replace(DEFAULT_POLICY, max_bytes=max_bytes)  # also where the format makes it read the whole file
+    file = open_url(where, limits, policy=policy)
+    source = getattr(file, "source", None)
+    return file, file.layers_within(max_bytes - (source.bytes_read if source else 0), reduce, region)
+
+
+def trim(
+    data: bytes, *, max_layers: int | None = None, bpp: float | None = None, limits: Limits = DEFAULT_LIMITS
+) -> bytes:
+    """Drop the last quality layers of a file; nothing is decoded.
+
+    Args:
+        data: the file.
+        max_layers: layers to keep at most; None: as many as ``bpp`` admits.
+        bpp: bits per pixel of the new file at most; None: no bound.
+        limits: what may be spent on the file.
+
+    Raises:
+        UsageError: files of this codec have no layers, or not even one is admitted.
+        FormatError: the file is damaged, of no codec that is installed, or does not say where its layers are.
+    """
+    codec = recognize(data[:_START])
+    if codec is None:
+        raise _unrecognized(data, limits)
+    return codec.trim(data, max_layers, bpp, limits)
 
 
 def read_file(path: str | os.PathLike[str], limits: Limits = DEFAULT_LIMITS) -> bytes:
-    """The bytes of a compressed file; a `.wlic` header is checked before the rest is read."""
+    """Return the bytes of a compressed file; what is none of ours is refused before the rest of it is read.
+
+    Args:
+        path: where it is.
+        limits: what may be spent on it; compared with the header of a `.wlic` file.
+
+    Raises:
+        ImageError: the file cannot be read.
+        FormatError, LimitError: it is of no codec that is installed, or too large.
+    """
     try:
         with Path(path).open("rb") as stream:
-            start = stream.read(1024)
-            if not is_jpeg2000(start):
+            start = stream.read(_START)
+            if recognize(start) is None:
+                raise _unrecognized(start, limits)
+            if peek_codec(start) is not None:
                 read_header(start, limits)
             return start + stream.read()
     except OSError as error:
@@ -236,12 +312,13 @@ def read_file(path: str | os.PathLike[str], limits: Limits = DEFAULT_LIMITS) -> 
         ) from error
 
 
-def _jpeg2000_limits(limits: Limits) -> Jpeg2000Limits:
-    """The same bounds for the other format; those it has alone keep their defaults."""
-    return replace(
-        JPEG2000_LIMITS,
-        max_pixels=limits.max_pixels,
-        max_side=limits.max_side,
-        max_metadata_bytes=limits.max_metadata_bytes,
-        max_memory_bytes=limits.max_memory_bytes,
+def _unrecognized(start: bytes, limits: Limits) -> FormatError:
+    """Say what is wrong with a file that no codec recognizes: by its start, it is a bad `.wlic` file, or a strange one.
+
+    Raises FormatError, ChecksumError or LimitError itself, where reading it as a `.wlic` file says more.
+    """
+    header = read_header(start, limits)
+    return FormatError(
+        f"the file is of codec number {header.codec}, which is not installed; upgrade wavelic, or install the package"
+        " that brings it"
     )

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from wavelic.cli.shared import Device
+from wavelic.cli.shared import CODEC_NAMES, Device
 from wavelic.cli.terminal import dump, progress, remark, show
+from wavelic.codec.registry import DEFAULT_CODEC
 from wavelic.errors import ChecksumError, FormatError, ImageError
 
 if TYPE_CHECKING:
@@ -27,9 +28,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="The report as JSON on stan
 def encode_dir(
     source: Annotated[Path, typer.Argument(metavar="SRC", help="Folder of images, with the folders below it.")],
     output: Annotated[Path, typer.Argument(metavar="DST", help="Folder for the shards; absent or empty.")],
-    codec: Annotated[
-        str | None, typer.Option(help="weconvene, lifting, wcae, wcae-64 or nowcae.", show_default="weconvene")
-    ] = None,
+    codec: Annotated[str, typer.Option(help=f"{CODEC_NAMES}.")] = DEFAULT_CODEC,
     quality: Annotated[float | None, typer.Option("--quality", "-q", help="0..100; 50 if no target is given.")] = None,
     bpp: Annotated[float | None, typer.Option(help="Target for each image: bits per pixel.")] = None,
     psnr: Annotated[float | None, typer.Option(help="Target for each image: dB over all colour samples.")] = None,
@@ -52,7 +51,6 @@ def encode_dir(
 
     Images that cannot be coded are recorded with a reason, and the exit code is 3.
     """
-    from wavelic.codec.options import DEFAULT_CODEC
     from wavelic.codec.target import Target
     from wavelic.collections import Job, encode_collection, start_engine
     from wavelic.collections.job import check_layout
@@ -60,7 +58,7 @@ def encode_dir(
 
     target = Target.of(quality, bpp, psnr, size)
     job = Job(
-        codec=codec or DEFAULT_CODEC,
+        codec=codec,
         target=(target.kind, target.value) if target else None,
         strip=strip,
         access=access,
@@ -121,7 +119,7 @@ def eval_dir(
     """Decode a collection and compare it with its source: means of bpp, PSNR and MS-SSIM over images."""
     from dataclasses import replace
 
-    from wavelic.api.files import check_device
+    from wavelic.codec.options import check_device
     from wavelic.collections import evaluate_collection, start_engine
     from wavelic.collections.check import CheckShard
     from wavelic.collections.job import read_job

@@ -18,8 +18,17 @@ from wavelic.errors import UsageError
 
 @dataclass(frozen=True)
 class DecodeWork:
-    """Everything a worker needs to decode one file; ``format`` is a key of `wavelic.images.OUTPUT_FORMATS`, the part to
-    decode as in `opened.OpenedFile.read`."""
+    """Everything a worker needs to decode one file.
+
+    Attributes:
+        format: a key of `wavelic.images.OUTPUT_FORMATS`.
+        device: torch device of the networks.
+        force: replace existing files.
+        reduce: with ``layers`` and ``region``, the part to decode, as in `opened.OpenedFile.read`.
+        allow_partial: decode a file that was cut short to its last whole layer.
+        report_bytes: say how many bytes were read.
+        max_bytes: read no more than so many, and as many layers as that allows; None: no bound.
+    """
 
     format: str
     device: str
@@ -32,8 +41,8 @@ class DecodeWork:
     max_bytes: int | None = None
 
     def __call__(self, job: Job, threads: int, step: Step | None) -> dict[str, Any]:
-        from wavelic.api.files import open_file
-        from wavelic.images import encode_image, write_image
+        from wavelic.api.files import open_file, open_within
+        from wavelic.images import encode_image, left_out, write_image
 
         source = read_stdin() if job.source == STREAM else job.source
         with open_output(job, self.force) as stream:
@@ -41,8 +50,6 @@ class DecodeWork:
             if self.max_bytes is None:
                 file, layers = open_file(source, allow_partial=self.allow_partial), self.layers
             else:
-                from wavelic.api.remote import open_within
-
                 file, layers = open_within(source, self.max_bytes, self.reduce, self.region)
             use_threads(threads)
             started = time.perf_counter()
@@ -56,7 +63,7 @@ class DecodeWork:
         fetched = getattr(file, "source", None)  # of a file that is read in parts
         size = file.info["bytes"]
         read = fetched.bytes_read if fetched else size
-        notes = [] if file.complete else [_partial(file.info)]
+        notes = [*left_out(image, self.format)] if file.complete else [_partial(file.info)]
         if self.max_bytes is not None:
             notes.append(f"{layers} of {len(file.layers)} layers")
         if self.report_bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,11 +12,12 @@ import typer
 
 from wavelic.cli.files import STREAM, Job, open_output, plan, read_stdin
 from wavelic.cli.jobs import Outcome, run_jobs, use_threads
-from wavelic.cli.shared import Device, Force, Processors
+from wavelic.cli.shared import CODEC_NAMES, Device, Force, Processors
 from wavelic.cli.terminal import Step
 from wavelic.errors import UsageError
 
 if TYPE_CHECKING:
+    from wavelic.codec.base import Codec
     from wavelic.codec.options import Options
     from wavelic.codec.target import Target
 
@@ -50,7 +52,7 @@ class EncodeWork:
             "bytes": len(encoded.data),
             "bpp": round(8 * len(encoded.data) / (image.width * image.height), 5),
             "seconds": round(seconds, 3),
-            "note": encoded.note,
+            "note": "; ".join(filter(None, (*image.remarks, encoded.note))),
         }
 
 
@@ -71,8 +73,7 @@ def encode(
     codec: Annotated[
         str | None,
         typer.Option(
-            help="weconvene, wcae, wcae-64 or nowcae for .wlic, lifting for .jp2; if not given, the extension of OUT"
-            " decides: lifting or weconvene (wcae with --published).",
+            help=f"{CODEC_NAMES}; if not given, the extension of OUT decides, and options that not every codec has.",
             show_default=False,
         ),
     ] = None,
@@ -105,24 +106,32 @@ def encode(
     as_json: Annotated[bool, typer.Option("--json", help="Print what was done as JSON on standard output.")] = False,
 ) -> None:
     """Compress images."""
-    from wavelic.api.files import EXTENSIONS, Options, check_access, check_codec
+    from wavelic.codec.options import Options, check_access
+    from wavelic.codec.registry import check_options, get_codec
     from wavelic.codec.target import Target
 
-    chosen = check_codec(codec or _codec_of(output, published))
-    jobs = plan(inputs, output, EXTENSIONS[chosen])
-    _check_names(jobs, chosen, EXTENSIONS[chosen], as_json)
     options = Options(strip, published, device, layers=_layers(layers), access=check_access(access))
-    work = EncodeWork(chosen, Target.of(quality, bpp, psnr, size), options, force)  # before any file is touched
+    chosen = get_codec(codec) if codec else _codec_for(output, options)
+    jobs = plan(inputs, output, chosen.extension)
+    _check_names(jobs, chosen, as_json)
+    check_options(chosen, options)
+    work = EncodeWork(chosen.name, Target.of(quality, bpp, psnr, size), options, force)  # before any file is touched
     run_jobs(work, jobs, processors, "encoding", _describe, as_json)
 
 
-def _codec_of(output: str, published: bool) -> str:
-    """The codec an output's extension implies, and coding as published, which only the codecs of kind wcae have."""
-    from wavelic.api.files import DEFAULT_CODEC, EXTENSIONS, LADDERS
+def _codec_for(output: str, options: Options) -> Codec:
+    """The first codec that writes files of the output's extension and takes the options, or the extension at least."""
+    from wavelic.codec.registry import check_options, codecs
 
-    if Path(output).suffix.lower() == EXTENSIONS["lifting"]:
-        return "lifting"
-    return LADDERS[0] if published else DEFAULT_CODEC
+    default, *_ = every = codecs()
+    extension = Path(output).suffix.lower()
+    writers = [codec for codec in every if codec.extension == extension]
+    writers = writers or [codec for codec in every if codec.extension == default.extension]
+    for codec in writers:
+        with suppress(UsageError):
+            check_options(codec, options)
+            return codec
+    return writers[0]
 
 
 def _layers(text: str | None) -> int | tuple[float, ...] | None:
@@ -135,11 +144,12 @@ def _layers(text: str | None) -> int | tuple[float, ...] | None:
         raise UsageError(f"--layers {text} is neither a number nor a list such as 0.1,0.5,2; write one") from error
 
 
-def _check_names(jobs: list[Job], codec: str, extension: str, as_json: bool) -> None:
+def _check_names(jobs: list[Job], codec: Codec, as_json: bool) -> None:
+    extension = codec.extension
     for job in jobs:
         if job.target != STREAM and Path(job.target).suffix.lower() != extension:
             raise UsageError(
-                f"output {job.target} does not end in {extension}, which codec {codec} writes;"
+                f"output {job.target} does not end in {extension}, which codec {codec.name} writes;"
                 f" name a {extension} file or a folder, or choose another codec"
             )
         if job.target == STREAM and as_json:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from wavelic.cli.boundary import one_line, print_error
-from wavelic.cli.shared import Device
+from wavelic.cli.shared import CODEC_NAMES, Device
 from wavelic.cli.terminal import progress, show
 from wavelic.errors import MissingDependencyError, UsageError
 
@@ -24,7 +24,7 @@ Dataset = Annotated[str, typer.Option(help="Name written into the results; else 
 
 
 def evaluate(
-    codec: Annotated[str, typer.Argument(metavar="CODEC", help="weconvene, lifting, wcae, wcae-64 or nowcae.")],
+    codec: Annotated[str, typer.Argument(metavar="CODEC", help=f"{CODEC_NAMES}.")],
     images: Annotated[Path, typer.Option(help="Folder of 8-bit RGB or gray images.")],
     results: Annotated[Path, typer.Option("--json", help="Results file to write.")],
     qualities: Annotated[str, typer.Option(help="Comma-separated, each 0..100.")] = QUALITIES,

@@ -54,6 +54,9 @@ def run_jobs(
     """Do ``work`` on every job, say how each went, and exit with the code of the first failure if there is one.
 
     Args:
+        work: what is done with one file.
+        jobs: the files.
+        title: of the progress bar.
         processors: threads for one job, worker processes for several; 0 is one process with torch's own threads.
         describe: the line printed on standard error for a job that went well.
         as_json: print one document on standard output at the end.

@@ -18,8 +18,8 @@ def models(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")] = False,
 ) -> None:
     """List architectures, parameter counts and installed weights."""
+    from wavelic.codec.architectures import architectures
     from wavelic.codec.weights import cards
-    from wavelic.papers.catalogue import ARCHITECTURES
 
     installed = cards()
     rows = [
@@ -27,10 +27,11 @@ def models(
             "name": entry.name,
             "system": entry.system,
             "parameters": entry.parameters,
+            "trainable": entry.trainer is not None,
             "summary": entry.summary,
             "weights": [_weights(card) for card in installed if card.architecture == entry.name],
         }
-        for entry in ARCHITECTURES.values()
+        for entry in architectures().values()
     ]
     if as_json:
         dump({"models": rows})

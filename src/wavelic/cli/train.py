@@ -65,9 +65,9 @@ def export(
 ) -> None:
     """Turn a run into weights for the codec (see WAVELIC_WEIGHTS)."""
     with needs("train"):
-        from wavelic.wcae.export import export as export_run
+        from wavelic.training.export import Export, export_run
     for run in runs:
         with progress(f"exporting {run.name}") as step:
-            cards = export_run(run, to, images, validation, every, step)
+            cards = export_run(run, Export(to, images, validation, every, step))
         for card in cards:
             remark(f"{card.path}: {card.hash[:32]}")

@@ -26,18 +26,18 @@ class TrimWork:
     force: bool
 
     def __call__(self, job: Job, threads: int, step: Step | None) -> dict[str, Any]:
-        from wavelic.api.files import read_file
-        from wavelic.lifting.jp2.opening import open_jp2, trim_jp2
+        from wavelic.api.files import open_file, read_file
+        from wavelic.api.files import trim as trim_file
 
         data = read_stdin() if job.source == STREAM else read_file(job.source)
         with open_output(job, self.force) as stream:
-            trimmed = trim_jp2(data, max_layers=self.max_layers, bpp=self.bpp)
-            before = open_jp2(data)
+            trimmed = trim_file(data, max_layers=self.max_layers, bpp=self.bpp)
+            before = open_file(data)
             stream.write(trimmed)
         height, width, _ = before.shape
         return {
-            "layers": len(open_jp2(trimmed).layers),
-            "of_layers": len(before.layers),
+            "layers": open_file(trimmed).layer_count,
+            "of_layers": before.layer_count,
             "bytes": len(trimmed),
             "of_bytes": len(data),
             "bpp": round(8 * len(trimmed) / (width * height), 5),

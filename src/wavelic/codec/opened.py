@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 
 from wavelic.errors import UsageError
 from wavelic.images import Image
+from wavelic.rect import Rect
 
 Pixels = NDArray[np.uint8] | NDArray[np.uint16]
-#: x, y, width, height in pixels of the full image.
-Region = tuple[int, int, int, int]
+#: What callers give, also as a plain tuple: x, y, width, height in pixels of the full image.
+Region = Rect | tuple[int, int, int, int]
 #: Called as progress(done, total).
 Progress = Callable[[int, int], None]
 
@@ -37,7 +38,7 @@ class OpenedFile(Protocol):
 
     @property
     def codec(self) -> str:
-        """ "wcae" or "lifting"; "jpeg2000" for JPEG 2000 files that wavelic did not write."""
+        """The codec that wrote it, as `wavelic.encode` takes it; "jpeg2000" for JPEG 2000 files of other software."""
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -58,6 +59,10 @@ class OpenedFile(Protocol):
     @property
     def level_dimensions(self) -> tuple[tuple[int, int], ...]:
         """(width, height) for every ``reduce`` from 0 to `levels`."""
+
+    @property
+    def layer_count(self) -> int:
+        """How many quality layers there are; at least one."""
 
     @property
     def layers(self) -> tuple[Layer, ...]:
@@ -97,6 +102,18 @@ class OpenedFile(Protocol):
     ) -> Image:
         """As `read`, with the file's metadata."""
 
+    def layers_within(self, max_bytes: int, reduce: int = 0, region: Region | None = None) -> int:
+        """Return the most layers with which `read` fetches at most so many bytes of a file that is read in parts.
+
+        Args:
+            max_bytes: what may be fetched.
+            reduce: as in `read`.
+            region: as in `read`.
+
+        Raises:
+            UsageError: not even the first layer is so small, or the file cannot be read layer by layer.
+        """
+
     def verify(self) -> None:
         """Check everything that can be checked without synthesising pixels.
 
@@ -113,24 +130,28 @@ def level_dimensions(width: int, height: int, levels: int) -> tuple[tuple[int, i
     return tuple((-(-width // 2**r), -(-height // 2**r)) for r in range(levels + 1))
 
 
-def reduced_region(region: Region | None, size: tuple[int, int], reduce: int) -> Region:
-    """The region in samples of the reduced image; all of it for None.  ``size``: (width, height) of the full image.
+def reduced_region(region: Region | None, size: tuple[int, int], reduce: int) -> Rect:
+    """Return the region in samples of the reduced image; all of it for None.
 
-    Raises UsageError if it is not inside the image or has no sample at that resolution.
+    Args:
+        region: in pixels of the full image.
+        size: (width, height) of the full image.
+        reduce: how often its sides are halved.
+
+    Raises:
+        UsageError: it is not inside the image or has no sample at that resolution.
 
     >>> reduced_region((3, 0, 6, 5), (9, 9), 2)
-    (1, 0, 2, 2)
+    Rect(x=1, y=0, width=2, height=2)
     """
-    width, height = size
-    x, y, w, h = (0, 0, width, height) if region is None else region
-    if min(x, y) < 0 or min(w, h) < 1 or x + w > width or y + h > height:
-        raise UsageError(f"region {x},{y},{w},{h} is not inside the image of {width} x {height}; give x,y,width,height")
-    step = 2**reduce
-    left, top = -(-x // step), -(-y // step)
-    right, bottom = -(-(x + w) // step), -(-(y + h) // step)
-    if left == right or top == bottom:
-        raise UsageError(f"region {x},{y},{w},{h} has no sample at reduce={reduce}; widen it to {step} pixels")
-    return left, top, right - left, bottom - top
+    asked = Rect(0, 0, *size) if region is None else Rect(*region)
+    name = ",".join(map(str, asked))
+    if not asked.is_inside(size):
+        raise UsageError(f"region {name} is not inside the image of {size[0]} x {size[1]}; give x,y,width,height")
+    area = asked.reduced(reduce)
+    if not area.width or not area.height:
+        raise UsageError(f"region {name} has no sample at reduce={reduce}; widen it to {2**reduce} pixels")
+    return area
 
 
 def check_reduce(reduce: int, levels: int) -> int:

@@ -16,22 +16,21 @@ Progress = Callable[[int, int], None]
 Access = Literal["whole", "windows"]
 _ACCESSES: tuple[Access, ...] = ("whole", "windows")
 MAX_LAYERS = 64
-#: What encodes where no codec is named: the best of those that write `.wlic` files, at any rate.
-DEFAULT_CODEC = "weconvene"
+#: Options of every codec; which of the others it takes is for each codec to say (`Codec.options`).
+COMMON = frozenset({"strip", "device", "progress"})
 _PSNR_SAMPLES = 1 << 22
 
 
 @dataclass(frozen=True)
 class Options:
-    """How to encode.
+    """How to encode.  The values are checked here; whether a codec takes them, in `registry.check_options`.
 
     Attributes:
         strip: leave out ICC, Exif and XMP.
         published: entropy-code and pad as the WCAE paper does (histogram in the stream, zeros at the edges).
         device: where the network runs, a torch device.
         progress: called as ``progress(done, total)`` with windows of the analysis.
-        layers: for codec lifting, how many quality layers, or the bits per pixel of each, ascending; None: as many as
-            the size is worth.
+        layers: how many quality layers, or the bits per pixel of each, ascending; None: as many as the size is worth.
         access: "windows" arranges the file so that a window needs few of its bytes: codec lifting in precincts, codec
             weconvene in small tiles.
     """
@@ -42,6 +41,10 @@ class Options:
     progress: Progress | None = None
     layers: int | tuple[float, ...] | None = None
     access: Access = "whole"
+
+    def __post_init__(self) -> None:
+        check_access(self.access)
+        check_layers_asked(self.layers)
 
 
 @dataclass(frozen=True)

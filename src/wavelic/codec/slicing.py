@@ -44,6 +44,19 @@ class ArrayFace:
         """Samples (H, W, C) of what `opened.OpenedFile.decode` gives; arguments and errors as there."""
         return self._file.decode(reduce, layers, region, device).pixels
 
+    def layers_within(self, max_bytes: int, reduce: int = 0, region: Region | None = None) -> int:
+        """Return the most layers with which `read` fetches at most so many bytes.
+
+        Args:
+            max_bytes: what may be fetched.
+            reduce: as in `opened.OpenedFile.read`.
+            region: as there.
+
+        Raises:
+            UsageError: not even the first layer is so small, or the file cannot be read in parts.
+        """
+        raise UsageError(f"the {self._file.codec} file cannot be read layer by layer; leave out max_bytes")
+
     def __getitem__(self, key: Any) -> NDArray[Any]:
         """Samples, indexed as a numpy array (height, width, channels) would be.
 

@@ -1,17 +1,18 @@
-"""Finding the rate point that meets a target: a bisection over a ladder, guided by the logarithm of measurements."""
+"""Targets of an encoder, and the one search that meets them, whatever a codec turns to change its rate."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import Literal
 
 from wavelic.errors import UsageError
 
-Point = TypeVar("Point")
 Kind = Literal["quality", "bpp", "psnr", "size"]
 TOLERANCE = 0.02
+_SECANTS = 6  # probes after which a search halves its bracket
+_MAX_PSNR = 200.0  # what an exact decode counts as, in dB
 _RANGES: dict[str, tuple[float, float]] = {
     "quality": (0.0, 100.0),
     "bpp": (1e-6, 1e6),
@@ -41,7 +42,17 @@ class Target:
         psnr: float | None = None,
         size: float | None = None,
     ) -> Target | None:
-        """The one target that is given, None if there is none.  Raises UsageError for two at once."""
+        """Return the one target that is given, None if there is none.
+
+        Args:
+            quality: 0..100.
+            bpp: bits per pixel of the whole file.
+            psnr: dB over all colour samples.
+            size: bytes of the file.
+
+        Raises:
+            UsageError: two are given at once, or one is out of range.
+        """
         named: list[tuple[Kind, float | None]] = [("quality", quality), ("bpp", bpp), ("psnr", psnr), ("size", size)]
         given = [cls(kind, value) for kind, value in named if value is not None]
         if len(given) > 1:
@@ -55,56 +66,79 @@ class Target:
 
 @dataclass(frozen=True)
 class Found:
-    """Result of a search: position in the ladder, what was measured there, how many probes it took."""
+    """Result of a search: where it ended, what was measured there, how many probes it took."""
 
-    index: int
+    position: int
     value: float
     probes: int
 
     def note(self, target: Target) -> str:
-        """One line that says how well the target was met."""
+        """Say in one line how well the target was met."""
         unit = _UNITS[target.kind]
         reached = f"{self.value:.4g}{unit}" if target.kind != "size" else f"{self.value:.0f}{unit}"
         met = self.met(target)
         return f"asked for {target}, got {reached}" + ("" if met else ": the nearest these weights allow")
 
     def met(self, target: Target) -> bool:
-        """Whether the value is within 2 % (for PSNR: 2 % of the mean squared error, 0.086 dB)."""
+        """Return whether the value is within 2 % (for PSNR: 2 % of the mean squared error, 0.086 dB)."""
         if target.kind == "psnr":
             return abs(self.value - target.value) <= 10 * math.log10(1 + TOLERANCE)
         return abs(self.value - target.value) <= TOLERANCE * target.value
 
 
-def search(points: Sequence[Point], measure: Callable[[Point], float], target: Target) -> Found:
-    """The point whose measured value is nearest to ``target``; a size is not exceeded unless every point does.
+def search(
+    measure: Callable[[int], float],
+    first: int,
+    last: int,
+    target: Target,
+    *,
+    start: int | None = None,
+    rise: float | None = None,
+    close: float = 0.0,
+) -> Found:
+    """Find the position at which a measurement comes nearest to a target.
+
+    Sizes and rates are taken as exponential in the position and PSNR as linear: secants inside a bracket that holds the
+    target, and halving once they have had their chance, which is safe on curves with steps and small dents.
 
     Args:
-        points: by rising rate; the value is assumed to rise along them, small dents do no harm.
-        measure: value of a point, in the target's unit; called about log2(len(points)) times.
+        measure: value at a position, in the target's unit, rising with it; called once at most for each position.
+        first: the lowest position there is.
+        last: the highest one.
+        target: what to come near to.  A size is not exceeded unless every position does.
+        start: where to begin; None: in the middle.
+        rise: how much a measurement usually rises from one position to the next, dB for a PSNR, else the natural
+            logarithm of the value; None if that is unknown.
+        close: how near is near enough, in the unit of ``rise``; in any case half of what one position makes.
     """
+    goal = _scale(target.value, target.kind)
     seen: dict[int, float] = {}
 
-    def value(index: int) -> float:
-        if index not in seen:
-            seen[index] = measure(points[index])
-        return seen[index]
+    def gap(position: int) -> float:
+        return _scale(seen[position], target.kind) - goal
 
-    def log(x: float) -> float:
-        return x if target.kind == "psnr" else math.log(max(x, 1e-12))
-
-    goal = log(target.value)
-    low, high = 0, len(points) - 1
-    by_value = True  # alternate interpolation and halving: fast on smooth curves, safe on steps
-    if log(value(low)) < goal < log(value(high)):
-        while high - low > 1:
-            start, stop = log(value(low)), log(value(high))
-            share = (goal - start) / (stop - start) if by_value and stop > start else 0.5
-            middle = min(max(low + round(share * (high - low)), low + 1), high - 1)
-            by_value = not by_value
-            if log(value(middle)) < goal:
-                low = middle
-            else:
-                high = middle
-    allowed = [i for i, v in seen.items() if target.kind != "size" or v <= target.value] or list(seen)
-    best = min(allowed, key=lambda index: abs(log(seen[index]) - goal))
+    below, above = first - 1, last + 1  # exclusive: what is known of where the target lies
+    wanted = (first + last) // 2 if start is None else start
+    while above - below > 1:
+        position = min(max(wanted, below + 1), above - 1)
+        seen[position] = measure(position)
+        missed = gap(position)
+        below, above = (position, above) if missed < 0 else (below, position)
+        enough = close if rise is None else max(close, rise / 2)
+        if abs(missed) <= enough and (target.kind != "size" or missed <= 0):
+            break
+        nearest = sorted(seen, key=lambda p: abs(gap(p)))[:2]
+        if len(nearest) == 2 and (slope := (gap(nearest[1]) - gap(nearest[0])) / (nearest[1] - nearest[0])) > 0:
+            rise = slope
+        if rise is None or len(seen) >= _SECANTS:
+            wanted = (below + above) // 2
+        else:
+            wanted = nearest[0] - math.floor(gap(nearest[0]) / rise + 0.5)
+    allowed = [p for p, value in seen.items() if target.kind != "size" or value <= target.value] or [min(seen)]
+    best = min(allowed, key=lambda p: abs(gap(p)))
     return Found(best, seen[best], len(seen))
+
+
+def _scale(value: float, kind: Kind) -> float:
+    """Turn a value into one that is about linear in the position."""
+    return min(value, _MAX_PSNR) if kind == "psnr" else math.log(max(value, 1e-12))

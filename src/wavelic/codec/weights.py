@@ -26,6 +26,8 @@ from wavelic.errors import ModelError
 
 Tensors = Mapping[str, NDArray[Any]]
 
+#: How a file says that its codec has no weights.
+NO_WEIGHTS = bytes(16)
 #: Folder of replaced weights within a folder of weights.
 SUPERSEDED = "superseded"
 

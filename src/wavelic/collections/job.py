@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from wavelic.codec.options import DEFAULT_CODEC
+from wavelic.codec.registry import DEFAULT_CODEC, check_options, get_codec
 from wavelic.errors import FormatError, UsageError
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class Job:
     """Everything that decides the bytes of a collection.
 
     Attributes:
-        codec: a name of `wavelic.api.files.CODECS`.
+        codec: a name of `wavelic.codec.registry.names`.
         target: kind ("quality", "bpp", "psnr", "size") and value, as in `Target`; None for the codec's default.
         strip, layers, access, device: as in `wavelic.codec.options.Options`.
         shard_size: images in a shard.
@@ -65,20 +65,11 @@ class Job:
 
     def check(self) -> None:
         """Raise UsageError for a codec, target, option or device that could code no image at all."""
-        from wavelic.api.files import LADDERS, check_access, check_codec, check_device
-        from wavelic.codec.options import check_layers_asked
+        from wavelic.codec.options import check_device
 
-        check_codec(self.codec)
-        check_access(self.access)
-        check_layers_asked(self.layers)
+        check_options(get_codec(self.codec), self.codec_options())
         check_device(self.device)
         self.codec_target()
-        if self.codec != "lifting" and self.layers is not None:
-            raise UsageError(f"layers given for codec {self.codec}; they are an option of lifting")
-        if self.codec in LADDERS and self.access != "whole":
-            raise UsageError(
-                f"access {self.access} given for codec {self.codec}; it is an option of lifting and weconvene"
-            )
 
     def codec_target(self) -> Target | None:
         """The target as the encoder takes it."""
@@ -88,16 +79,13 @@ class Job:
 
     def codec_options(self) -> Options:
         """The options as the encoder takes them."""
-        from wavelic.api.files import check_access
-        from wavelic.codec.options import Options
+        from wavelic.codec.options import Options, check_access
 
         return Options(strip=self.strip, device=self.device, layers=self.layers, access=check_access(self.access))
 
     def extension(self) -> str:
         """Of the compressed files, with its dot."""
-        from wavelic.api.files import EXTENSIONS
-
-        return EXTENSIONS[self.codec]
+        return get_codec(self.codec).extension
 
     def to_json(self) -> str:
         """One JSON document; `from_json` reads it back."""

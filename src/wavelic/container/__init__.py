@@ -17,16 +17,18 @@ from wavelic.container.header import (
     FIELDS,
     HEADER_BYTES,
     MAGIC,
+    PRIVATE_CODECS,
     VERSION,
     CodecId,
     ColourEncoding,
     Header,
     PaddingRule,
+    peek_codec,
 )
 from wavelic.container.limits import DEFAULT_LIMITS, Limits, memory_estimate
-from wavelic.container.metadata import ChunkInfo, describe_chunks, strip_metadata, with_metadata
+from wavelic.container.metadata import ChunkInfo, describe_chunks, metadata_block, strip_metadata, with_metadata
 from wavelic.container.outline import Outline, Place, read_chunk, read_outline
-from wavelic.container.tiles import Box, TileGrid
+from wavelic.container.tiles import TileGrid
 
 __all__ = [
     "ALPH",
@@ -40,11 +42,11 @@ __all__ = [
     "KINDS",
     "LCRC",
     "MAGIC",
+    "PRIVATE_CODECS",
     "TIDX",
     "VERSION",
     "WEND",
     "XMPP",
-    "Box",
     "Chunk",
     "ChunkInfo",
     "CodecId",
@@ -59,6 +61,8 @@ __all__ = [
     "crc32c",
     "describe_chunks",
     "memory_estimate",
+    "metadata_block",
+    "peek_codec",
     "read_chunk",
     "read_container",
     "read_header",

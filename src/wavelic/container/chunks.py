@@ -15,7 +15,7 @@ from wavelic.container.limits import Limits, admit
 from wavelic.errors import ChecksumError, FormatError, UsageError
 
 TIDX, DATA, ALPH, WEND = b"TIDX", b"DATA", b"ALPH", b"WEND"
-LCRC, ICCP, EXIF, XMPP = b"lcrc", b"iccp", b"exif", b"xmpp"
+LCRC, ICCP, EXIF, XMPP, IPTC, RESO = b"lcrc", b"iccp", b"exif", b"xmpp", b"iptc", b"reso"
 
 #: Every kind this version defines, in the order a writer puts them, and what it holds.
 KINDS: Mapping[bytes, str] = {
@@ -26,10 +26,12 @@ KINDS: Mapping[bytes, str] = {
     ICCP: "ICC profile",
     EXIF: "Exif metadata, starting with its TIFF header",
     XMPP: "XMP packet",
+    IPTC: "IPTC-IIM records",
+    RESO: "resolution: a flag and samples per metre across and down, as fractions of u32",
     WEND: "end of file, empty",
 }
-#: The three kinds that hold metadata of the source file.
-METADATA_KINDS = (ICCP, EXIF, XMPP)
+#: The kinds that hold metadata of the source file, by the names of the fields of `wavelic.images.Metadata`.
+METADATA_KINDS: Mapping[str, bytes] = {"icc": ICCP, "exif": EXIF, "xmp": XMPP, "iptc": IPTC, "resolution": RESO}
 
 _START = struct.Struct(">4sI")
 _CRC = struct.Struct(">I")
@@ -43,11 +45,6 @@ class Chunk:
 
     kind: bytes
     payload: bytes
-
-    @property
-    def is_critical(self) -> bool:
-        """Whether a decoder that does not know the kind must give up."""
-        return self.kind.isupper()
 
     @property
     def size(self) -> int:

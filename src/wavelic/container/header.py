@@ -23,10 +23,14 @@ MAX_HEADER_BYTES = 1024
 
 
 class CodecId(IntEnum):
-    """Which bitstream syntax the DATA chunks hold."""
+    """Which bitstream syntax the DATA chunks hold, for the codecs of wavelic itself."""
 
     WCAE = 1
     WECONVENE = 2
+
+
+#: Numbers for codecs of other packages, which wavelic itself never assigns.
+PRIVATE_CODECS = range(128, 256)
 
 
 class ColourEncoding(IntEnum):
@@ -44,6 +48,9 @@ class PaddingRule(IntEnum):
     ZERO = 1  # zero in the codec's normalised domain
     REPLICATE = 2  # the last row or column again
     REFLECT = 3  # whole-sample symmetric: the edge sample is not repeated
+
+
+_PRIVATE = "codecs of other packages"
 
 
 @dataclass(frozen=True)
@@ -67,7 +74,9 @@ class Field:
             return "any bytes"
         if isinstance(self.allowed, range):
             return f"{self.allowed[0]}..{self.allowed[-1]}"
-        return ", ".join(f"{key} {name}".rstrip() for key, name in self.allowed.items())
+        named = ", ".join(f"{key} {name}".rstrip() for key, name in self.allowed.items() if name != _PRIVATE)
+        private = [key for key, name in self.allowed.items() if name == _PRIVATE]
+        return f"{named}, {private[0]}..{private[-1]} {_PRIVATE}" if private else named
 
     @property
     def type_text(self) -> str:
@@ -86,7 +95,7 @@ FIELDS: tuple[Field, ...] = (
     Field("version_minor", "B", _U8, "changes when something is added that an older decoder may ignore"),
     Field("header_bytes", "H", range(52, MAX_HEADER_BYTES + 1), "size of the header, magic and checksum included"),
     Field("required_features", "H", _U16, "bit set = feature a decoder must know; none is defined in 1.0"),
-    Field("codec", "B", _ids(CodecId), "syntax of the DATA chunks"),
+    Field("codec", "B", _ids(CodecId) | dict.fromkeys(PRIVATE_CODECS, _PRIVATE), "syntax of the DATA chunks"),
     Field("channels", "B", {1: "gray", 2: "gray+alpha", 3: "RGB", 4: "RGBA"}, "channels of the source"),
     Field("width", "H", range(1, 2**16), "columns of the source, in pixels"),
     Field("height", "H", range(1, 2**16), "rows of the source, in pixels"),
@@ -101,6 +110,7 @@ FIELDS: tuple[Field, ...] = (
     Field("model", "16s", None, "first 16 bytes of the SHA-256 of the model's content"),
 )
 
+_CODEC_OFFSET = sum(field.size for field in FIELDS[: [field.name for field in FIELDS].index("codec")])
 _STRUCT = struct.Struct(">8s" + "".join(field.code for field in FIELDS))
 _CRC = struct.Struct(">I")
 #: Size of the header as version 1.0 writes it.
@@ -142,6 +152,15 @@ class Header:
     def has_alpha(self) -> bool:
         """Whether the last channel is alpha, which an ALPH chunk then holds."""
         return self.channels in (2, 4)
+
+
+def peek_codec(start: bytes) -> int | None:
+    """Return the codec number of the file that begins with ``start``; None if it is no `.wlic` file, or cut before it.
+
+    Nothing else is looked at or checked.
+    """
+    offset = len(MAGIC) + _CODEC_OFFSET
+    return start[offset] if start.startswith(MAGIC) and len(start) > offset else None
 
 
 def write_header(header: Header) -> bytes:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from wavelic.container.header import CodecId, Header
+from wavelic.container.header import Header
 from wavelic.container.tiles import TileGrid
 from wavelic.errors import LimitError
 
 #: Planning figures for a learned synthesis, rounded up from peak memory measured on a 25-megapixel image: symbols and
-#: float latent for each pixel of the tile being decoded, activations for each pixel of the window being synthesised.
+#: float coefficients for each pixel of the image, activations for each pixel of the window being synthesised.
 LATENT_BYTES_PER_PIXEL = 16
 WORKING_BYTES_PER_PIXEL = 256
 WINDOW_PIXELS = 2**21
@@ -36,17 +36,14 @@ DEFAULT_LIMITS = Limits()
 
 
 def memory_estimate(header: Header) -> int:
-    """Bytes a decoder of `header` needs: decoded samples, the latent of one tile, and the activations of one window.
-
-    The latent is that of the whole image with codec WECONVENE, whose transform knows no tiles.
-    """
-    output = header.width * header.height * header.channels * (header.bit_depth // 8)
+    """Bytes a decoder of `header` needs: samples and coefficients of the image, and the activations of one window."""
+    pixels = header.width * header.height
     grid = TileGrid.of(header)
     tile_width = min(header.width, grid.tile_width + 2 * grid.overlap)
     tile_height = min(header.height, grid.tile_height + 2 * grid.overlap)
-    pixels = tile_width * tile_height
-    latent = header.width * header.height if header.codec == CodecId.WECONVENE else pixels
-    return output + latent * LATENT_BYTES_PER_PIXEL + min(pixels, WINDOW_PIXELS) * WORKING_BYTES_PER_PIXEL
+    window = min(tile_width * tile_height, WINDOW_PIXELS)
+    output = pixels * header.channels * (header.bit_depth // 8)
+    return output + pixels * LATENT_BYTES_PER_PIXEL + window * WORKING_BYTES_PER_PIXEL
 
 
 def check_limits(header: Header, limits: Limits) -> None:

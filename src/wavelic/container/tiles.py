@@ -6,9 +6,7 @@ from dataclasses import dataclass
 
 from wavelic.container.header import Header
 from wavelic.errors import UsageError
-
-Box = tuple[int, int, int, int]
-"""(left, top, right, bottom) in pixels, right and bottom exclusive."""
+from wavelic.rect import Rect
 
 
 @dataclass(frozen=True)
@@ -43,30 +41,33 @@ class TileGrid:
         """All tiles."""
         return self.columns * self.rows
 
-    def core(self, index: int) -> Box:
-        """The pixels only tile `index` is responsible for; the cores partition the image."""
-        return self._box(index, 0)
+    def tile(self, index: int) -> Rect:
+        """Return the pixels only tile `index` is responsible for; these rectangles partition the image.
 
-    def coded(self, index: int) -> Box:
-        """The pixels tile `index` codes: its core, extended by the overlap and cut at the image's edge."""
-        return self._box(index, self.overlap)
-
-    def covering(self, window: Box) -> tuple[int, ...]:
-        """Indices of the tiles whose cores meet `window`, in order.  Raises UsageError for a window not inside."""
-        left, top, right, bottom = window
-        if not (0 <= left < right <= self.width and 0 <= top < bottom <= self.height):
-            raise UsageError(
-                f"window {window}, expected 0 <= left < right <= {self.width} and"
-                f" 0 <= top < bottom <= {self.height}; choose a window inside the image"
-            )
-        columns = range(left // self.tile_width, (right - 1) // self.tile_width + 1)
-        rows = range(top // self.tile_height, (bottom - 1) // self.tile_height + 1)
-        return tuple(row * self.columns + column for row in rows for column in columns)
-
-    def _box(self, index: int, margin: int) -> Box:
+        Raises:
+            UsageError: there is no such tile.
+        """
         if not 0 <= index < self.count:
             raise UsageError(f"tile {index}, expected 0..{self.count - 1}; choose a tile of the grid")
         row, column = divmod(index, self.columns)
         left, top = column * self.tile_width, row * self.tile_height
-        right, bottom = left + self.tile_width + margin, top + self.tile_height + margin
-        return max(left - margin, 0), max(top - margin, 0), min(right, self.width), min(bottom, self.height)
+        right, bottom = left + self.tile_width, top + self.tile_height
+        return Rect.between(left, top, min(right, self.width), min(bottom, self.height))
+
+    def coded(self, index: int) -> Rect:
+        """Return the pixels tile `index` codes: its own, and the overlap on every side inside the image."""
+        return self.tile(index).grown(self.overlap, (self.width, self.height))
+
+    def meeting(self, area: Rect) -> tuple[int, ...]:
+        """List the tiles that share pixels with an area, in order.
+
+        Raises:
+            UsageError: the area is not inside the image.
+        """
+        if not area.is_inside((self.width, self.height)):
+            raise UsageError(
+                f"{area} is not inside the image of {self.width} x {self.height}; choose an area inside the image"
+            )
+        columns = range(area.x // self.tile_width, (area.right - 1) // self.tile_width + 1)
+        rows = range(area.y // self.tile_height, (area.bottom - 1) // self.tile_height + 1)
+        return tuple(row * self.columns + column for row in rows for column in columns)

@@ -8,21 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from wavelic import __version__
-from wavelic.api.files import LADDERS, Options, check_codec, check_device, decode_image, encode_image
+from wavelic.api.files import decode_image, encode_image
+from wavelic.codec.options import Options, check_device
+from wavelic.codec.registry import check_options, get_codec
 from wavelic.codec.target import Target
-from wavelic.codec.weights import family
 from wavelic.images import from_array
-from wavelic.lifting.encode import product_transform
-from wavelic.wcae.weights import load_deployed
-from wavelic.weconvene.weights import load_small
-
-LABELS = {
-    "weconvene": "WeConvene-S",
-    "wcae": "WCAE",
-    "wcae-64": "WCAE-64",
-    "nowcae": "NoWCAE",
-    "lifting": "Learned lifting",
-}
 
 
 @dataclass(frozen=True)
@@ -38,28 +28,25 @@ class OwnCodec:
 
 
 def own_codec(codec: str, published: bool = False, device: str = "cpu") -> OwnCodec:
-    """The codec called ``codec`` with the weights installed, which are loaded.
+    """Return the codec called ``codec`` with the weights installed, which are loaded.
+
+    Args:
+        codec: a name of `wavelic.codec.registry.names`.
+        published: entropy-code and pad as the WCAE paper does.
+        device: torch device of the networks.
 
     Raises:
-        UsageError: unknown codec or device.
-        ModelError: no weights of that family.
+        UsageError: unknown codec or device, or it has no published coding.
+        ModelError: the weights are not installed.
     """
-    options = Options(strip=True, published=published, device=check_device(device))
-    way = "entropy coding and padding as published" if published else "tables in the weights"
-    if check_codec(codec) in LADDERS:
-        cards = family(codec)
-        hashes = " ".join(card.hash[:12] for card in cards)
-        for card in cards:  # so that no image's time includes loading
-            load_deployed(card, device)
-    elif codec == "weconvene":
-        cards = family(codec)[-1:]
-        way, hashes = "integer-exact context networks", cards[0].hash[:12]
-        load_small(cards[0], device)
-    else:
-        way, hashes = "JPEG 2000 block coding, layers", product_transform(device)[1].hex()
+    options, own = Options(strip=True, published=published, device=check_device(device)), get_codec(codec)
+    check_options(own, options)
+    own.load(device)  # so that no image's time includes it
+    way = "entropy coding and padding as published" if published else own.summary
+    hashes = " ".join(card.hash[:12] for card in own.weights()) or "none"
     return OwnCodec(
         name=f"{codec}-published" if published else codec,
-        label=LABELS.get(codec, codec) + (", published coding" if published else ""),
+        label=own.label + (", published coding" if published else ""),
         description=f"wavelic {__version__}, codec {codec}, {way}, device {device}; weights {hashes}",
         encode=lambda pixels, quality: (
             encode_image(from_array(pixels), codec, Target("quality", quality), options).data

@@ -10,13 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from wavelic.api.files import CODECS, Options, decode_image, encode_image
-from wavelic.api.files import EXTENSIONS as OWN_EXTENSIONS
-from wavelic.codec.options import DEFAULT_CODEC
+from wavelic.api.files import Options, decode_image, encode_image
+from wavelic.codec.base import Codec
+from wavelic.codec.registry import codecs
 from wavelic.codec.target import Target
 from wavelic.errors import MissingDependencyError, OutputError, UsageError
 from wavelic.evaluation.anchors import get_anchor
-from wavelic.evaluation.own import LABELS
 from wavelic.evaluation.pictures import PictureEntry, PictureSet, match_anchor, picture_entry
 from wavelic.images import from_array
 
@@ -51,11 +50,12 @@ def side_by_side(
     """
     renderings: list[Rendering] = []
     remarks: list[str] = []
-    total, target = len(CODECS) + len(anchors), 0
+    own, target = codecs(), 0
+    total = len(own) + len(anchors)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for codec in sorted(CODECS, key=lambda codec: codec != DEFAULT_CODEC):
-            step(len(renderings), total, LABELS[codec])
+        for codec in own:
+            step(len(renderings), total, codec.label)
             goal = Target("size", target) if target else Target("bpp", bpp)
             renderings.append(_own(codec, name, pixels, goal, folder, device))
             target = target or renderings[0].entry.bytes
@@ -71,18 +71,18 @@ def side_by_side(
     return PictureSet(name, pixels, target, entries), renderings, remarks
 
 
-def _own(codec: str, name: str, pixels: np.ndarray, target: Target, folder: Path, device: str) -> Rendering:
+def _own(codec: Codec, name: str, pixels: np.ndarray, target: Target, folder: Path, device: str) -> Rendering:
     image, options = from_array(pixels), Options(strip=True, device=device)
-    found = encode_image(image, codec, target, options)
+    found = encode_image(image, codec.name, target, options)
     # what a user waits for: one encode at a known quality, with the weights in memory
-    _, encode_s = _timed(lambda: encode_image(image, codec, Target("quality", found.quality), options))
-    file = folder / f"{name}-{codec}{OWN_EXTENSIONS[codec]}"
+    _, encode_s = _timed(lambda: encode_image(image, codec.name, Target("quality", found.quality), options))
+    file = folder / f"{name}-{codec.name}{codec.extension}"
     setting = f"{found.model}, quality {found.quality:g}"
 
     def decode(data: bytes) -> np.ndarray:
         return decode_image(data, device=device).pixels
 
-    return _written(file, LABELS[codec], pixels, found.data, decode, setting, encode_s)
+    return _written(file, codec.label, pixels, found.data, decode, setting, encode_s)
 
 
 def _anchor(anchor_name: str, name: str, pixels: np.ndarray, target: int, folder: Path) -> Rendering:

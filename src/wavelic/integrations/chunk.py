@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wavelic.codec.options import DEFAULT_CODEC
+from wavelic.codec.registry import DEFAULT_CODEC
 from wavelic.errors import FormatError, ImageError, UsageError
 
 CODEC_ID = "wavelic"
@@ -32,10 +32,10 @@ class ChunkOptions:
     psnr: float | None = None
 
     def __post_init__(self) -> None:
-        from wavelic.api.files import check_codec
+        from wavelic.codec.registry import get_codec
         from wavelic.codec.target import Target
 
-        check_codec(self.codec)
+        get_codec(self.codec)
         Target.of(self.quality, self.bpp, self.psnr, None)
 
     def to_json(self) -> dict[str, Any]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from wavelic.codec.architectures import architectures
 from wavelic.codec.weights import Card, cards, superseded_cards
 from wavelic.errors import ModelError
-from wavelic.lifting.structures import structure_names
 
 #: Family of the shipped transforms, and name of the one that encodes unless another is asked for.
 FAMILY = "lifting"
@@ -15,7 +15,8 @@ ID_BYTES = 8
 
 def lifting_cards() -> tuple[Card, ...]:
     """Return the cards of all installed, current lifting transforms, of whatever family."""
-    return tuple(card for card in cards() if card.architecture in structure_names())
+    names = {entry.name for entry in architectures().values() if entry.system == FAMILY}
+    return tuple(card for card in cards() if card.architecture in names)
 
 
 def find_lifting(name_or_id: str | bytes) -> Card:

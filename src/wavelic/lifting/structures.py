@@ -59,13 +59,13 @@ def build_lifting(name: str, *, steps: LearnedSteps | None = None) -> LiftingTra
     Raises:
         ModelError: there is no structure of that name.
     """
+    from wavelic.codec.architectures import architectures
     from wavelic.lifting.transform.steps import EVERYWHERE
     from wavelic.lifting.transform.transform import LiftingTransform
 
     if name not in _BUILDERS:
-        raise ModelError(
-            f"no lifting structure {name!r}; choose one of {', '.join(_BUILDERS)},"
-            " or import wavelic.papers.catalogue for the published ones"
-        )
+        architectures()  # imports what registers other structures
+    if name not in _BUILDERS:
+        raise ModelError(f"no lifting structure {name!r}; choose one of {', '.join(_BUILDERS)}")
     module, function = _BUILDERS[name].split(":")
     return LiftingTransform(getattr(import_module(module), function)(name), steps=steps or EVERYWHERE)

@@ -19,7 +19,7 @@ from wavelic.serving.cache import ByteCache
 from wavelic.serving.refusal import Refusal
 from wavelic.serving.render import blocks, finish, plan
 from wavelic.serving.request import Box, Resolved
-from wavelic.serving.source import SUFFIXES, TILE, Facts, Samples, Source, Variant, read_facts
+from wavelic.serving.source import TILE, Facts, Samples, Source, Variant, read_facts, suffixes
 
 #: Which picture of the file, how often halved, column and row of a tile.
 Tile = tuple[Variant, int, int, int]
@@ -79,7 +79,7 @@ class Site:
             status = path.stat()
         except (OSError, ValueError) as error:
             raise Refusal(404, "no such image") from error
-        served = path.suffix.lower() in SUFFIXES and stat.S_ISREG(status.st_mode)
+        served = path.suffix.lower() in suffixes() and stat.S_ISREG(status.st_mode)
         if not served or not path.is_relative_to(self.root):
             raise Refusal(404, "no such image")
         return Entry(identifier, path, status.st_mtime_ns, status.st_size, status.st_ino)
@@ -97,12 +97,12 @@ class Site:
 
     def _identifiers(self) -> tuple[list[str], bool]:
         found: list[str] = []
-        complete = True
+        complete, served = True, suffixes()
         for visited, name in enumerate(self._walk()):
             if visited == MAX_VISITED or len(found) == MAX_LISTED:
                 complete = False
                 break
-            if Path(name).suffix.lower() in SUFFIXES and name.isprintable() and "\\" not in name:
+            if Path(name).suffix.lower() in served and name.isprintable() and "\\" not in name:
                 found.append(name)
         return sorted(found), complete
 
@@ -132,7 +132,7 @@ class Site:
     def window(self, entry: Entry, variant: Variant, reduce: int, window: Box) -> Samples:
         """8-bit samples (height, width, channels) of a window of a level, from the cache as far as it has them."""
         facts = self.facts(entry)
-        if facts.codec == "wlic":
+        if facts.averaged:
             x, y, width, height = window
             return np.ascontiguousarray(self._pyramid(entry, facts)[reduce][y : y + height, x : x + width])
         level = level_dimensions(facts.width, facts.height, reduce)[reduce]
@@ -149,8 +149,10 @@ class Site:
         return sizes
 
     def ranges(self, entry: Entry, tiles: Sequence[Tile]) -> list[tuple[int, int]]:
-        """[start, stop) of the bytes of the file that these tiles are decoded from.  Raises Refusal (400) for tiles
-        outside the image."""
+        """[start, stop) of the bytes of the file that these tiles are decoded from.
+
+        Raises Refusal (400) for tiles outside the image.
+        """
         facts = self.facts(entry)
         windows = []
         for variant, reduce, column, row in tiles:

@@ -1,8 +1,8 @@
 """A file as the server sees it: a few facts from its header, and windows of its levels as 8-bit samples.
 
-The only place that knows the codecs.  JPEG 2000 files have levels of their own, and a window of one is decoded alone.
-`.wlic` files have one resolution: the image is decoded whole and halved by averaging 2 x 2 samples, as often as tiles
-need; the levels are kept in the cache, so they count towards its bound.
+JPEG 2000 files have levels of their own, and a window of one is decoded alone.  Files of all other codecs are decoded
+whole and halved by averaging 2 x 2 samples, as often as tiles need; the levels are kept in the cache, so they count
+towards its bound.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 
 from wavelic.api.files import open_file
 from wavelic.codec.opened import OpenedFile, level_dimensions
+from wavelic.codec.registry import codecs, recognize
+from wavelic.codec.wlic import codec_of
 from wavelic.container import MAGIC, read_header
 from wavelic.errors import FormatError
 from wavelic.images.image import convert_depth
@@ -30,8 +32,8 @@ from wavelic.serving.request import Box, Size
 if TYPE_CHECKING:
     from wavelic.lifting.transform.transform import LiftingTransform
 
-#: File name endings that are served.
-SUFFIXES = (".jp2", ".j2k", ".j2c", ".wlic")
+#: File name endings that are served, besides those of the codecs' own files.
+_JPEG2000_SUFFIXES = (".jp2", ".j2k", ".j2c")
 #: Width and height of tiles, and of the windows that are decoded and kept.
 TILE = 512
 #: Largest ICC profile sent along with an image, in bytes.
@@ -45,8 +47,9 @@ Samples = NDArray[np.uint8]
 class Facts:
     """What the header says.
 
-    codec: "lifting", "jpeg2000" or "wlic".  learned: the synthesis has trained weights, so that other JPEG 2000
-    software shows another picture (False for `.wlic`, which only wavelic reads).  levels: resolutions in the file below
+    codec: as `opened.OpenedFile.codec`.  averaged: windows are cut from the whole image and its averages, not decoded
+    alone.  learned: the synthesis has trained weights, so that other JPEG 2000
+    software shows another picture (False for files that only wavelic reads).  levels: resolutions in the file below
     the full one.  layers: quality layers.  bytes: of the file.
     """
 
@@ -59,6 +62,7 @@ class Facts:
     layers: int
     learned: bool
     bytes: int
+    averaged: bool = False
 
     @property
     def size(self) -> Size:
@@ -72,8 +76,8 @@ class Facts:
 
     @property
     def own_levels(self) -> int:
-        """Levels a window can be taken from without resampling: of the file, or of the averaged `.wlic` image."""
-        return self.levels if self.codec != "wlic" else _halvings(self.size)
+        """Levels a window can be taken from without resampling: of the file, or averages."""
+        return _halvings(self.size) if self.averaged else self.levels
 
     @property
     def scale_levels(self) -> int:
@@ -84,8 +88,12 @@ class Facts:
 
 @dataclass(frozen=True)
 class Variant:
-    """Which picture of the file: at most ``layers`` quality layers, and ``stock``: as other JPEG 2000 software shows
-    it, without the learned synthesis."""
+    """Which picture of the file.
+
+    Attributes:
+        layers: at most so many quality layers; None for all.
+        stock: as other JPEG 2000 software shows it, without the learned synthesis.
+    """
 
     layers: int | None = None
     stock: bool = False
@@ -100,6 +108,11 @@ class Variant:
 Window = tuple[Variant, int, Box]
 
 
+def suffixes() -> tuple[str, ...]:
+    """Return the file name endings that are served."""
+    return (*_JPEG2000_SUFFIXES, *sorted({codec.extension for codec in codecs()}.difference(_JPEG2000_SUFFIXES)))
+
+
 def read_facts(path: Path) -> Facts:
     """Facts from the first bytes of a file; the rest is not read, nor checked.
 
@@ -110,9 +123,16 @@ def read_facts(path: Path) -> Facts:
         head = stream.read(_HEAD)
         if head.startswith(MAGIC):
             header = read_header(head)
-            return Facts("wlic", header.width, header.height, header.channels, header.bit_depth, 0, 1, False, total)
+            codec = codec_of(header).name
+            return Facts(
+                codec, header.width, header.height, header.channels, header.bit_depth, 0, 1, False, total, True
+            )
+        if recognize(head) is None:
+            raise FormatError("neither JPEG 2000 nor of a codec that is installed; convert the file")
         if not is_jpeg2000(head):
-            raise FormatError("neither JPEG 2000 nor .wlic; convert the file")
+            file = open_file(path)
+            height, width, channels = file.shape
+            return Facts(file.codec, width, height, channels, file.bit_depth, 0, 1, False, total, True)
         try:
             return _jpeg2000_facts(head, total)
         except FormatError:
@@ -164,7 +184,8 @@ class Source:
     def ranges(self, windows: Iterable[Window]) -> list[tuple[int, int]]:
         """[start, stop) of the bytes of the file that decoding ``windows`` needs, sorted and apart.
 
-        Of a file without packet lengths, and of a `.wlic` file, that is all of it.  The headers are always among them.
+        Of a file without packet lengths, and of one that is no JPEG 2000, that is all of it.  The headers are
+        always among them.
         Raises ModelError if the weights are not installed.
         """
         file, facts = self._file, self.facts
@@ -187,7 +208,10 @@ class Source:
         return self._file.transform()
 
     def pyramid(self) -> list[Samples]:
-        """All levels of a `.wlic` image, the full one first.  Raises FormatError, ModelError if it does not decode."""
+        """All levels of an image that is averaged, the full one first.
+
+        Raises FormatError, ModelError if it does not decode.
+        """
         from PIL import Image
 
         _one_thread()

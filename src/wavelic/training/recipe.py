@@ -9,8 +9,8 @@ from typing import Any
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from wavelic.codec.architectures import resolve, trainer_of
 from wavelic.errors import UsageError
-from wavelic.training.families import get_family
 from wavelic.training.stages import Recipe
 
 
@@ -25,8 +25,12 @@ def load_recipe(name_or_path: str, overrides: tuple[str, ...] = ()) -> Recipe:
 
     ``defaults.steps=10`` changes every stage, ``stages.0.steps=10`` one of them, ``data=DIR`` the training images.
 
+    Args:
+        name_or_path: a name of `recipe_names`, or a path.
+        overrides: "key=value" strings, applied in their order.
+
     Raises:
-        UsageError: no such recipe, an unknown key, or a value of the wrong kind.
+        UsageError: no such recipe, a model that cannot be trained, an unknown key, or a value of the wrong kind.
     """
     path = Path(name_or_path)
     if not path.is_file():
@@ -43,7 +47,7 @@ def load_recipe(name_or_path: str, overrides: tuple[str, ...] = ()) -> Recipe:
             OmegaConf.update(config, key, OmegaConf.create(f"value: {value}").value)
         raw: Any = OmegaConf.to_container(config, resolve=True)
         defaults, stages = raw.pop("defaults", {}), raw.pop("stages")
-        keys = get_family(raw.get("family", Recipe.family)).stage
+        keys = resolve(trainer_of(raw["model"]).stage)
         merged = [OmegaConf.merge(OmegaConf.structured(keys), defaults, stage) for stage in stages]
         recipe = OmegaConf.merge(OmegaConf.structured(Recipe), raw, {"stages": merged})
         result = OmegaConf.to_object(recipe)

@@ -1,4 +1,4 @@
-"""A recipe, and what its stages can set: what all families share, then each family's own keys.  No torch in here."""
+"""A recipe, and what every stage can set; each codec adds keys of its own (`Trainer.stage`).  No torch in here."""
 
 from __future__ import annotations
 
@@ -13,16 +13,19 @@ class Stage:
         name: names the stage's folder and checkpoints.
         init: name of an earlier stage whose weights this one starts from; empty for new weights.
         weights: without ``init``, installed weights to start from: their name, or the beginning of their content hash,
-            by which replaced weights are found too.  Not for the family wcae, whose weights do not hold all of it.
+            by which replaced weights are found too.  Not for the codec wcae, whose weights do not hold all of it.
         seed: added to the recipe's for this stage's crops and noise, which else are those of the other stages.
         steps: optimiser steps.
         budget: if not 0, the stage also ends after so many processor seconds of training steps, and its schedules run
             by whichever of the two is used up further; such a run does not end with the same weights every time.
         batch: crops per step over all processes.
         crop: side of the square crops in pixels.
-        learning_rate: peak of Adam's step size.
+        optimizer: "adam", or "soap": Adam in the eigenbasis of Shampoo's preconditioner (Vyas et al., 2024), of the
+            package pytorch-optimizer.
+        learning_rate: peak of the optimiser's step size.
         warmup: steps of linear warm-up.
-        schedule: "constant", or "cosine" down to 1 % of the peak.
+        schedule: "constant"; "cosine" down to 1 % of the peak; or "trapezoid": constant, and over the last fifth
+            linear down to 1 %.  A trapezoid keeps ``level.pt``, the checkpoint before its fall, to train on from.
         ema: decay of the weights' moving average, which is what is validated and exported; 0 turns it off.
         clip: largest gradient norm; 0 turns it off.
         compile: let torch.compile fuse the objective's operations; it begins with minutes of compiling.
@@ -38,6 +41,7 @@ class Stage:
     budget: float = 0.0
     batch: int = 8
     crop: int = 256
+    optimizer: str = "adam"
     learning_rate: float = 1e-4
     warmup: int = 0
     schedule: str = "constant"
@@ -50,64 +54,11 @@ class Stage:
 
 
 @dataclass
-class WcaeStage(Stage):
-    """A stage of WCAE and NoWCAE.
-
-    Attributes:
-        klt: start from Karhunen-Loeve transforms of training crops instead of random weights (`wavelic.wcae.klt`).
-        form, lambda_, shared_prior: see `wavelic.wcae.objective.AutoencoderObjective`.
-        straight_through_from: fraction of the steps after which the distortion sees the rounded code.
-    """
-
-    klt: bool = False
-    form: str = "rd"
-    lambda_: float = 0.001
-    shared_prior: bool = False
-    straight_through_from: float = 1.0
-
-
-@dataclass
-class LiftingStage(Stage):
-    """A stage of a lifting transform.
-
-    Attributes:
-        rate, distortion, straight_through, penalty, trade: see `wavelic.lifting.training.objective.LiftingObjective`.
-        oracle, progressive: pre-training, see there too.
-        train: "all" weights; "proposals", the first of each output held at the base filter; or "opacities", from new
-            weights while the proposals stay those of the earlier stage.
-        lowest, highest: every crop is quantised as the base wavelet would be at a rate drawn log-uniformly between
-            these, in bits per pixel.
-        last_half_width: what the surrogates' half-width is annealed to, from 1 (`lifting_surrogate.half_width`).
-        opacity_scale: step size of the opacity branches and of iWave's nets, as a multiple of the proposals'.
-        bfloat16: run opacity branches in bfloat16 while training.
-        judged: how many validation images are coded to judge the weights, those with most detail.
-        judged_side: largest side of the central crops judged.
-    """
-
-    rate: str = "smooth"
-    distortion: bool = False
-    straight_through: bool = False
-    penalty: float = 0.1
-    trade: float = 0.2
-    oracle: bool = False
-    progressive: bool = False
-    train: str = "all"
-    lowest: float = 0.1
-    highest: float = 1.0
-    last_half_width: float = 0.25
-    opacity_scale: float = 5.0
-    bfloat16: bool = True
-    judged: int = 12
-    judged_side: int = 576
-
-
-@dataclass
 class Recipe:
     """A named training plan.
 
     Attributes:
-        model: name of the architecture.
-        family: which trainer, one of `wavelic.training.families.FAMILIES`.
+        model: name of the architecture (`wavelic.codec.architectures`), which says how it is trained.
         data, validation: folders of images.
         stages: run in order; a finished stage is skipped when the recipe is run again.
     """
@@ -116,7 +67,6 @@ class Recipe:
     model: str
     data: str
     validation: str
-    family: str = "wcae"
     seed: int = 0
     description: str = ""
     stages: list[Stage] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""What a family of models brings to the training loop; `loop` brings everything else.
+"""What a codec brings to the training loop; `loop` brings everything else.
 
 The loop owns optimiser, moving average, checkpoints, resuming, logging, progress and signals.  A task owns the model,
 its loss and its validation.  Everything it must remember from step to step lives in parameters and buffers of
@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from wavelic.codec.architectures import resolve, trainer_of
 from wavelic.codec.weights import Card
 from wavelic.errors import UsageError
 from wavelic.training.data import PackedImages
@@ -44,10 +45,10 @@ class Task(ABC):
     def installed(self, card: Card) -> dict[str, Tensor]:
         """The objective's state, or part of it, from installed weights, for `start`.
 
-        Raises UsageError if this family's weights cannot be trained further.
+        Raises UsageError if these weights cannot be trained further.
         """
         raise UsageError(
-            f"{card.name} cannot be trained further: weights of family {self.recipe.family} lack parts of the training"
+            f"{card.name} cannot be trained further: weights of {self.recipe.model} lack parts of the training"
             " state; leave weights= out and start from new ones"
         )
 
@@ -66,3 +67,17 @@ class Task(ABC):
     def note(self, means: dict[str, float]) -> str:
         """What the progress bar says, from the running means of `losses`."""
         return " ".join(f"{name} {value:.4g}" for name, value in means.items() if name != "loss")
+
+
+def make_task(recipe: Recipe, stage: Stage) -> Task:
+    """Return the task of one stage, with new weights.
+
+    Args:
+        recipe: names the model, which says how it is trained.
+        stage: one of the recipe's stages.
+
+    Raises:
+        UsageError: the model cannot be trained.
+    """
+    task: type[Task] = resolve(trainer_of(recipe.model).task)
+    return task(recipe, stage)

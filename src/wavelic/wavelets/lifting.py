@@ -30,7 +30,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from wavelic.wavelets.geometry import split_size
 from wavelic.wavelets.schemes import Normalization, Scheme, Step
 
 
@@ -178,9 +177,3 @@ class _Merge(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         low, high = _Split.apply(gradients[0], *ctx.arguments)
         return (low, high, None, None, None, None, None)
-
-
-def sizes_match(low: Tensor, high: Tensor, axis: int, start: int) -> bool:
-    """Whether two halves can come from one signal that begins at ``start``."""
-    size = low.shape[axis] + high.shape[axis]
-    return size > 0 and split_size(size, start) == (low.shape[axis], high.shape[axis])

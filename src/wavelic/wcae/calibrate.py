@@ -17,7 +17,7 @@ from wavelic.entropy import TableSet, factorized_tables, gaussian_tables, ideal_
 from wavelic.wcae.ladder import Ladder, Segment
 from wavelic.wcae.network import WaveletAutoencoder
 from wavelic.wcae.schedule import GAIN_UNIT, MAX_GAIN, SliceSchedule
-from wavelic.wcae.windows import analyse
+from wavelic.wcae.windows import analyze
 
 STEP = 8  # tables every 1/8 octave
 PER_FAMILY = 96
@@ -125,7 +125,7 @@ def code_length(
 
 def latents_of(network: WaveletAutoencoder, images: Sequence[NDArray[np.uint8]]) -> list[NDArray[np.float32]]:
     """The latents of whole images."""
-    return [analyse(network, image) for image in images]
+    return [analyze(network, image) for image in images]
 
 
 def build_ladder(name: str, rates: Sequence[dict[int, float]], reach: tuple[int, int] = (64, 128)) -> Ladder:

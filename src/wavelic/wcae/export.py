@@ -1,12 +1,9 @@
-"""From a finished training run to shipped weights: calibrate each stage, rank by rate, build the ladder.
-
-wavelic export runs/wcae-cpu runs/nowcae-cpu --to weights --images data/train --validation data/val
-"""
+"""From finished stages to shipped weights: calibrate each stage, rank by rate, build the ladder."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,19 +16,14 @@ from wavelic.codec.weights import Card, save_weights
 from wavelic.entropy import TableSet
 from wavelic.errors import UsageError
 from wavelic.images import list_images, load_image
-from wavelic.lifting.training.export import FAMILY, about_run, export_lifting
-from wavelic.papers.catalogue import build_autoencoder
-from wavelic.training.loop import FINAL
+from wavelic.training.export import Export
 from wavelic.wcae.calibrate import build_ladder, code_length, deployed_tables, fit_schedule, latents_of
 from wavelic.wcae.ladder import write_ladder
-from wavelic.wcae.network import WaveletAutoencoder
+from wavelic.wcae.network import WaveletAutoencoder, build_autoencoder
 from wavelic.wcae.schedule import GAIN_UNIT, SliceSchedule
-from wavelic.wcae.weights import Deployed
-from wavelic.weconvene.configs import SMALL_PLANS
-from wavelic.weconvene.export import export_small
+from wavelic.wcae.weights import Model
 
 GAINS = tuple(range(-2 * GAIN_UNIT, 2 * GAIN_UNIT + 1, GAIN_UNIT // 4))
-Progress = Callable[[int, int, str], None]
 
 
 @dataclass
@@ -65,35 +57,18 @@ def load_stage(path: Path) -> tuple[dict[str, Any], WaveletAutoencoder]:
     return about, network.eval().requires_grad_(False)
 
 
-def _architecture(path: Path) -> str:
-    return str(json.loads(torch.load(path, map_location="cpu", weights_only=True)["about"])["model"])
-
-
-def export(
-    run: Path, folder: Path, images: Path, validation: Path, every: int = 4, progress: Progress | None = None
-) -> list[Card]:
-    """Calibrate every finished stage of ``run`` but its trunk and write weights, cards and ladder into ``folder``.
-
-    A lifting run has nothing to calibrate: its last finished stage is written.
-
-    Of a run of `weconvene-s`, whose weights serve all rates, it is the stage finished last, and there is no ladder.
+def export_stages(finals: Sequence[Path], export: Export) -> list[Card]:
+    """Calibrate stages, rank them by their rate, and write weights, cards and the ladder of qualities.
 
     Args:
-        images: training images; every ``every``-th is used to fit tables.
-        validation: images on which rates are measured for the ladder.
+        finals: the ``final.pt`` of the stages, which are of one architecture.
+        export: where to and what with; its validation images give the rates for the ladder.
 
     Raises:
-        UsageError: the run has no finished stage.
+        UsageError: the stages are of several architectures.
     """
-    finals = [path for path in sorted(run.glob(f"*/{FINAL}")) if path.parent.name != "trunk"]
-    if not finals:
-        raise UsageError(f"no finished stage in {run}; train it first")
-    if _architecture(finals[-1]) in SMALL_PLANS:
-        return [export_small(max(finals, key=lambda path: path.stat().st_mtime), folder, images, every, progress)]
-    if about_run(finals[-1]).get("family") == FAMILY:
-        latest = max(finals, key=lambda path: path.stat().st_mtime)
-        return [export_lifting(latest, folder, FAMILY)]
-    training, held_out = read_rgb(images, every), read_rgb(validation)
+    folder, progress = export.folder, export.progress
+    training, held_out = read_rgb(export.images, export.every), read_rgb(export.validation)
     pixels = sum(image.shape[0] * image.shape[1] for image in held_out)
     tables = deployed_tables()
     stages = []
@@ -104,7 +79,7 @@ def export(
     stages.sort(key=lambda stage: stage.rates[0])
     names = {stage.about["model"] for stage in stages}
     if len(names) != 1:
-        raise UsageError(f"{run} mixes architectures {sorted(names)}; export runs of one architecture")
+        raise UsageError(f"{finals[0].parents[1]} mixes architectures {sorted(names)}; export runs of one architecture")
     family = names.pop()
     written = [_write(stage, rank, family, folder, tables, len(training)) for rank, stage in enumerate(stages)]
     write_ladder(build_ladder(family, [stage.rates for stage in stages]), folder)
@@ -135,5 +110,5 @@ def _write(stage: _Stage, rank: int, family: str, folder: Path, tables: TableSet
         "validation_bpp": {str(gain): round(rate, 5) for gain, rate in stage.rates.items()},
     }
     blank = Card(name, stage.about["model"], family, "", rank, {}, folder)
-    tensors = Deployed(blank, stage.network, stage.mean, stage.schedule, tables).tensors()
+    tensors = Model(blank, stage.network, stage.mean, stage.schedule, tables).tensors()
     return save_weights(folder, name, stage.about["model"], family, rank, tensors, training)

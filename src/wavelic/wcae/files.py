@@ -6,24 +6,27 @@ position on that scale is called a `RatePoint`; the family's ladder maps quality
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
-from wavelic.codec.opened import Region, reduced_region
+from wavelic.codec.opened import Progress
 from wavelic.codec.weights import card_by_id
 from wavelic.codec.wlic_parts import SampleType, alpha_plane, coded_alpha, picture, sample_type, write_file
 from wavelic.container import DATA, LCRC, Chunk, CodecId, Container, Header, PaddingRule, crc32c
 from wavelic.errors import ChecksumError, FormatError
 from wavelic.images import Image
+from wavelic.rect import Rect
 from wavelic.wcae.latent import SideInformation, Symbols, decode_latent, encode_latent
 from wavelic.wcae.schedule import GAIN_UNIT
-from wavelic.wcae.weights import Deployed, load_deployed
-from wavelic.wcae.windows import Progress, analyse, latent_size, synthesise
-
-NAME = "wcae"
+from wavelic.wcae.weights import Model, load_model
+from wavelic.wcae.windows import analyze, denormalize, latent_size, synthesize
 
 
 def latent_checksum(symbols: Symbols) -> int:
@@ -44,7 +47,7 @@ class Encoding:
     """
 
     image: Image
-    model: Deployed
+    model: Model
     replicate: bool = True
     side: SideInformation = SideInformation.WEIGHTS
     strip: bool = False
@@ -53,7 +56,7 @@ class Encoding:
     @cached_property
     def latent(self) -> NDArray[np.float32]:
         """(C, h, w), minus the code's mean."""
-        latent = analyse(self.model.network, self.image.colour(), self.replicate, self.progress)
+        latent = analyze(self.model.network, self.image.colour(), self.replicate, self.progress)
         latent -= self.model.mean[:, None, None]
         return latent
 
@@ -92,7 +95,7 @@ class Encoding:
 def _colour(
     symbols: Symbols,
     gain: int,
-    model: Deployed,
+    model: Model,
     shape: tuple[int, ...],
     dtype: SampleType,
     progress: Progress | None,
@@ -100,10 +103,10 @@ def _colour(
 ) -> NDArray[np.uint8] | NDArray[np.uint16]:
     latent = symbols.astype(np.float32) * np.float32(2.0 ** (-gain / GAIN_UNIT)) + model.mean[:, None, None]
     height, width, channels = shape
-    return synthesise(model.network, latent, (height, width, channels), dtype, progress, origin)
+    return synthesize(model.network, latent, (height, width, channels), dtype, progress, origin)
 
 
-def decode_symbols_of(container: Container, model: Deployed) -> Symbols:
+def decode_symbols_of(container: Container, model: Model) -> Symbols:
     """The latent's symbols (C, h, w), compared with the file's checksum.
 
     Raises:
@@ -120,21 +123,64 @@ def decode_symbols_of(container: Container, model: Deployed) -> Symbols:
     return symbols
 
 
-def decode(
-    container: Container, device: str = "cpu", progress: Progress | None = None, region: Region | None = None
-) -> Image:
-    """The image in a `wcae` file, or a region of it.
+def decode(container: Container, area: Rect, device: str = "cpu", progress: Progress | None = None) -> Image:
+    """Decode a part of a file.
+
+    Args:
+        container: the whole file.
+        area: the part, inside the image.
+        device: torch device of the network.
+        progress: called with windows of the synthesis.
 
     Raises:
         FormatError, ChecksumError, LimitError: the file is damaged or hostile.
         ModelError: its weights are not installed.
-        UsageError: the region is not inside the image.
     """
     header = container.header
-    left, top, width, height = reduced_region(region, (header.width, header.height), 0)
-    model = load_deployed(card_by_id(header.model), device)
+    model = load_model(card_by_id(header.model), device)
     symbols = decode_symbols_of(container, model)
     alpha = alpha_plane(container)
-    shape = (height, width, header.channels - header.has_alpha)
-    colour = _colour(symbols, header.gain, model, shape, sample_type(header), progress, (top, left))
-    return picture(container, colour, alpha, (left, top, width, height))
+    shape = (area.height, area.width, header.channels - header.has_alpha)
+    colour = _colour(symbols, header.gain, model, shape, sample_type(header), progress, (area.y, area.x))
+    return picture(container, colour, alpha, area)
+
+
+@torch.inference_mode()
+def decode_colors(
+    containers: Sequence[Container], device: str, lock: AbstractContextManager[object]
+) -> list[NDArray[Any]]:
+    """Decode the colours of pictures of one size and model, of at most one window, in one run of the network.
+
+    Args:
+        containers: the files.
+        device: torch device of the network.
+        lock: held while symbols are read.
+
+    Raises:
+        FormatError, ChecksumError, ModelError: as in `decode`.
+    """
+    model = load_model(card_by_id(containers[0].header.model), device)
+    with lock:
+        symbols = np.stack([decode_symbols_of(container, model) for container in containers])
+    gains = np.array([2.0 ** (-container.header.gain / GAIN_UNIT) for container in containers], np.float32)
+    latents = symbols.astype(np.float32) * gains[:, None, None, None] + model.mean[:, None, None]
+    y = torch.from_numpy(latents).to(next(model.network.parameters()).device)
+    pictures = model.network.synthesis(y.contiguous(memory_format=torch.channels_last))
+    headers = [container.header for container in containers]
+    return [
+        denormalize(picture[None, :, : h.height, : h.width], h.channels - h.has_alpha, sample_type(h))
+        for picture, h in zip(pictures, headers, strict=True)
+    ]
+
+
+def verify(container: Container) -> None:
+    """Decode the latent against its checksum, and alpha.
+
+    Args:
+        container: the whole file.
+
+    Raises:
+        FormatError, ChecksumError, LimitError, ModelError: as in `decode`.
+    """
+    alpha_plane(container)
+    decode_symbols_of(container, load_model(card_by_id(container.header.model)))

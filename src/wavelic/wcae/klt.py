@@ -50,9 +50,11 @@ def _initialise_branch(analysis: BranchAnalysis, synthesis: BranchSynthesis, x: 
         x = nn.functional.conv2d(x, weights, None, convolution.stride, padding=1)
 
 
-def klt_initialise(model: WaveletAutoencoder, crops: Tensor) -> None:
-    """Set the weights of ``model`` in place from training crops (N, 3, H, W) in [-1, 1]; the same on every machine up
-    to the sign and rounding of the eigenvectors."""
+def klt_initialize(model: WaveletAutoencoder, crops: Tensor) -> None:
+    """Set the weights of ``model`` in place from training crops (N, 3, H, W) in [-1, 1].
+
+    They are the same on every machine up to the sign and rounding of the eigenvectors.
+    """
     for analysis, synthesis, scale in zip(model.analyses, model.syntheses, model.scales(crops), strict=True):
         assert isinstance(analysis, BranchAnalysis)
         assert isinstance(synthesis, BranchSynthesis)

@@ -20,6 +20,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from wavelic.errors import ModelError
 from wavelic.nn.gdn import GDN
 from wavelic.wavelets import dwt2, idwt2
 from wavelic.wavelets.coefficients import Bands2d, Coefficients2d
@@ -149,3 +150,18 @@ def wcae_64() -> WaveletAutoencoder:
 def nowcae() -> WaveletAutoencoder:
     """NoWCAE, the twin without wavelets: the blocks of the finest scale on RGB, 32 latent channels at 1/16."""
     return WaveletAutoencoder((FINE_RGB,), levels=0)
+
+
+def build_autoencoder(name: str) -> WaveletAutoencoder:
+    """Return the network called ``name`` with new weights.
+
+    Args:
+        name: "wcae", "wcae-64" or "nowcae".
+
+    Raises:
+        ModelError: there is no such network.
+    """
+    makers = {"wcae": wcae, "wcae-64": wcae_64, "nowcae": nowcae}
+    if name not in makers:
+        raise ModelError(f"{name} is not an autoencoder of the wcae system; choose one of {', '.join(makers)}")
+    return makers[name]()

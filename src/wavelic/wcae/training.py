@@ -8,12 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from wavelic.papers.catalogue import build_autoencoder
 from wavelic.training.data import PackedImages, to_batch
-from wavelic.training.stages import Recipe, Stage, WcaeStage
+from wavelic.training.stages import Recipe, Stage
 from wavelic.training.task import Task
-from wavelic.wcae.klt import klt_initialise
+from wavelic.wcae.klt import klt_initialize
+from wavelic.wcae.network import build_autoencoder
 from wavelic.wcae.objective import AutoencoderObjective
+from wavelic.wcae.stage import WcaeStage
 
 
 @torch.no_grad()
@@ -50,7 +51,7 @@ class WcaeTask(Task):
         elif self.stage.klt:
             device = self.objective.prior.mean.device
             crops = to_batch(data.random_crops(64, self.stage.crop, self.recipe.seed), device)
-            klt_initialise(self.objective.model, crops.float().div_(127.5).sub_(1))
+            klt_initialize(self.objective.model, crops.float().div_(127.5).sub_(1))
 
     def losses(self, wrapped: nn.Module, crops: Tensor, fraction: float, noise: torch.Generator) -> dict[str, Tensor]:
         """Loss, bits per pixel and mean squared error in 8-bit units."""

@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from wavelic.codec.weights import Card, Tensors, load_weights
 from wavelic.entropy.tables import TableSet
 from wavelic.errors import ModelError, UsageError
-from wavelic.papers.catalogue import build_autoencoder
-from wavelic.wcae.network import WaveletAutoencoder
+from wavelic.wcae.network import WaveletAutoencoder, build_autoencoder
 from wavelic.wcae.schedule import SliceSchedule
 
 _NETWORK = "network."
@@ -21,7 +20,7 @@ _TABLES = "tables."
 
 
 @dataclass(frozen=True, eq=False)
-class Deployed:
+class Model:
     """Ready to code images.
 
     Attributes:
@@ -46,7 +45,7 @@ class Deployed:
 
 
 @lru_cache(maxsize=12)
-def load_deployed(card: Card, device: str = "cpu") -> Deployed:
+def load_model(card: Card, device: str = "cpu") -> Model:
     """Load and verify the weights of ``card``; the twelve last used stay in memory.
 
     Raises:
@@ -63,4 +62,4 @@ def load_deployed(card: Card, device: str = "cpu") -> Deployed:
         cause = " ".join(str(error).split())[:200]
         raise ModelError(f"{card.path.name} does not fit {card.architecture} ({cause}); export it again") from error
     network = network.to(device, memory_format=torch.channels_last).eval().requires_grad_(False)  # type: ignore[call-overload]
-    return Deployed(card, network, mean, SliceSchedule.from_arrays(arrays), tables)
+    return Model(card, network, mean, SliceSchedule.from_arrays(arrays), tables)

@@ -6,29 +6,22 @@ samples it would have seen in one piece; the result differs from that only by fl
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from wavelic.codec.opened import Progress
+from wavelic.codec.windows import windows
+from wavelic.rect import Rect
 from wavelic.wcae.network import WaveletAutoencoder
 from wavelic.wcae.receptive_field import analysis_margin, synthesis_margin
 
 WINDOW = 1024  # pixels a side of a window's inner part
-Progress = Callable[[int, int], None]
-"""Called as progress(windows done, windows in all)."""
 
 
-def _spans(first: int, last: int, size: int, margin: int, extent: int) -> Iterator[tuple[int, int, int, int]]:
-    """(start, stop, from, to): inner parts that partition first..last and the same with margins inside ``extent``."""
-    for start in range(first, last, size):
-        stop = min(start + size, last)
-        yield start, stop, max(start - margin, 0), min(stop + margin, extent)
-
-
-def _normalise(pixels: NDArray[Any], height: int, width: int, replicate: bool) -> torch.Tensor:
+def _normalize(pixels: NDArray[Any], height: int, width: int, replicate: bool) -> torch.Tensor:
     """(h, w, 1 or 3) uint8 or uint16 -> (1, 3, height, width) in [-1, 1], extended to the right and bottom."""
     full = np.float32(np.iinfo(pixels.dtype).max / 2)
     unit = pixels.astype(np.float32) / full - 1
@@ -37,7 +30,7 @@ def _normalise(pixels: NDArray[Any], height: int, width: int, replicate: bool) -
     return torch.from_numpy(unit).permute(2, 0, 1)[None].expand(1, 3, height, width)
 
 
-def denormalise(x: torch.Tensor, channels: int, dtype: np.dtype[Any]) -> NDArray[Any]:
+def denormalize(x: torch.Tensor, channels: int, dtype: np.dtype[Any]) -> NDArray[Any]:
     """(1, 3, h, w) in [-1, 1] -> (h, w, channels) rounded to nearest and clipped; gray is the mean of the three."""
     if channels == 1:
         x = x.mean(1, keepdim=True)
@@ -52,7 +45,7 @@ def latent_size(network: WaveletAutoencoder, height: int, width: int) -> tuple[i
 
 
 @torch.inference_mode()
-def analyse(
+def analyze(
     network: WaveletAutoencoder, pixels: NDArray[Any], replicate: bool = True, progress: Progress | None = None
 ) -> NDArray[np.float32]:
     """Latent (C, h, w) of colour samples (H, W, 1 or 3), uint8 or uint16; gray is coded as three equal channels.
@@ -63,22 +56,19 @@ def analyse(
     height, width = latent_size(network, *pixels.shape[:2])
     latent = np.empty((network.latent_channels, height, width), np.float32)
     device = next(network.parameters()).device
-    size = max(1, WINDOW // stride)
-    rows, columns = (list(_spans(0, extent, size, margin, extent)) for extent in (height, width))
-    for number, (top, bottom, first_row, last_row) in enumerate(rows):
-        for index, (left, right, first, last) in enumerate(columns):
-            window = pixels[first_row * stride : last_row * stride, first * stride : last * stride]
-            x = _normalise(window, (last_row - first_row) * stride, (last - first) * stride, replicate).to(device)
-            y = network.analysis(x.contiguous(memory_format=torch.channels_last))[0].cpu().numpy()
-            inner = y[:, top - first_row : bottom - first_row, left - first : right - first]
-            latent[:, top:bottom, left:right] = inner
-            if progress:
-                progress(number * len(columns) + index + 1, len(rows) * len(columns))
+    cells = list(windows(Rect(0, 0, width, height), (width, height), max(1, WINDOW // stride), margin))
+    for done, (inner, outer) in enumerate(cells, 1):
+        window = pixels[outer.y * stride : outer.bottom * stride, outer.x * stride : outer.right * stride]
+        x = _normalize(window, outer.height * stride, outer.width * stride, replicate).to(device)
+        y = network.analysis(x.contiguous(memory_format=torch.channels_last))[0].cpu().numpy()
+        latent[:, *inner.slices()] = y[:, *inner.moved(-outer.x, -outer.y).slices()]
+        if progress:
+            progress(done, len(cells))
     return latent
 
 
 @torch.inference_mode()
-def synthesise(
+def synthesize(
     network: WaveletAutoencoder,
     latent: NDArray[np.float32],
     shape: tuple[int, int, int],
@@ -93,21 +83,16 @@ def synthesise(
     stride, margin = network.stride, synthesis_margin(network)
     pixels = np.empty(shape, dtype)
     device = next(network.parameters()).device
-    size = max(1, WINDOW // stride)
-    rows, columns = (
-        list(_spans(first // stride, -(-(first + wanted) // stride), size, margin, extent))
-        for first, wanted, extent in zip(origin, shape[:2], latent.shape[1:], strict=True)
-    )
-    for number, (top, bottom, first_row, last_row) in enumerate(rows):
-        for index, (left, right, first, last) in enumerate(columns):
-            y = torch.from_numpy(np.ascontiguousarray(latent[:, first_row:last_row, first:last]))[None].to(device)
-            x = network.synthesis(y.contiguous(memory_format=torch.channels_last))
-            above, before = (top - first_row) * stride, (left - first) * stride
-            inner = x[:, :, above : above + (bottom - top) * stride, before : before + (right - left) * stride]
-            y0, x0 = top * stride - origin[0], left * stride - origin[1]  # negative: the latent begins earlier
-            target = pixels[max(y0, 0) : bottom * stride - origin[0], max(x0, 0) : right * stride - origin[1]]
-            inner = inner[:, :, max(-y0, 0) :, max(-x0, 0) :][:, :, : target.shape[0], : target.shape[1]]
-            target[:] = denormalise(inner, shape[2], dtype)
-            if progress:
-                progress(number * len(columns) + index + 1, len(rows) * len(columns))
+    top, left = origin
+    area = Rect(left, top, shape[1], shape[0])
+    cells = Rect.between(left // stride, top // stride, -(-area.right // stride), -(-area.bottom // stride))
+    work = list(windows(cells, (latent.shape[2], latent.shape[1]), max(1, WINDOW // stride), margin))
+    for done, (inner, outer) in enumerate(work, 1):
+        y = torch.from_numpy(np.ascontiguousarray(latent[:, *outer.slices()]))[None].to(device)
+        x = network.synthesis(y.contiguous(memory_format=torch.channels_last))
+        part = Rect(*(side * stride for side in inner)).clipped(area)
+        seen = x[:, :, *part.moved(-outer.x * stride, -outer.y * stride).slices()]
+        pixels[part.moved(-left, -top).slices()] = denormalize(seen, shape[2], dtype)
+        if progress:
+            progress(done, len(work))
     return pixels

@@ -22,10 +22,10 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from wavelic.codec.request import Request
 from wavelic.errors import FormatError
 from wavelic.jpeg2000 import Limits, MainHeader, parse_main_header
 from wavelic.jpeg2000.partial import Layout, layer_sizes, needed_packets, read_layout, rebuild, reduced_sizes
-from wavelic.lifting.jp2.request import Request
 from wavelic.remote import Source, merge_spans
 
 #: Per level, the finest first, samples that a synthesis sees to either side; None: as many as the base wavelet sees.

@@ -15,16 +15,26 @@ from numpy.typing import NDArray
 
 from wavelic.codec.opened import Layer, Progress, Region, level_dimensions
 from wavelic.codec.options import check_device
+from wavelic.codec.request import Request
 from wavelic.codec.slicing import ArrayFace
 from wavelic.codec.weights import Card
 from wavelic.errors import UsageError
-from wavelic.images import Image, Metadata, decode_alpha
+from wavelic.images import Image, Metadata, Resolution, decode_alpha
 from wavelic.jpeg2000 import Jp2, MainHeader, Uuid, decode_codestream
 from wavelic.lifting.cards import find_lifting
-from wavelic.lifting.jp2.box import ALPHA_ID, BOX_ID, EXIF_ID, NO_MODEL, XMP_ID, WavelicBox, find_payload, unpack_box
+from wavelic.lifting.jp2.box import (
+    ALPHA_ID,
+    BOX_ID,
+    EXIF_ID,
+    IPTC_ID,
+    NO_MODEL,
+    XMP_ID,
+    WavelicBox,
+    find_payload,
+    unpack_box,
+)
 from wavelic.lifting.jp2.codestream import Codestream, Margins, RangedCodestream
 from wavelic.lifting.jp2.info import BoxInfo, jp2_info
-from wavelic.lifting.jp2.request import Request, check_request
 from wavelic.remote import Source
 
 if TYPE_CHECKING:
@@ -101,6 +111,11 @@ class Jp2File(ArrayFace):
         """(width, height) for every ``reduce`` from 0."""
         return level_dimensions(self.header.width, self.header.height, self.levels)
 
+    @property
+    def layer_count(self) -> int:
+        """Number of quality layers."""
+        return self.header.layers
+
     @cached_property
     def layers(self) -> tuple[Layer, ...]:
         """Quality layers, the coarsest first, with bytes and bits per pixel of the file trimmed to them."""
@@ -116,9 +131,10 @@ class Jp2File(ArrayFace):
 
     @property
     def metadata(self) -> Metadata:
-        """ICC profile, Exif and XMP."""
-        uuids = self.jp2.uuids
-        return Metadata(self.jp2.icc, find_payload(uuids, EXIF_ID), find_payload(uuids, XMP_ID))
+        """ICC profile, Exif, XMP, IPTC and resolution."""
+        exif, xmp, iptc = (find_payload(self.jp2.uuids, name) for name in (EXIF_ID, XMP_ID, IPTC_ID))
+        resolution = Resolution.checked(*self.jp2.resolution) if self.jp2.resolution else None
+        return Metadata(self.jp2.icc, exif, xmp, iptc, resolution)
 
     @property
     def info(self) -> dict[str, Any]:
@@ -131,7 +147,7 @@ class Jp2File(ArrayFace):
         Raises:
             UsageError: the file has no such resolution, layer or region.
         """
-        return check_request(self.header, reduce, layers, region)
+        return Request.of(self, reduce, layers, region)
 
     def decode(
         self,

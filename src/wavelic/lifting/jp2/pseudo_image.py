@@ -84,7 +84,7 @@ class PseudoImage:
             codestream: from `codestream`.
             model: id of the transform's weights.
             alpha: payload of the opacity box (`wavelic.images.encode_alpha`), if there is opacity.
-            metadata: ICC profile, Exif and XMP.
+            metadata: ICC profile, Exif, XMP, IPTC and resolution.
         """
         metadata = metadata or Metadata()
         box = replace(self.box, model=model, alpha=None if alpha is None else crc32c(alpha))
@@ -92,7 +92,9 @@ class PseudoImage:
         if alpha is not None:
             boxes.append(Uuid(ALPHA_ID, alpha))
         colour = SRGB if self.samples.shape[0] == 3 else GREY
-        return write_jp2(codestream, colour=colour, icc=metadata.icc or None, uuids=boxes)
+        stated = metadata.resolution
+        resolution = (stated.x, stated.y) if stated and stated.absolute else None
+        return write_jp2(codestream, colour=colour, icc=metadata.icc or None, uuids=boxes, resolution=resolution)
 
 
 def pseudo_image(coefficients: Coefficients2d, depth: int, bits: int | None = None) -> PseudoImage:

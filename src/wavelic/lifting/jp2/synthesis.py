@@ -17,9 +17,9 @@ import torch
 from numpy.typing import NDArray
 
 from wavelic.codec.opened import Progress, Region
+from wavelic.codec.request import Request
 from wavelic.errors import ModelError
 from wavelic.lifting.jp2.box import NO_MODEL, WavelicBox
-from wavelic.lifting.jp2.request import Request
 from wavelic.lifting.jp2.samples import scaled_to_pixels
 from wavelic.lifting.jp2.synthesis_levels import synthesize_levels
 from wavelic.lifting.jp2.synthesis_windows import synthesize_window
@@ -76,7 +76,7 @@ def read(
     with torch.inference_mode():
         if learned:
             stored = stored.with_extra_bits()
-        if learned and request.is_whole and width * height > BY_LEVELS and request.reduce < file.levels:
+        if learned and request.whole and width * height > BY_LEVELS and request.reduce < file.levels:
             synthesize_levels(stored, transform, request.reduce, colours, progress)
         else:
             side = max(width, height)
@@ -90,6 +90,8 @@ def read(
                     part[:] = synthesize_window([stored], transform, axes, request.reduce)[0]
                 else:
                     scaled_to_pixels(stored.planes(axes, request.reduce), stored.box, part)
+                    if file.jp2.order:
+                        part[:] = part[..., list(file.jp2.order)]
                 if progress:
                     progress(done, len(windows))
     if alpha is not None:

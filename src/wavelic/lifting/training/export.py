@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -13,14 +12,9 @@ from wavelic.errors import UsageError
 from wavelic.lifting.training.task import transform_of
 from wavelic.lifting.transform.steps import PRODUCT_STEPS, LearnedSteps
 from wavelic.lifting.weights import save_lifting
+from wavelic.training.export import Export, about_run, latest
 
 FAMILY = "lifting"
-
-
-def about_run(path: Path) -> dict[str, Any]:
-    """What a ``final.pt`` or ``best.pt`` says about itself."""
-    about: dict[str, Any] = json.loads(torch.load(path, map_location="cpu", weights_only=True)["about"])
-    return about
 
 
 def export_lifting(
@@ -38,3 +32,13 @@ def export_lifting(
     transform = transform_of(about["model"], state)
     weights = transform.state_dict()
     return save_lifting(folder / name, about["model"], weights, about, steps=steps, family=family)
+
+
+def export_stages(finals: Sequence[Path], export: Export) -> list[Card]:
+    """Write the stage that was finished last, which needs no calibration.
+
+    Args:
+        finals: the ``final.pt`` of the stages.
+        export: where to.
+    """
+    return [export_lifting(latest(finals), export.folder, FAMILY)]

@@ -52,7 +52,7 @@ def synthesis_norms(base: str) -> list[dict[str, float]]:
 
 @dataclass(frozen=True)
 class Plan:
-    """Terms of the objective; keys of `wavelic.training.stages.LiftingStage` of the same names."""
+    """Terms of the objective; keys of `wavelic.lifting.training.stage.LiftingStage` of the same names."""
 
     rate: str = "smooth"
     distortion: bool = False

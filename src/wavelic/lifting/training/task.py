@@ -17,11 +17,12 @@ from wavelic.lifting.training.objective import GRAYS, LEVELS, LiftingObjective, 
 from wavelic.lifting.training.operators import freeze_first_proposals, plain_state, use_trained_operators
 from wavelic.lifting.training.rates import smooth_bits
 from wavelic.lifting.training.score import Validator, luma
+from wavelic.lifting.training.stage import LiftingStage
 from wavelic.lifting.training.surrogate import half_width
 from wavelic.lifting.transform.transform import LiftingTransform
 from wavelic.lifting.weights import load_lifting_card
 from wavelic.training.data import PackedImages
-from wavelic.training.stages import LiftingStage, Recipe, Stage
+from wavelic.training.stages import Recipe, Stage
 from wavelic.training.task import Task
 from wavelic.wavelets import dwt2
 

@@ -206,7 +206,7 @@
     $("compare").value = option.disabled ? "" : option.value;
     $("name").textContent = id.slice(id.lastIndexOf("/") + 1);
     document.title = `${$("name").textContent} · wavelic`;
-    const kind = { lifting: details.learned ? "learned lifting, JPEG 2000" : "wavelic JPEG 2000", jpeg2000: "JPEG 2000", wlic: "wavelic compact" }[details.codec];
+    const kind = { lifting: details.learned ? "learned lifting, JPEG 2000" : "wavelic JPEG 2000", jpeg2000: "JPEG 2000" }[details.codec] || `wavelic, codec ${details.codec}`;
     const rate = (8 * details.bytes) / (details.width * details.height);
     $("facts").textContent = `${details.width} × ${details.height} · ${kind} · ${bytes(details.bytes)} · ${rate.toPrecision(3)} bits per pixel`;
     markCurrent();

@@ -1,0 +1,1 @@
+"""Two codecs of another package: the folder that a new codec is."""
