@@ -14,6 +14,8 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
 import numpy as np
 import pytest
 
+import wavelic.papers.catalogue  # noqa: F401 (registers the published lifting structures)
+
 
 @pytest.fixture(scope="session")
 def picture() -> Callable[..., np.ndarray]:

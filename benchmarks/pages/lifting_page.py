@@ -26,7 +26,8 @@ from wavelic.evaluation.metrics import to_db
 from wavelic.evaluation.plots import rate_distortion_svg
 from wavelic.evaluation.results import Curve, read_curve
 from wavelic.images import load_image
-from wavelic.lifting.jp2.pseudo_image import open_carrier
+from wavelic.lifting.jp2 import synthesis
+from wavelic.lifting.jp2.opening import open_jp2
 
 FOUND = RESULTS / "lifting"
 LOGS = [RESULTS / "training" / f"{name}.jsonl" for name in ("lifting-cpu", "lifting-more")]
@@ -203,8 +204,9 @@ def picture(folder: Path) -> None:
     for name in ("9/7", "lifting"):
         transform, model = transform_of(name)
         with torch.no_grad():
-            file = open_carrier(encode(grey, transform, model))
-            parts.append(file.read(transform if name == "lifting" else None, reduce=2)[60:190, :, 0])
+            file = open_jp2(encode(grey, transform, model))
+            small = synthesis.read(file, transform if name == "lifting" else None, file.request(reduce=2))
+            parts.append(small[60:190, :, 0])
     gap = np.full((parts[0].shape[0], 4), 255, np.uint8)
     joined = np.concatenate([parts[0], gap, parts[1]], 1).astype(np.uint8)
     Image.fromarray(joined).resize((3 * joined.shape[1], 3 * joined.shape[0]), Image.Resampling.NEAREST).save(PICTURE)

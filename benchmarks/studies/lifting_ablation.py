@@ -19,9 +19,9 @@ from typing import Any
 import torch
 
 from benchmarks.measuring import RESULTS
+from wavelic.lifting.structures import build_lifting
 from wavelic.lifting.training.stage import LiftingStage
 from wavelic.lifting.training.task import LiftingTask, transform_of
-from wavelic.lifting.transform.transform import build_lifting
 from wavelic.training.data import PackedImages
 from wavelic.training.loop import FINAL, train
 from wavelic.training.stages import Recipe
@@ -95,7 +95,7 @@ def main() -> None:
     first = recipe_of(*VARIANTS[0], data, validation, options.seconds)
     judging = make_task(first, LiftingStage(judged=JUDGED, judged_side=SIDE))
     assert isinstance(judging, LiftingTask)
-    judge = judging.judge(held_out)
+    judge = judging.validator(held_out)
     found: dict[str, Any] = {"seconds": options.seconds, "crop": CROP, "images": JUDGED, "side": SIDE, "rows": []}
     if OUT.exists():
         found = json.loads(OUT.read_text())

@@ -21,11 +21,13 @@ from torch import Tensor
 
 from benchmarks.measuring import RESULTS
 from wavelic.jpeg2000 import EncodeOptions, layer_sizes
-from wavelic.lifting.jp2.pseudo_image import encode_carrier, open_carrier, to_components
+from wavelic.lifting.jp2.opening import open_jp2
+from wavelic.lifting.jp2.pseudo_image import encode_coefficients
+from wavelic.lifting.jp2.samples import to_components
+from wavelic.lifting.structures import build_lifting
 from wavelic.lifting.training.objective import LEVELS, LiftingObjective, Plan
 from wavelic.lifting.training.score import luma
 from wavelic.lifting.training.surrogate import dead_zone
-from wavelic.lifting.transform.transform import build_lifting
 from wavelic.training.data import PackedImages
 from wavelic.wavelets import Coefficients2d, dwt2
 
@@ -39,10 +41,10 @@ def steps_and_rates(objective: LiftingObjective, pixels: np.ndarray) -> list[tup
     x = to_components(pixels, "9/7")
     y = dwt2(x, "9/7", LEVELS, "jpeg2000")
     options = EncodeOptions(layer_bytes=[int(rate * pixels.size / 8) for rate in RATES])
-    file = open_carrier(encode_carrier(y, 8, options).data)
-    sizes, found = layer_sizes(file.codestream), []
+    file = open_jp2(encode_coefficients(y, 8, options))
+    sizes, found = layer_sizes(file.jp2.codestream), []
     for layer, size in enumerate(sizes):
-        wanted = np.square(file.read(max_layers=layer + 1).astype(float) - pixels).mean()
+        wanted = np.square(file.read(layers=layer + 1).astype(float) - pixels).mean()
         low, high = 0.0, 6.0
         for _ in range(12):
             middle = (low + high) / 2

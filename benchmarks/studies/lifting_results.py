@@ -34,8 +34,12 @@ from wavelic.evaluation.runner import environment
 from wavelic.images import list_images, load_image
 from wavelic.jpeg2000 import EncodeOptions, decode_codestream
 from wavelic.lifting.cards import find_lifting, lifting_id
-from wavelic.lifting.jp2.pseudo_image import encode_carrier, open_carrier, to_components, trim_carrier
-from wavelic.lifting.transform.transform import LiftingTransform, build_lifting
+from wavelic.lifting.jp2 import synthesis
+from wavelic.lifting.jp2.opening import open_jp2, trim_jp2
+from wavelic.lifting.jp2.pseudo_image import encode_coefficients
+from wavelic.lifting.jp2.samples import to_components
+from wavelic.lifting.structures import build_lifting
+from wavelic.lifting.transform.transform import LiftingTransform
 from wavelic.lifting.weights import load_lifting
 
 LAYERS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.4, 2.0)  # bpp
@@ -71,13 +75,13 @@ def encode(pixels: NDArray[np.uint8], transform: LiftingTransform, model: bytes)
     coefficients = transform.analysis(to_components(pixels, transform.base), 5)
     samples = pixels.shape[0] * pixels.shape[1]
     options = EncodeOptions(layer_bytes=[int(rate * samples / 8) for rate in LAYERS])
-    return encode_carrier(coefficients, 8, options, model=model).data
+    return encode_coefficients(coefficients, 8, options, model=model)
 
 
 def stock_view(data: bytes) -> NDArray[np.uint8]:
     """What a viewer without wavelic shows once the bit depth and the headroom are undone."""
-    file = open_carrier(data)
-    planes = np.stack(decode_codestream(file.codestream).planes, -1)
+    file = open_jp2(data)
+    planes = np.stack(decode_codestream(file.jp2.codestream).planes, -1)
     return np.clip(np.rint((planes - file.box.offset) / file.box.scale * 255), 0, 255).astype(np.uint8)
 
 
@@ -89,9 +93,9 @@ def layers(
     data = encode(pixels, transform, model)
     learned = None if name in BASES else transform
     for layer in kept:
-        part = trim_carrier(data, max_layers=layer + 1)
+        part = trim_jp2(data, max_layers=layer + 1)
         started = time.perf_counter()
-        decoded = open_carrier(part).read(learned)
+        decoded = synthesis.read(open_jp2(part), learned)
         yield layer, part, decoded.astype(np.uint8), time.perf_counter() - started
 
 

@@ -21,11 +21,15 @@ from benchmarks.measuring import write_results
 from benchmarks.pictures import luma, psnr
 from wavelic.evaluation.bd import bd_rate
 from wavelic.images import list_images, load_image
-from wavelic.jpeg2000 import EncodeOptions, layer_sizes
-from wavelic.lifting.jp2.pseudo_image import encode_carrier, open_carrier, to_components
-from wavelic.lifting.transform.steps import EVERYWHERE, LUMA_ONLY, NEVER, PRODUCT_STEPS, LearnedSteps, Steps
-from wavelic.lifting.transform.structures import HybridLevel
-from wavelic.lifting.transform.transform import LiftingTransform, build_lifting
+from wavelic.jpeg2000 import EncodeOptions
+from wavelic.lifting.jp2 import synthesis
+from wavelic.lifting.jp2.opening import open_jp2
+from wavelic.lifting.jp2.pseudo_image import encode_coefficients
+from wavelic.lifting.jp2.samples import to_components
+from wavelic.lifting.structures import build_lifting
+from wavelic.lifting.transform.levels import HybridLevel
+from wavelic.lifting.transform.steps import EVERYWHERE, NEVER, PRODUCT_STEPS, LearnedSteps, Steps
+from wavelic.lifting.transform.transform import LiftingTransform
 from wavelic.lifting.weights import load_lifting
 
 RATES = (0.1, 0.2, 0.4, 0.7, 1.0)
@@ -36,7 +40,7 @@ CHOICES = {
     "chroma from level 2": LearnedSteps(chroma=Steps(2, 2)),
     "chroma from level 3": LearnedSteps(chroma=Steps(3, 3)),
     "chroma from level 4": LearnedSteps(chroma=Steps(4, 4)),
-    "luma only": LUMA_ONLY,
+    "luma only": LearnedSteps(chroma=Steps(NEVER, NEVER)),
     "luma and chroma from level 2": LearnedSteps(Steps(2, 2), Steps(2, 2)),
     "chroma T_L2H alone, from level 2": LearnedSteps(chroma=Steps(NEVER, 2)),
     "product": PRODUCT_STEPS,
@@ -68,13 +72,13 @@ def curves(transform: LiftingTransform, pictures: list[NDArray[np.uint8]]) -> ND
         count = pixels.shape[0] * pixels.shape[1]
         options = EncodeOptions(layer_bytes=[int(rate * count / 8) for rate in RATES])
         coefficients = transform.analysis(to_components(pixels), LEVELS)
-        data = encode_carrier(coefficients, 8, options, model=b"measured" if learned else bytes(8)).data
-        file = open_carrier(data)
+        data = encode_coefficients(coefficients, 8, options, model=b"measured" if learned else bytes(8))
+        file = open_jp2(data)
         rows = []
-        for layer, size in enumerate(layer_sizes(file.codestream), 1):
-            decoded = file.read(transform if learned else None, max_layers=layer).astype(np.uint8)
-            bpp = (size + file.overhead) * 8 / count
-            rows.append((bpp, psnr(decoded, pixels), psnr(luma(decoded), luma(pixels))))
+        for number, layer in enumerate(file.layers, 1):
+            request = file.request(layers=number)
+            decoded = synthesis.read(file, transform if learned else None, request).astype(np.uint8)
+            rows.append((layer.bpp, psnr(decoded, pixels), psnr(luma(decoded), luma(pixels))))
         found.append(rows)
     return np.array(found)
 

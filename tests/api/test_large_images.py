@@ -17,15 +17,17 @@ from wavelic.images import from_array
 from wavelic.jpeg2000 import EncodeOptions
 from wavelic.lifting import encode as lifting_encode
 from wavelic.lifting.encode import Encoding
-from wavelic.lifting.file import open_jpeg2000
-from wavelic.lifting.jp2 import large, level_windows
-from wavelic.lifting.jp2 import sample_store as codes
-from wavelic.lifting.jp2.large import read_large
-from wavelic.lifting.jp2.level_windows import count_windows, windows
-from wavelic.lifting.jp2.pseudo_image import NO_MODEL, PseudoImage, encode_carrier, to_components
-from wavelic.lifting.jp2.ranged import open_ranged
-from wavelic.lifting.jp2.sample_store import Codes
-from wavelic.lifting.transform.transform import LiftingTransform, build_lifting
+from wavelic.lifting.jp2 import sample_store, synthesis
+from wavelic.lifting.jp2 import windows as jp2_windows
+from wavelic.lifting.jp2.box import NO_MODEL
+from wavelic.lifting.jp2.opening import open_jp2
+from wavelic.lifting.jp2.pseudo_image import PseudoImage, encode_coefficients
+from wavelic.lifting.jp2.sample_store import SampleStore
+from wavelic.lifting.jp2.samples import to_components
+from wavelic.lifting.jp2.windows import count_windows, windows
+from wavelic.lifting.structures import build_lifting
+from wavelic.lifting.transform.steps import EVERYWHERE, PRODUCT_STEPS, LearnedSteps
+from wavelic.lifting.transform.transform import LiftingTransform
 from wavelic.remote import open_source
 
 torch.set_num_threads(1)
@@ -36,19 +38,19 @@ def small_windows(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], None
     """Windows as a large image has them, for the images of a test, once it is called."""
 
     def use() -> None:
-        monkeypatch.setattr(level_windows, "WINDOW", 64)
+        monkeypatch.setattr(jp2_windows, "WINDOW", 64)
         monkeypatch.setattr(lifting_encode, "IN_WINDOWS", 100)
-        monkeypatch.setattr(large, "ONE_PIECE", 100)
-        monkeypatch.setattr(large, "BY_LEVELS", 100)
-        monkeypatch.setattr(large, "PLAIN_WINDOW", 48)
-        monkeypatch.setattr(large, "LEARNED_WINDOW", 64)
+        monkeypatch.setattr(synthesis, "ONE_PIECE", 100)
+        monkeypatch.setattr(synthesis, "BY_LEVELS", 100)
+        monkeypatch.setattr(synthesis, "PLAIN_WINDOW", 48)
+        monkeypatch.setattr(synthesis, "LEARNED_WINDOW", 64)
 
     yield use
     monkeypatch.undo()
 
 
-def learned(name: str = "Hybrid(9/7)-U16", *, luma_only: bool = False) -> LiftingTransform:
-    return LiftingTransform(random_transform(name, 0.12, torch.float32).level, luma_only=luma_only)
+def learned(name: str = "Hybrid(9/7)-U16", *, steps: LearnedSteps = EVERYWHERE) -> LiftingTransform:
+    return LiftingTransform(random_transform(name, 0.12, torch.float32).level, steps=steps)
 
 
 def pixels_of(height: int = 131, width: int = 150, channels: int = 3, bits: int = 8) -> np.ndarray:
@@ -59,14 +61,14 @@ def pixels_of(height: int = 131, width: int = 150, channels: int = 3, bits: int 
 def coded(transform: LiftingTransform, model: bytes) -> bytes:
     with torch.inference_mode():
         coefficients = transform.analysis(to_components(pixels_of()), 5)
-    return encode_carrier(coefficients, 8, EncodeOptions(layer_bytes=(1500, 6000)), model=model).data
+    return encode_coefficients(coefficients, 8, EncodeOptions(layer_bytes=(1500, 6000)), model=model)
 
 
 # --- Windows -------------------------------------------------------------------------------------------------------
 
 
 def test_windows_partition_an_axis_and_its_bands(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(level_windows, "WINDOW", 16)
+    monkeypatch.setattr(jp2_windows, "WINDOW", 16)
     for size in (*range(1, 50), 160):
         for reach in (0, 3, 28):
             found = windows(size, reach)
@@ -92,29 +94,29 @@ def pseudo(transform: LiftingTransform, pixels: np.ndarray, progress: Progress |
 
 
 def code_planes(image: PseudoImage) -> np.ndarray:
-    planes = np.full(image.codes.shape, -1, np.int32)
-    image.codes.fill(list(planes))
+    planes = np.full(image.samples.shape, -1, np.int32)
+    image.samples.fill(list(planes))
     return planes
 
 
 @pytest.mark.parametrize(
-    ("name", "luma_only", "shape"),
+    ("name", "steps", "shape"),
     [
-        ("Hybrid(9/7)-U16", False, (131, 150, 3)),
-        ("Hybrid(9/7)-U16", True, (200, 65, 4)),
-        ("Hybrid(9/7)-U16", False, (1, 203, 1)),
-        ("Hybrid(9/7)-U16", False, (129, 128, 2)),
-        ("Hybrid(5/3)-5c", False, (150, 131, 3)),
-        ("Custom-5S-5c", False, (130, 190, 1)),
-        ("CDF-9/7", False, (131, 150, 3)),
-        ("LeGall-5/3", False, (131, 150, 3)),
+        ("Hybrid(9/7)-U16", EVERYWHERE, (131, 150, 3)),
+        ("Hybrid(9/7)-U16", PRODUCT_STEPS, (200, 65, 4)),
+        ("Hybrid(9/7)-U16", EVERYWHERE, (1, 203, 1)),
+        ("Hybrid(9/7)-U16", EVERYWHERE, (129, 128, 2)),
+        ("Hybrid(5/3)-5c", EVERYWHERE, (150, 131, 3)),
+        ("Custom-5S-5c", EVERYWHERE, (130, 190, 1)),
+        ("CDF-9/7", EVERYWHERE, (131, 150, 3)),
+        ("LeGall-5/3", EVERYWHERE, (131, 150, 3)),
     ],
 )
 @pytest.mark.parametrize("bits", [8, 16])
 def test_codes_made_in_windows_are_those_of_one_piece(
-    name: str, luma_only: bool, shape: tuple[int, int, int], bits: int, small_windows: Callable[[], None]
+    name: str, steps: LearnedSteps, shape: tuple[int, int, int], bits: int, small_windows: Callable[[], None]
 ) -> None:
-    transform = build_lifting(name) if "/" in name[-3:] else learned(name, luma_only=luma_only)
+    transform = build_lifting(name) if "/" in name[-3:] else learned(name, steps=steps)
     pixels = pixels_of(*shape, bits)
     whole = pseudo(transform, pixels)
     small_windows()
@@ -153,10 +155,10 @@ def test_files_of_all_targets_are_those_of_one_piece(small_windows: Callable[[],
 
 @pytest.mark.parametrize("limit", [1 << 28, 0])
 def test_codes_come_back_from_memory_and_from_a_file(limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(codes, "IN_MEMORY", limit)
-    monkeypatch.setattr(codes, "_BAND_BYTES", 500)
+    monkeypatch.setattr(sample_store, "IN_MEMORY", limit)
+    monkeypatch.setattr(sample_store, "_BAND_BYTES", 500)
     samples = np.random.default_rng(0).integers(0, 1 << 16, (3, 70, 45), np.uint16)
-    kept = Codes(*samples.shape)
+    kept = SampleStore(*samples.shape)
     for top in range(0, 70, 32):
         for left in range(0, 45, 20):
             kept.write(top, left, samples[:, top : top + 32, left : left + 20])
@@ -170,26 +172,27 @@ def test_no_room_for_codes_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse() -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(codes, "IN_MEMORY", 0)
+    monkeypatch.setattr(sample_store, "IN_MEMORY", 0)
     monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
     with pytest.raises(OutputError, match=r"No space left.*TMPDIR"):
-        Codes(1, 10, 10)
+        SampleStore(1, 10, 10)
 
 
 # --- Decoding ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", ["plain", "learned", "luma"])
+@pytest.mark.parametrize("kind", ["plain", "learned", "product"])
 def test_windows_together_are_the_whole(kind: str, small_windows: Callable[[], None]) -> None:
-    given = None if kind == "plain" else learned(luma_only=kind == "luma")
-    file = open_jpeg2000(coded(given or build_lifting("CDF-9/7"), b"m" * 8 if given else NO_MODEL)).carrier
+    given = None if kind == "plain" else learned(steps=PRODUCT_STEPS if kind == "product" else EVERYWHERE)
+    file = open_jp2(coded(given or build_lifting("CDF-9/7"), b"m" * 8 if given else NO_MODEL))
     steps: list[tuple[int, int]] = []
     wanted = [(0, None), (1, None), (0, (13, 20, 120, 111)), (2, (5, 6, 140, 120))]
-    wholes = [file.read(given, reduce=reduce, region=region) for reduce, region in wanted]
+    wholes = [synthesis.read(file, given, file.request(reduce, None, region)) for reduce, region in wanted]
     small_windows()
     for (reduce, region), whole in zip(wanted, wholes, strict=True):
         steps.clear()
-        pixels = read_large(file, given, reduce, None, region, 1, lambda done, total: steps.append((done, total)))
+        request = file.request(reduce, None, region)
+        pixels = synthesis.read(file, given, request, progress=lambda done, total: steps.append((done, total)))
         height, width = whole.shape[:2]
         side = 64 if given else 48
         count = -(-height // side) * -(-width // side)
@@ -205,21 +208,21 @@ def test_windows_together_are_the_whole(kind: str, small_windows: Callable[[], N
 def test_opacity_and_depth_of_a_large_file(small_windows: Callable[[], None]) -> None:
     transform = learned()
     image = from_array(pixels_of(140, 133, 4, 16))
-    file = open_jpeg2000(Encoding(image, transform, b"m" * 8, Options()).file([3000])).carrier
-    whole = file.read(transform)
+    file = open_jp2(Encoding(image, transform, b"m" * 8, Options()).file([3000]))
+    whole = synthesis.read(file, transform)
     small_windows()
-    pixels = read_large(file, transform, 0, None, None, 1)
+    pixels = synthesis.read(file, transform)
     np.testing.assert_array_equal(pixels[..., 3], image.pixels[..., 3])
     assert abs(pixels.astype(int) - whole).max() <= 1
 
 
 def test_a_file_read_in_parts_is_fetched_once(monkeypatch: pytest.MonkeyPatch) -> None:
     data = coded(build_lifting("CDF-9/7"), NO_MODEL)
-    expected = open_jpeg2000(data).read()
-    monkeypatch.setattr(large, "ONE_PIECE", 100)
-    monkeypatch.setattr(large, "PLAIN_WINDOW", 48)
+    expected = open_jp2(data).read()
+    monkeypatch.setattr(synthesis, "ONE_PIECE", 100)
+    monkeypatch.setattr(synthesis, "PLAIN_WINDOW", 48)
     source = open_source(data)
-    file = open_ranged(source)
+    file = open_jp2(source)
     opened = source.bytes_read
     np.testing.assert_array_equal(file.read(), expected)
     assert source.bytes_read - opened <= len(data)

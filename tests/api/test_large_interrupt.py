@@ -26,11 +26,10 @@ SECONDS = 90  # that a command may take at most on a busy machine; what it does 
 # signal when {function} of {module} is called for the third time, in the middle of a level.
 IN_A_WINDOW = """if True:
     import os, signal, sys
-    from wavelic.lifting.jp2 import {module}, large, level_windows
-    from wavelic.lifting.jp2 import sample_store as codes
+    from wavelic.lifting.jp2 import {module}, sample_store, synthesis, windows
     from wavelic.lifting import encode as lifting_encode
     from wavelic.cli.main import run
-    level_windows.WINDOW, lifting_encode.IN_WINDOWS, large.BY_LEVELS, codes.IN_MEMORY = 64, 0, 0, 0
+    windows.WINDOW, lifting_encode.IN_WINDOWS, synthesis.BY_LEVELS, sample_store.IN_MEMORY = 64, 0, 0, 0
     real, calls = {module}.{function}, []
     def interrupted(*arguments):
         calls.append(1)
@@ -44,12 +43,11 @@ IN_A_WINDOW = """if True:
 # The same while the library is at work, for which a call that does not come back stands.
 IN_THE_LIBRARY = """if True:
     import os, signal, sys, time
-    from wavelic.lifting.jp2 import sample_store as codes
-    from wavelic.lifting.jp2 import level_windows
+    from wavelic.lifting.jp2 import sample_store, windows
     from wavelic.lifting import encode as lifting_encode
     from wavelic.cli.main import run
     from wavelic.jpeg2000 import encode
-    level_windows.WINDOW, lifting_encode.IN_WINDOWS, codes.IN_MEMORY, encode._IN_BACKGROUND = 64, 0, 0, 0
+    windows.WINDOW, lifting_encode.IN_WINDOWS, sample_store.IN_MEMORY, encode._IN_BACKGROUND = 64, 0, 0, 0
     def never_ends(*_):
         os.kill(os.getpid(), signal.{name})
         time.sleep(1000)
@@ -80,10 +78,10 @@ ENCODE, DECODE = ("encode", "image.png", "x.jp2"), ("decode", "image.jp2", "x.ti
 @pytest.mark.parametrize(
     ("name", "code", "arguments"),
     [
-        ("SIGINT", IN_A_WINDOW.format(module="large_encode", function="to_codes", name="SIGINT"), ENCODE),
+        ("SIGINT", IN_A_WINDOW.format(module="analysis", function="to_codes", name="SIGINT"), ENCODE),
         ("SIGTERM", IN_THE_LIBRARY.format(name="SIGTERM"), ENCODE),
         ("SIGINT", IN_THE_LIBRARY.format(name="SIGINT"), ENCODE),
-        ("SIGTERM", IN_A_WINDOW.format(module="large_decode", function="to_pixels", name="SIGTERM"), DECODE),
+        ("SIGTERM", IN_A_WINDOW.format(module="synthesis_levels", function="to_pixels", name="SIGTERM"), DECODE),
     ],
     ids=["window", "library-term", "library-int", "decode"],
 )
@@ -96,7 +94,7 @@ def test_a_signal_leaves_nothing(name: str, code: str, arguments: tuple[str, ...
 
 
 def test_the_same_commands_finish_without_a_signal(folder: Path, tmp_path: Path) -> None:
-    code = IN_A_WINDOW.format(module="large_encode", function="to_codes", name="SIGINT").replace("== 3", "== -3")
+    code = IN_A_WINDOW.format(module="analysis", function="to_codes", name="SIGINT").replace("== 3", "== -3")
     done = run(folder, code, "encode", "image.png", str(tmp_path / "x.jp2"))
     assert done.returncode == 0, done.stderr
     assert wavelic.open(tmp_path / "x.jp2").shape == (150, 200, 3)

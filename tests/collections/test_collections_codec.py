@@ -115,21 +115,21 @@ def test_lifting_makes_jp2_files(source: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("codec", "extension"), [("weconvene", "wlic"), ("lifting", "jp2")])
-def test_files_for_random_access(source: Path, tmp_path: Path, codec: str, extension: str) -> None:
+def test_files_for_reading_windows(source: Path, tmp_path: Path, codec: str, extension: str) -> None:
     images, output = tmp_path / "images", tmp_path / "out"
     images.mkdir()
     PIL.Image.fromarray(wavelic.load_image(source / "a.png").pixels.repeat(2, 0).repeat(2, 1)).save(images / "a.png")
-    options = ["--codec", codec, "--access", "random", "-q", "30", "--layout", "tree", "-j", "1"]
+    options = ["--codec", codec, "--access", "windows", "-q", "30", "--layout", "tree", "-j", "1"]
     assert command("encode-dir", str(images), str(output), *options).returncode == 0
     data = (output / f"a.{extension}").read_bytes()
-    assert data == wavelic.encode(wavelic.load_image(images / "a.png"), codec, 30, access="random")
+    assert data == wavelic.encode(wavelic.load_image(images / "a.png"), codec, 30, access="windows")
     assert data != wavelic.encode(wavelic.load_image(images / "a.png"), codec, 30)
     assert command("encode-dir", str(images), str(output), *options, "--resume").returncode == 0
     other = command(
         "encode-dir", str(images), str(output), "--codec", codec, "-q", "30", "--layout", "tree", "--resume"
     )
     assert other.returncode == 2
-    assert "access random -> whole" in other.stderr
+    assert "access windows -> whole" in other.stderr
 
 
 @pytest.mark.parametrize(

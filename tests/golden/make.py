@@ -83,7 +83,7 @@ def lifting() -> None:
         if path.exists():
             continue
         metadata = Metadata(exif=b"II*\0\x08\0\0\0\0\0") if kind == "rgb" else Metadata()
-        options = Options(layers=3, access="random" if kind == "rgba" else "whole")
+        options = Options(layers=3, access="windows" if kind == "rgba" else "whole")
         encoded = encode_image(
             from_array(picture(channels, dtype), metadata), "lifting", Target("quality", 70), options
         )

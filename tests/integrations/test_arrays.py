@@ -29,7 +29,7 @@ Picture = Callable[..., np.ndarray]
 
 @pytest.fixture(scope="module")
 def scalable(picture: Picture) -> bytes:
-    return wavelic.encode(picture(203, 310), "lifting", bpp=2.0, access="random")
+    return wavelic.encode(picture(203, 310), "lifting", bpp=2.0, access="windows")
 
 
 @pytest.fixture(scope="module")

@@ -18,5 +18,5 @@ def test_mutated_files_give_pictures_or_our_errors() -> None:
     report = json.loads(finished.stdout)
     assert report["bugs"] == []
     assert report["outcomes"]["FormatError"] > 200
-    assert report["outcomes"]["decoded"] > 100  # bodies carry no checksum of their own; the carrier's box has one
+    assert report["outcomes"]["decoded"] > 100  # bodies carry no checksum of their own; wavelic's box has one
     assert report["peak_mb"] < 1000

@@ -9,7 +9,7 @@ from pictures import picture
 
 from wavelic.errors import FormatError
 from wavelic.jpeg2000 import EncodeOptions, decode_codestream, encode_codestream, parse_main_header
-from wavelic.jpeg2000.precision import finer_codestream
+from wavelic.jpeg2000.precision import with_extra_bits
 from wavelic.wavelets import dwt2
 
 torch.set_num_threads(1)
@@ -21,7 +21,8 @@ def coarse_and_fine(depth: int, reduce: int = 0) -> tuple[np.ndarray, np.ndarray
     planes = [np.clip(picture(150, 181, depth, seed).astype(np.int64) * 2, 0, (1 << depth) - 1) for seed in range(3)]
     options = EncodeOptions(layer_bytes=(4000,), colour_transform=True, levels=5, reversible=False)
     codestream = encode_codestream([plane.astype(np.int32) for plane in planes], depth, options)
-    finer = finer_codestream(codestream, parse_main_header(codestream), BITS)
+    finer, header = with_extra_bits(codestream, parse_main_header(codestream), BITS)
+    assert header == parse_main_header(finer)
     found = [np.stack(decode_codestream(data, reduce=reduce).planes) for data in (codestream, finer)]
     return found[0], found[1] / 2**BITS - 2 ** (depth - 1)
 
@@ -49,13 +50,13 @@ def test_what_cannot_be_finer_is_refused() -> None:
     plane = picture(40, 40)
     reversible = encode_codestream([plane], 8, EncodeOptions(reversible=True))
     with pytest.raises(FormatError, match="reversible"):
-        finer_codestream(reversible, parse_main_header(reversible), BITS)
+        with_extra_bits(reversible, parse_main_header(reversible), BITS)
     codestream = encode_codestream([plane], 8, EncodeOptions(reversible=False))
     header = parse_main_header(codestream)
     with pytest.raises(FormatError, match="above 30"):
-        finer_codestream(codestream, header, 23)
+        with_extra_bits(codestream, header, 23)
     style = next(segment.start for segment in header.segments if segment.marker == 0xFF5C) + 4
     no_guard = bytearray(codestream)
     no_guard[style] &= 0x1F
     with pytest.raises(FormatError, match="no room"):
-        finer_codestream(bytes(no_guard), header, BITS)
+        with_extra_bits(bytes(no_guard), header, BITS)

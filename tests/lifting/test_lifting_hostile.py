@@ -9,6 +9,7 @@ import time
 import numpy as np
 import pytest
 import torch
+from lifting_reading import read_with
 from lifting_transforms import learned
 from paths import FUZZ
 from pictures import image
@@ -16,7 +17,10 @@ from pictures import image
 from wavelic.errors import WavelicError
 from wavelic.images import Metadata, encode_alpha
 from wavelic.jpeg2000 import EncodeOptions
-from wavelic.lifting.jp2.pseudo_image import CarrierFile, open_carrier, pseudo_image, to_components
+from wavelic.lifting.jp2.file import Jp2File
+from wavelic.lifting.jp2.opening import open_jp2
+from wavelic.lifting.jp2.pseudo_image import pseudo_image
+from wavelic.lifting.jp2.samples import to_components
 from wavelic.lifting.transform.transform import LiftingTransform
 
 sys.path.insert(0, str(FUZZ))
@@ -44,18 +48,18 @@ def seeds() -> list[tuple[bytes, np.ndarray]]:
         data = pseudo_image(coefficients, 8).file(
             options, model=b"m" * 8, alpha=alpha, metadata=Metadata(b"icc", b"II*\0", b"<x/>")
         )
-        found.append((data, open_carrier(data).read(transform)))
+        found.append((data, read_with(open_jp2(data), transform)))
     return found
 
 
 def attempt(
     data: bytes, transform: LiftingTransform, *, allow_partial: bool = False
-) -> tuple[CarrierFile | None, np.ndarray | None]:
+) -> tuple[Jp2File | None, np.ndarray | None]:
     """The opened file and its picture, or nothing for one of wavelic's errors; anything else fails the test."""
     begin = time.process_time()
     try:
-        file = open_carrier(data, allow_partial=allow_partial)
-        return file, file.read(transform if file.ours else None)
+        file = open_jp2(data, allow_partial=allow_partial)
+        return file, read_with(file, transform if file.ours else None)
     except WavelicError as error:
         message = str(error)
     finally:
@@ -107,10 +111,10 @@ def test_cut_and_mutated_files_opened_in_part(seeds: list[tuple[bytes, np.ndarra
 def test_every_cut_gives_the_last_whole_layer(seeds: list[tuple[bytes, np.ndarray]]) -> None:
     data, _ = seeds[0]
     transform = learned()
-    whole = open_carrier(data)
-    sizes = [size or 0 for size in whole.layer_bytes]
+    whole = open_jp2(data)
+    sizes = [layer.bytes or 0 for layer in whole.layers]
     for stop in range(sizes[0] + 20, len(data), 37):
-        file = open_carrier(data[:stop], allow_partial=True)
+        file = open_jp2(data[:stop], allow_partial=True)
         assert not file.complete
         assert file.whole_layers in (1, 2)
-        np.testing.assert_array_equal(file.read(transform), whole.read(transform, max_layers=file.whole_layers))
+        np.testing.assert_array_equal(read_with(file, transform), read_with(whole, transform, layers=file.whole_layers))

@@ -7,23 +7,19 @@ import io
 import numpy as np
 import pytest
 import torch
+from lifting_reading import read_with
 from lifting_transforms import learned
 from pictures import image, picture, psnr
 from PIL import Image
 
 from wavelic.errors import ChecksumError, FormatError, ModelError, UsageError, WavelicError
 from wavelic.jpeg2000 import EncodeOptions, encode_codestream, read_jp2, replace_codestream, write_jp2
-from wavelic.lifting.jp2.pseudo_image import (
-    BOX_ID,
-    NO_MODEL,
-    CarrierBox,
-    encode_carrier,
-    open_carrier,
-    to_components,
-    to_pixels,
-    trim_carrier,
-)
-from wavelic.lifting.transform.transform import LiftingTransform, build_lifting
+from wavelic.lifting.jp2.box import BOX_ID, NO_MODEL, WavelicBox
+from wavelic.lifting.jp2.opening import open_jp2, trim_jp2
+from wavelic.lifting.jp2.pseudo_image import encode_coefficients, pseudo_image
+from wavelic.lifting.jp2.samples import to_components, to_pixels
+from wavelic.lifting.structures import build_lifting
+from wavelic.lifting.transform.transform import LiftingTransform
 
 torch.set_num_threads(1)
 EVERYTHING = EncodeOptions()
@@ -35,7 +31,7 @@ def encode(
     with torch.no_grad():
         coefficients = transform.analysis(to_components(pixels, transform.base), 5)
     depth = 8 * pixels.dtype.itemsize
-    return encode_carrier(coefficients, depth, options, model=model).data
+    return encode_coefficients(coefficients, depth, options, model=model)
 
 
 @pytest.mark.parametrize("name", ["CDF-9/7", "LeGall-5/3", "Hybrid(9/7)-U16"])
@@ -44,16 +40,16 @@ def test_there_and_back_at_the_highest_rate(name: str, channels: int) -> None:
     pixels = image(75, 98, channels)
     transform = learned() if "U16" in name else build_lifting(name)
     model = b"modelxyz" if "U16" in name else NO_MODEL
-    file = open_carrier(encode(pixels, transform, model=model))
+    file = open_jp2(encode(pixels, transform, model=model))
     assert (file.box.base, file.box.depth, file.box.model) == (transform.base, 8, model)
-    decoded = file.read(transform if model != NO_MODEL else None)
+    decoded = read_with(file, transform if model != NO_MODEL else None)
     assert decoded.dtype == np.uint8
     assert psnr(decoded, pixels, 255) > 54  # 9/7 stops at the library's finest steps
 
 
 def test_sixteen_bits() -> None:
     pixels = image(40, 50, 3, bits=16)
-    decoded = open_carrier(encode(pixels, build_lifting("CDF-9/7"))).read()
+    decoded = open_jp2(encode(pixels, build_lifting("CDF-9/7"))).read()
     assert decoded.dtype == np.uint16
     assert psnr(decoded, pixels, 65535) > 75
 
@@ -61,10 +57,10 @@ def test_sixteen_bits() -> None:
 @pytest.mark.parametrize("size", [(1, 1), (1, 17), (2, 3), (23, 5), (70, 69)])
 def test_any_size(size: tuple[int, int]) -> None:
     pixels, transform = image(*size), learned()
-    file = open_carrier(encode(pixels, transform, model=b"m" * 8))
-    assert abs(file.read(transform).astype(int) - pixels).max() <= 3
+    file = open_jp2(encode(pixels, transform, model=b"m" * 8))
+    assert abs(read_with(file, transform).astype(int) - pixels).max() <= 3
     for reduce, (width, height) in enumerate(file.level_dimensions):
-        assert file.read(transform, reduce=reduce).shape == (height, width, 3)
+        assert read_with(file, transform, reduce=reduce).shape == (height, width, 3)
 
 
 def test_colour_there_and_back() -> None:
@@ -82,7 +78,7 @@ def test_a_stock_viewer_shows_the_picture_with_full_contrast() -> None:
     data = encode(pixels, transform, model=b"m" * 8)
     with Image.open(io.BytesIO(data), formats=["JPEG2000"]) as viewer:
         seen = np.asarray(viewer).astype(float)
-    box = open_carrier(encode(pixels, transform, model=b"m" * 8)).box
+    box = open_jp2(encode(pixels, transform, model=b"m" * 8)).box
     undone = (seen / 255 * 4095 - box.offset) / box.scale * 255
     assert psnr(undone, pixels, 255) > 26
     assert np.ptp(seen) > 0.85 * np.ptp(pixels)
@@ -90,35 +86,37 @@ def test_a_stock_viewer_shows_the_picture_with_full_contrast() -> None:
 
 def test_clipping_is_counted() -> None:
     coefficients = build_lifting("CDF-9/7").analysis(to_components(image(40, 40)), 5)
-    assert encode_carrier(coefficients, 8, EVERYTHING).clipped == 0
+    assert pseudo_image(coefficients, 8).clipped == 0
     loud = coefficients.map(lambda band: 3 * band)
-    assert encode_carrier(loud, 8, EVERYTHING).clipped > 100
+    assert pseudo_image(loud, 8).clipped > 100
 
 
 def test_a_layer_is_the_trimmed_file() -> None:
     pixels, transform = image(120, 150), learned()
     data = encode(pixels, transform, EncodeOptions(layer_bytes=(500, 1500, 5000)), b"m" * 8)
-    file = open_carrier(data)
-    assert file.layers == 3
+    file = open_jp2(data)
+    assert len(file.layers) == 3
     sizes = []
     for layers in (1, 2, 3):
-        trimmed = trim_carrier(data, max_layers=layers)
+        trimmed = trim_jp2(data, max_layers=layers)
         sizes.append(len(trimmed))
-        np.testing.assert_array_equal(open_carrier(trimmed).read(transform), file.read(transform, max_layers=layers))
-        assert trim_carrier(data, max_bytes=sizes[-1]) == trimmed
-    assert trim_carrier(data, max_layers=3) == data
+        np.testing.assert_array_equal(
+            read_with(open_jp2(trimmed), transform), read_with(file, transform, layers=layers)
+        )
+        assert trim_jp2(data, max_bytes=sizes[-1]) == trimmed
+    assert trim_jp2(data, max_layers=3) == data
     assert sizes[0] < sizes[1] < sizes[2] == len(data)
-    quality = [psnr(file.read(transform, max_layers=k), pixels, 255) for k in (1, 2, 3)]
+    quality = [psnr(read_with(file, transform, layers=k), pixels, 255) for k in (1, 2, 3)]
     assert quality[0] < quality[1] < quality[2]
 
 
 def test_a_reduced_picture_is_the_learned_low_band() -> None:
     pixels, transform = image(121, 150), learned()
-    file = open_carrier(encode(pixels, transform, model=b"m" * 8))
+    file = open_jp2(encode(pixels, transform, model=b"m" * 8))
     for reduce in range(1, 6):
         with torch.no_grad():
             low = transform.analysis(to_components(pixels), reduce).low
-        difference = file.read(transform, reduce=reduce).astype(int) - to_pixels(low, 8)
+        difference = read_with(file, transform, reduce=reduce).astype(int) - to_pixels(low, 8)
         assert abs(difference).max() <= 2
 
 
@@ -128,11 +126,11 @@ def test_a_reduced_picture_is_the_learned_low_band() -> None:
 def test_a_window_is_the_crop(reduce: int, max_layers: int, precincts: tuple[tuple[int, int], ...]) -> None:
     transform = learned()
     options = EncodeOptions(layer_bytes=(3000, 20000), precincts=precincts, progression="RPCL")
-    file = open_carrier(encode(image(301, 260), transform, options, b"m" * 8))
-    whole = file.read(transform, reduce=reduce, max_layers=max_layers)
+    file = open_jp2(encode(image(301, 260), transform, options, b"m" * 8))
+    whole = read_with(file, transform, reduce=reduce, layers=max_layers)
     shrink = 2**reduce
     for x, y, width, height in ((0, 0, 16, 24), (101, 93, 57, 64), (230, 290, 30, 11)):
-        window = file.read(transform, reduce=reduce, max_layers=max_layers, region=(x, y, width, height))
+        window = read_with(file, transform, reduce=reduce, layers=max_layers, region=(x, y, width, height))
         rows = slice(-(-y // shrink), -(-(y + height) // shrink))
         columns = slice(-(-x // shrink), -(-(x + width) // shrink))
         difference = abs(window.astype(int) - whole[rows, columns])
@@ -142,47 +140,47 @@ def test_a_window_is_the_crop(reduce: int, max_layers: int, precincts: tuple[tup
 
 def test_wrong_requests_are_refused() -> None:
     pixels, transform = image(40, 40), learned()
-    file = open_carrier(encode(pixels, transform, model=b"m" * 8))
+    file = open_jp2(encode(pixels, transform, model=b"m" * 8))
     with pytest.raises(ModelError, match="needs model 6d6d"):
-        file.read()
+        read_with(file)
     with pytest.raises(ModelError, match="based on 5/3"):
-        file.read(build_lifting("Hybrid(5/3)-5c"))
+        read_with(file, build_lifting("Hybrid(5/3)-5c"))
     for request in ({"reduce": 6}, {"region": (30, 30, 11, 5)}, {"region": (3, 3, 1, 1), "reduce": 2}):
         with pytest.raises(UsageError):
-            file.read(transform, **request)
+            read_with(file, transform, **request)
     coefficients = build_lifting("CDF-9/7").analysis(to_components(pixels), 2)
     with pytest.raises(UsageError, match="depth=12"):
-        encode_carrier(coefficients, 12, EVERYTHING)
+        encode_coefficients(coefficients, 12, EVERYTHING)
 
 
 def test_damage_behind_the_box_is_noticed() -> None:
     """Any change of box or codestream: our error, never another picture."""
     pixels = image(60, 60)
     data = encode(pixels, build_lifting("CDF-9/7"), EncodeOptions(layer_bytes=(800, 3000)))
-    expected = open_carrier(data).read()
+    expected = read_with(open_jp2(data))
     start = data.index(BOX_ID) + 16
     draw = np.random.default_rng(0)
     for position in draw.integers(start, len(data), 150):
         damaged = bytearray(data)
         damaged[position] ^= 1 << draw.integers(8)
         try:
-            decoded = open_carrier(bytes(damaged)).read()
+            decoded = read_with(open_jp2(bytes(damaged)))
         except WavelicError:
             continue
         np.testing.assert_array_equal(decoded, expected)
     body = bytearray(data)
     body[-100] ^= 1
     with pytest.raises(ChecksumError):
-        open_carrier(bytes(body))
+        open_jp2(bytes(body))
 
 
 def test_a_cut_file_gives_its_whole_layers_if_asked_to() -> None:
     data = encode(image(120, 150), build_lifting("CDF-9/7"), EncodeOptions(layer_bytes=(800, 3000, 9000)))
     with pytest.raises(FormatError, match="cut short"):
-        open_carrier(data[:-700])
-    file = open_carrier(data[:-700], allow_partial=True)
+        open_jp2(data[:-700])
+    file = open_jp2(data[:-700], allow_partial=True)
     assert (file.complete, file.whole_layers) == (False, 2)
-    np.testing.assert_array_equal(file.read(), open_carrier(data).read(max_layers=2))
+    np.testing.assert_array_equal(read_with(file), read_with(open_jp2(data), layers=2))
 
 
 @pytest.mark.parametrize("reversible", [True, False])
@@ -190,12 +188,12 @@ def test_plain_jpeg_2000_is_read_without_learned_steps(reversible: bool) -> None
     pixels = image(64, 80)
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "JPEG2000", irreversible=not reversible)
-    file = open_carrier(buffer.getvalue())
-    assert file.box == CarrierBox("5/3" if reversible else "9/7", 8, NO_MODEL, 255.0, 0.0)
-    assert abs(file.read().astype(int) - pixels).max() <= (0 if reversible else 2)
+    file = open_jp2(buffer.getvalue())
+    assert file.box == WavelicBox("5/3" if reversible else "9/7", 8, NO_MODEL, 255.0, 0.0)
+    assert abs(read_with(file).astype(int) - pixels).max() <= (0 if reversible else 2)
     with_box = encode(pixels, build_lifting("CDF-9/7"))
     without = replace_codestream(with_box, read_jp2(with_box).codestream, [])
-    assert open_carrier(without).box.depth == 16  # twelve bits, and nothing says that they stand for eight
+    assert open_jp2(without).box.depth == 16  # twelve bits, and nothing says that they stand for eight
 
 
 def test_other_kinds_of_jpeg_2000_are_refused() -> None:
@@ -206,4 +204,4 @@ def test_other_kinds_of_jpeg_2000_are_refused() -> None:
         write_jp2(encode_codestream(planes[:3], 8), colour=18),
     ):
         with pytest.raises(FormatError, match="convert"):
-            open_carrier(data)
+            open_jp2(data)

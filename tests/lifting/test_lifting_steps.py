@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from lifting_reading import read_with, synthesize_region
 from lifting_support import installed_weights
 from lifting_transforms import bands, learned, random_transform
 from pictures import image
@@ -17,17 +18,18 @@ from wavelic.errors import ModelError, UsageError
 from wavelic.images import Image
 from wavelic.jpeg2000 import EncodeOptions
 from wavelic.lifting.cards import PRODUCT, find_lifting
-from wavelic.lifting.jp2 import level_windows
-from wavelic.lifting.jp2.large_decode import read_by_levels
-from wavelic.lifting.jp2.large_encode import pseudo_image_in_windows
-from wavelic.lifting.jp2.pseudo_image import encode_carrier, open_carrier, pseudo_image, to_components
-from wavelic.lifting.transform.steps import EVERYWHERE, LUMA_ONLY, NEVER, PRODUCT_STEPS, LearnedSteps, Steps
+from wavelic.lifting.jp2 import synthesis, windows
+from wavelic.lifting.jp2.analysis import pseudo_image_in_windows
+from wavelic.lifting.jp2.opening import open_jp2
+from wavelic.lifting.jp2.pseudo_image import encode_coefficients, pseudo_image
+from wavelic.lifting.jp2.samples import to_components
+from wavelic.lifting.transform.steps import EVERYWHERE, NEVER, PRODUCT_STEPS, LearnedSteps, Steps
 from wavelic.lifting.transform.transform import LiftingTransform
-from wavelic.lifting.transform.windows import synthesize_window
 from wavelic.lifting.weights import load_lifting_card, save_lifting
 from wavelic.wavelets import Coefficients2d, dwt2
 
 torch.set_num_threads(1)
+LUMA_ONLY = LearnedSteps(chroma=Steps(NEVER, NEVER))
 CHOICES = [
     EVERYWHERE,
     LUMA_ONLY,
@@ -93,7 +95,7 @@ def test_a_window_is_the_crop(steps: LearnedSteps) -> None:
         coefficients = transform.analysis(x, 3).map(lambda band: band.round(decimals=1))
         whole = transform.synthesis(coefficients)
         for x0, y0, width, height in ((0, 0, 7, 9), (51, 77, 20, 33), (100, 0, 50, 12)):
-            window = synthesize_window(transform, coefficients, (x0, y0, width, height))
+            window = synthesize_region(transform, coefficients, (x0, y0, width, height))
             torch.testing.assert_close(window, whole[..., y0 : y0 + height, x0 : x0 + width], rtol=0, atol=1e-9)
 
 
@@ -109,14 +111,10 @@ def test_the_choice_belongs_to_the_identity_of_weights(tmp_path: Path) -> None:
     state = learned().state_dict()
     seen = set()
     for number, steps in enumerate(CHOICES):
-        for finer_bits in (0, 8):
-            path = tmp_path / f"w{number}-{finer_bits}"
-            card = save_lifting(path, "Hybrid(9/7)-U16", state, {}, steps=steps, finer_bits=finer_bits)
-            seen.add(card.hash)
-            transform = load_lifting_card(card)
-            assert (transform.steps, transform.finer_bits) == (steps, finer_bits)
-    assert len(seen) == 2 * len(CHOICES)
-    assert save_lifting(tmp_path / "x", "Hybrid(9/7)-U16", state, {}, luma_only=True).hash in seen
+        card = save_lifting(tmp_path / f"w{number}", "Hybrid(9/7)-U16", state, {}, steps=steps)
+        seen.add(card.hash)
+        assert load_lifting_card(card).steps == steps
+    assert len(seen) == len(CHOICES)
     for numbers in ((1, 1, 1, 1, 1), (0, 1, 1, 1, 1, 1), (1, 1, 1, 1, 1, 256)):
         with pytest.raises(ModelError, match="export"):
             LearnedSteps.unpack(numbers)
@@ -124,23 +122,20 @@ def test_the_choice_belongs_to_the_identity_of_weights(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("steps", [EVERYWHERE, LUMA_ONLY, PRODUCT_STEPS])
 def test_windows_of_files_take_coarse_levels_from_a_reduced_decode(steps: LearnedSteps) -> None:
-    """And still equal the crop; with finer samples the picture is what it was, but for a rounding here and there."""
-    transform = LiftingTransform(learned().level, steps=steps, finer_bits=8)
-    stock = LiftingTransform(transform.level, steps=steps)
+    """And still equal the crop, at every resolution and layer."""
+    transform = LiftingTransform(learned().level, steps=steps)
     pixels = image(301, 360)
     with torch.no_grad():
         coefficients = transform.analysis(to_components(pixels), 5)
-    data = encode_carrier(coefficients, 8, EncodeOptions(layer_bytes=(3000, 20000)), model=b"m" * 8).data
-    file = open_carrier(data)
+    data = encode_coefficients(coefficients, 8, EncodeOptions(layer_bytes=(3000, 20000)), model=b"m" * 8)
+    file = open_jp2(data)
     equal = []
     for reduce, layers in ((0, 2), (0, 1), (1, 2), (3, 2), (5, 1)):
-        whole = file.read(transform, reduce=reduce, max_layers=layers).astype(int)
-        coarse = file.read(stock, reduce=reduce, max_layers=layers)
-        assert abs(whole - coarse).max() <= (1 if layers == 2 else 8)  # what the stock decoder clips at a low rate
+        whole = read_with(file, transform, reduce=reduce, layers=layers).astype(int)
         step = 2**reduce
         for x, y, width, height in ((0, 0, 16, 24), (101, 93, 57, 64), (230, 250, 130, 51)):
             region = (x, y, width, height)
-            window = file.read(transform, reduce=reduce, max_layers=layers, region=region).astype(int)
+            window = read_with(file, transform, reduce=reduce, layers=layers, region=region).astype(int)
             crop = whole[-(-y // step) : -(-(y + height) // step), -(-x // step) : -(-(x + width) // step)]
             assert abs(window - crop).max() <= 1
             equal.append((window == crop).ravel())
@@ -149,20 +144,22 @@ def test_windows_of_files_take_coarse_levels_from_a_reduced_decode(steps: Learne
 
 def test_large_images_are_coded_with_the_same_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """Level by level, in windows: codes and pixels of one piece, to the rounding of convolutions."""
-    monkeypatch.setattr(level_windows, "WINDOW", 128)
-    transform = LiftingTransform(learned().level, steps=PRODUCT_STEPS, finer_bits=8)
+    monkeypatch.setattr(windows, "WINDOW", 128)
+    transform = LiftingTransform(learned().level, steps=PRODUCT_STEPS)
     pixels = image(281, 330)
     with torch.no_grad():
         coefficients = transform.analysis(to_components(pixels), 5)
     one = pseudo_image(coefficients, 8)
     planes = [[np.zeros(pixels.shape[:2], np.int32) for _ in range(3)] for _ in range(2)]
-    one.codes.fill(planes[0])
-    pseudo_image_in_windows(Image(pixels), transform, 5, lambda: None).codes.fill(planes[1])
+    one.samples.fill(planes[0])
+    pseudo_image_in_windows(Image(pixels), transform, 5, lambda: None).samples.fill(planes[1])
     assert np.abs(np.subtract(*map(np.stack, planes))).max() <= 1
-    file = open_carrier(one.file(EncodeOptions(layer_bytes=(9000,)), model=b"m" * 8))
+    file = open_jp2(one.file(EncodeOptions(layer_bytes=(9000,)), model=b"m" * 8))
     for reduce in (0, 1, 3):
-        whole = file.read(transform, reduce=reduce).astype(int)
-        by_levels = read_by_levels(file, transform, reduce, 1, 1, None)
+        whole = read_with(file, transform, reduce=reduce).astype(int)
+        with monkeypatch.context() as patch:
+            patch.setattr(synthesis, "BY_LEVELS", 0)
+            by_levels = read_with(file, transform, reduce=reduce)
         assert abs(by_levels - whole).max() <= 1
         assert (by_levels == whole).mean() >= 0.999
 

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from wavelic.errors import UsageError
+from wavelic.lifting.structures import build_lifting
 from wavelic.lifting.training.objective import LEVELS, LiftingObjective, Plan, luma_planes, synthesis_norms
 from wavelic.lifting.training.operators import (
     freeze_first_proposals,
@@ -26,9 +27,9 @@ from wavelic.lifting.training.operators import (
 )
 from wavelic.lifting.training.oracle import Oracle, oracle_maps
 from wavelic.lifting.training.progressive import progressive_error, selections
-from wavelic.lifting.training.score import Judge, luma
+from wavelic.lifting.training.score import Validator, luma
 from wavelic.lifting.training.task import transform_of
-from wavelic.lifting.transform.transform import LiftingTransform, build_lifting
+from wavelic.lifting.transform.transform import LiftingTransform
 from wavelic.lifting.weights import load_lifting_card
 from wavelic.training.export import Export, export_run
 from wavelic.training.loop import FINAL, train
@@ -297,10 +298,10 @@ def test_budget_ends_a_stage_and_drives_its_schedule(folder: Path, tmp_path: Pat
 
 def test_judge_gives_the_base_no_gain_and_knows_the_stock_picture() -> None:
     images = [luma(image) for image in pictures(2, 128, 8)]
-    result = Judge(images, rates=(0.3, 0.6, 1.0, 1.5))(build_lifting("CDF-9/7"))
+    result = Validator(images, rates=(0.3, 0.6, 1.0, 1.5))(build_lifting("CDF-9/7"))
     assert result["bd_rate"] == pytest.approx(0)
     assert result["clipped"] == 0
-    loud = Judge(images, rates=(0.3, 0.6, 1.0, 1.5))(hybrid(40.0))
+    loud = Validator(images, rates=(0.3, 0.6, 1.0, 1.5))(hybrid(40.0))
     assert loud["stock_psnr"] < result["stock_psnr"] - 3
 
 

@@ -251,10 +251,10 @@ def test_kinds_of_chunks_are_judged_before_anything_is_fetched(tiled: bytes) -> 
     assert TIDX not in {place.kind for place in read_outline(lambda a, b: body[a:b], len(body)).others}
 
 
-def test_random_access_means_small_tiles(picture) -> None:
+def test_access_to_windows_means_small_tiles(picture) -> None:
     pixels = picture(300, 400)
     sides = {}
-    for access in ("whole", "random"):
+    for access in ("whole", "windows"):
         data = wavelic.encode(pixels, "weconvene", 10, access=access)
         sides[access] = read_container(data).header.tile_width
-    assert sides == {"whole": 0, "random": 256}
+    assert sides == {"whole": 0, "windows": 256}

@@ -21,10 +21,11 @@ from serving_support import GOLDEN, RunningServer, photograph, pictures, plain_j
 
 import wavelic
 from wavelic.jpeg2000 import EncodeOptions
-from wavelic.lifting.file import open_jpeg2000
-from wavelic.lifting.jp2.pseudo_image import NO_MODEL, encode_carrier, to_components
-from wavelic.lifting.jp2.ranged import open_ranged
-from wavelic.lifting.transform.transform import build_lifting
+from wavelic.lifting.jp2.box import NO_MODEL
+from wavelic.lifting.jp2.opening import open_jp2
+from wavelic.lifting.jp2.pseudo_image import encode_coefficients
+from wavelic.lifting.jp2.samples import to_components
+from wavelic.lifting.structures import build_lifting
 from wavelic.remote import open_source
 from wavelic.serving.app import Settings
 from wavelic.serving.request import SizeLimits
@@ -56,7 +57,7 @@ def validated(folder: Path) -> None:
     pixels = np.repeat(np.repeat(colours, 100, 0), 100, 1)
     with torch.no_grad():
         coefficients = build_lifting("CDF-9/7").analysis(to_components(pixels), 5)
-    (folder / VALIDATED).write_bytes(encode_carrier(coefficients, 8, EncodeOptions(), model=NO_MODEL).data)
+    (folder / VALIDATED).write_bytes(encode_coefficients(coefficients, 8, EncodeOptions(), model=NO_MODEL))
 
 
 def validate(port: int, *options: str) -> subprocess.CompletedProcess[str]:
@@ -218,7 +219,7 @@ def test_a_manifest_says_what_it_leaves_out(folder: Path) -> None:
 
 def test_details_of_an_image(server: RunningServer, folder: Path) -> None:
     details = server.json("/api/images/learned.jp2")
-    layers = [layer.bytes for layer in open_jpeg2000((folder / "learned.jp2").read_bytes()).layers]
+    layers = [layer.bytes for layer in open_jp2((folder / "learned.jp2").read_bytes()).layers]
     assert details["layers"] == layers
     assert details["bytes"] == layers[-1] == (folder / "learned.jp2").stat().st_size
     assert (details["learned"], details["codec"], details["width"], details["levels"]) == (True, "lifting", 700, 5)
@@ -240,7 +241,7 @@ def test_ranges_hold_all_that_a_tile_is_decoded_from(server: RunningServer, fold
             masked[start:stop] = data[start:stop]
         x, y, side = column * 512 << reduce, row * 512 << reduce, 512 << reduce
         region = (x, y, min(side, 1437 - x), min(side, 1100 - y))
-        part = open_ranged(open_source(bytes(masked))).read(reduce, layers or None, region)
+        part = open_jp2(open_source(bytes(masked))).read(reduce, layers or None, region)
         np.testing.assert_array_equal(part, file.read(reduce, layers or None, region))
         costs[layers, reduce, column] = sum(stop - start for start, stop in answer["ranges"])
     whole = costs.pop((0, 0, 1))

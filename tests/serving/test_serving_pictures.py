@@ -17,7 +17,7 @@ from serving_support import AWKWARD, RunningServer, photograph, pictures, plain_
 
 import wavelic
 from wavelic.jpeg2000 import decode_codestream, read_jp2
-from wavelic.lifting.file import open_jpeg2000
+from wavelic.lifting.jp2.opening import open_jp2
 from wavelic.serving.documents import image_information
 from wavelic.serving.render import plan
 from wavelic.serving.request import SizeLimits, parse_request
@@ -171,7 +171,7 @@ def test_icc_profile_goes_along_where_it_fits(tmp_path: Path) -> None:
 
 def test_fewer_layers_and_the_stock_decode(server: RunningServer, folder: Path) -> None:
     data = (folder / "learned.jp2").read_bytes()
-    file = open_jpeg2000(data)
+    file = open_jp2(data)
     pictures = {}
     for option, expected in [
         (";layers=1", file.read(layers=1)),
@@ -184,7 +184,7 @@ def test_fewer_layers_and_the_stock_decode(server: RunningServer, folder: Path) 
         assert abs(pictures[option].astype(int) - expected).max() <= 1
     assert (pictures[";layers=1"] != pictures[";layers=2"]).mean() > 0.2
     stock = server.get("/iiif/3;layers=2;decode=stock/learned.jp2/full/max/0/default.png").pixels
-    planes = np.stack(decode_codestream(file.carrier.codestream, max_layers=2).planes, -1)
+    planes = np.stack(decode_codestream(file.jp2.codestream, max_layers=2).planes, -1)
     np.testing.assert_array_equal(stock, np.rint(planes / 4095 * 255).astype(np.uint8))
     with Image.open(folder / "learned.jp2") as other:  # other software
         whole = server.get("/iiif/3;decode=stock/learned.jp2/full/max/0/default.png").pixels

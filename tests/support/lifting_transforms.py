@@ -7,7 +7,8 @@ import math
 import torch
 from torch import Tensor
 
-from wavelic.lifting.transform.transform import LiftingTransform, build_lifting
+from wavelic.lifting.structures import build_lifting
+from wavelic.lifting.transform.transform import LiftingTransform
 from wavelic.wavelets import Coefficients2d
 
 torch.set_num_threads(1)

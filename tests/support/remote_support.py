@@ -14,8 +14,9 @@ import numpy as np
 from pictures import picture
 
 from wavelic.jpeg2000 import EncodeOptions
-from wavelic.lifting.jp2.pseudo_image import encode_carrier, to_components
-from wavelic.lifting.transform.transform import build_lifting
+from wavelic.lifting.jp2.pseudo_image import encode_coefficients
+from wavelic.lifting.jp2.samples import to_components
+from wavelic.lifting.structures import build_lifting
 from wavelic.remote import Policy
 
 FAST = Policy(timeout=0.5, deadline=3.0, attempts=3, pause=0.01)
@@ -94,4 +95,4 @@ def coded(
     coefficients = build_lifting("CDF-9/7").analysis(to_components(pixels), 5)
     layers = [round(side * side / 8 * bpp) for bpp in layer_bpp]
     how = EncodeOptions(layer_bytes=layers, precincts=precincts, progression="RPCL")
-    return encode_carrier(coefficients, 8, how).data
+    return encode_coefficients(coefficients, 8, how)

@@ -25,7 +25,8 @@ from PIL import Image
 from wavelic.codec.weights import cards
 from wavelic.jpeg2000 import EncodeOptions, encode_codestream, write_jp2
 from wavelic.lifting.cards import lifting_id
-from wavelic.lifting.jp2.pseudo_image import encode_carrier, to_components
+from wavelic.lifting.jp2.pseudo_image import encode_coefficients
+from wavelic.lifting.jp2.samples import to_components
 from wavelic.lifting.weights import load_lifting_card, save_lifting
 from wavelic.serving.app import Application, Settings
 from wavelic.serving.server import listen, make_server
@@ -51,11 +52,11 @@ def learned_jp2(folder: Path, pixels: np.ndarray, layer_bytes: tuple[float, ...]
     """A file of a transform with random learned steps, whose weights are put into ``folder``."""
     if not (folder / "trial.json").exists():
         transform = random_transform("Hybrid(9/7)-U16", 0.08, torch.float32)
-        save_lifting(folder / "trial", "Hybrid(9/7)-U16", transform.state_dict(), {}, luma_only=True, family="trial")
+        save_lifting(folder / "trial", "Hybrid(9/7)-U16", transform.state_dict(), {}, family="trial")
     card = next(c for c in cards() if c.name == "trial")
     with torch.no_grad():
         coefficients = load_lifting_card(card).analysis(to_components(pixels), 5)
-    return encode_carrier(coefficients, 8, EncodeOptions(layer_bytes=layer_bytes), model=lifting_id(card)).data
+    return encode_coefficients(coefficients, 8, EncodeOptions(layer_bytes=layer_bytes), model=lifting_id(card))
 
 
 @dataclass

@@ -125,8 +125,6 @@ def encode(
         size: instead, bytes of the file; not exceeded if possible.
         layers: lifting only: how many quality layers, or the bits per pixel of each, ascending.
         access: lifting and weconvene only: "windows" arranges the file for reading windows, "whole" for reading all.
-            "random" is "windows" and, with lifting, an eighth of the size for a tenth of the bytes, which costs the
-            full picture some quality.
         strip: leave out ICC, Exif and XMP.
         device: torch device of the network.
 

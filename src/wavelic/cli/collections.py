@@ -35,7 +35,7 @@ def encode_dir(
     size: Annotated[int | None, typer.Option(help="Target for each image: bytes of its file.")] = None,
     strip: Annotated[bool, typer.Option("--strip", help="Leave out ICC profile, Exif and XMP.")] = False,
     access: Annotated[
-        str, typer.Option(help="lifting, weconvene: whole, or windows or random for files that are read in parts.")
+        str, typer.Option(help="lifting, weconvene: whole, or windows for files that are read in windows.")
     ] = "whole",
     shard_size: Annotated[int, typer.Option(help="Images in a shard.")] = 1000,
     layout: Annotated[str, typer.Option(help="tar: one archive per shard; tree: the folders of SRC.")] = "tar",

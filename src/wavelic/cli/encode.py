@@ -98,10 +98,7 @@ def encode(
     ] = None,
     access: Annotated[
         str,
-        typer.Option(
-            help="lifting, weconvene: whole; windows for files that are read in windows; random for those read in"
-            " small sizes too: lifting's reduce=3 then takes a tenth of the file, if that costs little enough quality."
-        ),
+        typer.Option(help="lifting, weconvene: whole, or windows for files that are read in windows."),
     ] = "whole",
     force: Force = False,
     processors: Processors = 0,

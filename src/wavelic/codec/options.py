@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from wavelic.errors import UsageError
 
 Progress = Callable[[int, int], None]
-Access = Literal["whole", "windows", "random"]
-_ACCESSES: tuple[Access, ...] = ("whole", "windows", "random")
+Access = Literal["whole", "windows"]
+_ACCESSES: tuple[Access, ...] = ("whole", "windows")
 MAX_LAYERS = 64
 #: Options of every codec; which of the others it takes is for each codec to say (`Codec.options`).
 COMMON = frozenset({"strip", "device", "progress"})
@@ -32,8 +32,7 @@ class Options:
         progress: called as ``progress(done, total)`` with windows of the analysis.
         layers: how many quality layers, or the bits per pixel of each, ascending; None: as many as the size is worth.
         access: "windows" arranges the file so that a window needs few of its bytes: codec lifting in precincts, codec
-            weconvene in small tiles.  "random" does that too, and codec lifting then sees to it that an eighth of the
-            size (reduce=3) takes a tenth of the file, at some cost to the full picture.
+            weconvene in small tiles.
     """
 
     strip: bool = False
@@ -70,7 +69,7 @@ def check_access(name: str) -> Access:
     for access in _ACCESSES:
         if name == access:
             return access
-    raise UsageError(f"access is {name!r}; choose whole, windows or random")
+    raise UsageError(f"access is {name!r}; choose whole or windows")
 
 
 def check_layers_asked(layers: int | tuple[float, ...] | None) -> None:

@@ -14,7 +14,19 @@ Examples:
 """
 
 from wavelic.jpeg2000.binding import OpenJpeg, openjpeg
-from wavelic.jpeg2000.boxes import GREY, SRGB, SYCC, Jp2, Uuid, is_jp2, read_jp2, replace_codestream, write_jp2
+from wavelic.jpeg2000.boxes import (
+    GREY,
+    SRGB,
+    SYCC,
+    Jp2,
+    Uuid,
+    is_jp2,
+    is_jpeg2000,
+    read_jp2,
+    read_jpeg2000,
+    replace_codestream,
+    write_jp2,
+)
 from wavelic.jpeg2000.codestream import CodingStyle, Component, MainHeader, decoding_memory, parse_main_header
 from wavelic.jpeg2000.decode import Decoded, decode_codestream
 from wavelic.jpeg2000.encode import EncodeOptions, encode_codestream, encode_filled
@@ -46,10 +58,12 @@ __all__ = [
     "encode_filled",
     "index_packets",
     "is_jp2",
+    "is_jpeg2000",
     "layer_sizes",
     "openjpeg",
     "parse_main_header",
     "read_jp2",
+    "read_jpeg2000",
     "replace_codestream",
     "salvage",
     "tile_parts",

@@ -7,13 +7,14 @@ the colour specification and `uuid` boxes; every other box is kept but not inter
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
 from wavelic.errors import FormatError, UsageError
-from wavelic.jpeg2000.codestream import CUT_SHORT, parse_main_header
+from wavelic.jpeg2000.codestream import CODESTREAM_START, CUT_SHORT, MainHeader, parse_main_header
 from wavelic.jpeg2000.limits import DEFAULT_LIMITS, Limits, admit
+from wavelic.jpeg2000.tileparts import is_whole
 
 SIGNATURE = b"\x00\x00\x00\x0cjP  \r\n\x87\n"
 SRGB, GREY, SYCC = 16, 17, 18
@@ -26,7 +27,13 @@ _DAMAGED = "the file is damaged; fetch it again"
 
 @dataclass(frozen=True)
 class Box:
-    """One box of the file: its type, and where its payload lies in the file."""
+    """One box of the file.
+
+    Attributes:
+        kind: its type, four bytes.
+        start: where its payload begins in the file.
+        stop: where it ends.
+    """
 
     kind: bytes
     start: int
@@ -35,7 +42,12 @@ class Box:
 
 @dataclass(frozen=True)
 class Uuid:
-    """A `uuid` box: 16 bytes that identify the kind, then its data."""
+    """A `uuid` box.
+
+    Attributes:
+        identifier: 16 bytes that identify the kind.
+        data: what follows them.
+    """
 
     identifier: bytes
     data: bytes
@@ -45,24 +57,47 @@ class Uuid:
 class Jp2:
     """A parsed JP2 file.
 
-    width, height, components: the image header.  colour: an enumerated colour space (SRGB, GREY, SYCC), or None if an
-    ICC profile says it.  icc: that profile.  alpha: index of the opacity channel, if any.  uuids: all `uuid` boxes of
-    the file, in order.  codestream: the bytes of the first `jp2c` box.  complete: False if the file ends inside the
-    codestream (only with ``partial``).  resolution: samples per metre across and down, if the file says it.  order:
-    the components in the order of the colours (red, green, blue), opacity last; empty if that is their own order.
+    Attributes:
+        header: the codestream's main header.
+        colour: an enumerated colour space (SRGB, GREY, SYCC), or None if an ICC profile says it.
+        icc: that profile.
+        alpha: index of the opacity channel, if any.
+        uuids: all `uuid` boxes of the file, in order.
+        boxes: all boxes of the file, in order; none for a bare codestream.
+        codestream: the bytes of the first `jp2c` box.
+        offset: where the codestream begins in the file.
+        complete: False if the file ends inside the codestream (only with ``partial``).
+        resolution: samples per metre across and down, if the file says it.
+        order: the components in the order of the colours (red, green, blue), opacity last; empty if that is their own
+            order.
     """
 
-    width: int
-    height: int
-    components: int
+    header: MainHeader
     colour: int | None
     icc: bytes | None
     alpha: int | None
     uuids: tuple[Uuid, ...]
+    boxes: tuple[Box, ...]
     codestream: bytes
+    offset: int
     complete: bool
     resolution: tuple[Fraction, Fraction] | None = None
     order: tuple[int, ...] = ()
+
+    @property
+    def width(self) -> int:
+        """Width of the image in pixels."""
+        return self.header.width
+
+    @property
+    def height(self) -> int:
+        """Height of the image in pixels."""
+        return self.header.height
+
+    @property
+    def components(self) -> int:
+        """Number of components."""
+        return len(self.header.components)
 
 
 def is_jp2(data: bytes) -> bool:
@@ -70,10 +105,22 @@ def is_jp2(data: bytes) -> bool:
     return data[: len(SIGNATURE)] == SIGNATURE
 
 
+def is_jpeg2000(data: bytes) -> bool:
+    """Whether ``data``, of which 12 bytes suffice, begins a JP2 file or a bare codestream."""
+    return is_jp2(data) or data.startswith(CODESTREAM_START)
+
+
 def read_jp2(data: bytes, limits: Limits = DEFAULT_LIMITS, *, partial: bool = False) -> Jp2:
     """Parse a JP2 file, check it against ``limits`` and its image header against the codestream's own.
 
-    partial: admit a file that ends inside its codestream.  Raises FormatError, or LimitError above a limit.
+    Args:
+        data: the file.
+        limits: what is admitted.
+        partial: admit a file that ends inside its codestream.
+
+    Raises:
+        FormatError: the file is damaged, cut short or of another kind.
+        LimitError: it is above a limit.
     """
     if not is_jp2(data):
         raise FormatError(f"the file begins with {data[:12].hex()}, expected the JP2 signature; give a .jp2 file")
@@ -98,40 +145,100 @@ def read_jp2(data: bytes, limits: Limits = DEFAULT_LIMITS, *, partial: bool = Fa
         )
     uuids = tuple(_uuid(data[box.start : box.stop]) for box in found if box.kind == b"uuid")
     complete = stream.stop <= len(data)
-    return Jp2(width, height, components, colour, icc, alpha, uuids, codestream, complete, resolution, order)
+    return Jp2(main, colour, icc, alpha, uuids, tuple(found), codestream, stream.start, complete, resolution, order)
+
+
+def read_jpeg2000(data: bytes, limits: Limits = DEFAULT_LIMITS, *, partial: bool = False) -> Jp2:
+    """Parse a JP2 file, or a bare codestream as if it were in one.
+
+    Args:
+        data: the file.
+        limits: what is admitted.
+        partial: admit a file that ends inside its codestream.
+
+    Raises:
+        FormatError: the file is damaged, cut short or of another kind.
+        LimitError: it is above a limit.
+    """
+    if is_jp2(data):
+        return read_jp2(data, limits, partial=partial)
+    header = parse_main_header(data, limits)
+    complete = data[-2:] == b"\xff\xd9" or is_whole(data, header)
+    if not complete and not partial:
+        raise FormatError(f"the codestream has no end marker; {CUT_SHORT}")
+    count = len(header.components)
+    alpha = count - 1 if count in (2, 4) else None
+    return Jp2(header, GREY if count <= 2 else SRGB, None, alpha, (), (), data, 0, complete)
 
 
 def list_boxes(
     data: bytes, limits: Limits = DEFAULT_LIMITS, start: int = 0, stop: int | None = None, *, partial: bool = False
 ) -> list[Box]:
-    """The boxes in ``data[start:stop]``, not descending into superboxes.
+    """List the boxes in ``data[start:stop]``, not descending into superboxes.
 
-    partial: the last box, if it is the codestream, may end beyond the data; its ``stop`` then says where it should.
     Fewer than 8 bytes, or zeros, behind the codestream are no box and are passed over: they are padding.
-    Raises FormatError for a length that does not fit, LimitError for too many boxes.
+
+    Args:
+        data: the file.
+        limits: what is admitted.
+        start: where the first box begins.
+        stop: where the last one ends; None: with the data.
+        partial: the last box, if it is the codestream, may end beyond the data; its ``stop`` then says where it
+            should.
+
+    Raises:
+        FormatError: a length does not fit.
+        LimitError: there are too many boxes.
     """
     stop = len(data) if stop is None else stop
     boxes: list[Box] = []
-    position = start
-    while position < stop:
-        if boxes and any(found.kind == b"jp2c" for found in boxes) and _is_padding(data[position:stop]):
+    while start < stop:
+        if any(found.kind == b"jp2c" for found in boxes) and _is_padding(data[start:stop]):
             break
-        if stop - position < 8:
-            raise FormatError(f"{stop - position} bytes at {position} are too few for a box; {CUT_SHORT}")
-        length, kind = struct.unpack_from(">I4s", data, position)
-        payload = position + 8
-        if length == 1 and stop - position >= 16:
-            (length,) = struct.unpack_from(">Q", data, payload)
-            payload += 8
-        end = stop if length == 0 else position + length
-        cut = end > stop and not (partial and kind == b"jp2c")
-        if end < payload or cut:
-            left = stop - position
-            raise FormatError(f"box {kind!r} at byte {position} says {length} bytes, {left} are left; {CUT_SHORT}")
-        boxes.append(Box(kind, payload, end))
+        boxes.append(_box_at(start, data[start : min(start + 16, stop)], stop, partial))
         admit("max_boxes", "the number of boxes", len(boxes), limits)
-        position = end
+        start = boxes[-1].stop
     return boxes
+
+
+def find_codestream(read: Callable[[int, int], bytes], size: int, limits: Limits = DEFAULT_LIMITS) -> Box:
+    """Find the codestream of a JP2 file that is read by ranges, from the lengths of the boxes before it.
+
+    Args:
+        read: gives the bytes [start, stop) of the file.
+        size: bytes of the file.
+        limits: what is admitted.
+
+    Raises:
+        FormatError: there is no codestream box, or a length does not fit.
+        LimitError: there are too many boxes before it, or they are too large.
+    """
+    position = count = 0
+    while position < size:
+        found = _box_at(position, read(position, position + 16), size, False)
+        if found.kind == b"jp2c":
+            return found
+        position, count = found.stop, count + 1
+        admit("max_boxes", "the number of boxes", count, limits)
+        admit("max_metadata_bytes", "the metadata", position, limits)
+    raise FormatError(f"the file has no codestream box; {CUT_SHORT}")
+
+
+def _box_at(position: int, head: bytes, stop: int, partial: bool) -> Box:
+    """The box at ``position``, of which ``head`` has the first 16 bytes, where no box ends beyond ``stop``."""
+    if len(head) < 8:
+        raise FormatError(f"{len(head)} bytes at {position} are too few for a box; {CUT_SHORT}")
+    length, kind = struct.unpack_from(">I4s", head)
+    payload = position + 8
+    if length == 1 and len(head) == 16:
+        (length,) = struct.unpack_from(">Q", head, 8)
+        payload += 8
+    end = stop if length == 0 else position + length
+    if end < payload or (end > stop and not (partial and kind == b"jp2c")):
+        raise FormatError(
+            f"box {kind!r} at byte {position} says {length} bytes, {stop - position} are left; {CUT_SHORT}"
+        )
+    return Box(kind, payload, end)
 
 
 def _is_padding(rest: bytes) -> bool:

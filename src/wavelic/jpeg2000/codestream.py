@@ -17,6 +17,8 @@ SOC, SIZ, COD, COC, QCD, QCC, RGN = 0xFF4F, 0xFF51, 0xFF52, 0xFF53, 0xFF5C, 0xFF
 CAP, TLM, PLM, PLT, CPF, CRG, COM = 0xFF50, 0xFF55, 0xFF57, 0xFF58, 0xFF59, 0xFF63, 0xFF64
 POC, PPM, PPT, SOT, SOD, EOC = 0xFF5F, 0xFF60, 0xFF61, 0xFF90, 0xFF93, 0xFFD9
 
+#: First bytes of every codestream.
+CODESTREAM_START = struct.pack(">HH", SOC, SIZ)
 #: Marker segments that decide what the samples are; all others may be dropped without changing the picture.
 ESSENTIAL = (SIZ, COD, COC, QCD, QCC, RGN)
 _DISPENSABLE = (TLM, PLM, CRG, COM)
@@ -154,7 +156,7 @@ def parse_main_header(codestream: bytes, limits: Limits = DEFAULT_LIMITS) -> Mai
     Raises FormatError for anything that is not a Part 1 codestream wavelic admits, LimitError if sizes, tiles, layers
     or code-blocks exceed ``limits``.
     """
-    if codestream[:4] != struct.pack(">HH", SOC, SIZ):
+    if not codestream.startswith(CODESTREAM_START):
         raise FormatError("no JPEG 2000 codestream (SOC and SIZ markers are missing); give a .jp2, .j2k or .j2c file")
     found = tuple(segments(codestream, 2))
     end = found[-1].stop
@@ -185,8 +187,13 @@ def parse_main_header(codestream: bytes, limits: Limits = DEFAULT_LIMITS) -> Mai
 
 
 def decoding_memory(header: MainHeader, reduce: int = 0, area: tuple[int, int, int, int] | None = None) -> int:
-    """Bytes libopenjp2 needs, beyond the codestream, to decode ``area`` (x, y, width, height) without its ``reduce``
-    finest resolutions."""
+    """Estimate the bytes libopenjp2 needs, beyond the codestream, for a decode.
+
+    Args:
+        header: main header of the codestream.
+        reduce: how many of the finest resolutions are left out.
+        area: (x, y, width, height) that is decoded; None: all.
+    """
     width, height = (header.width, header.height) if area is None else area[2:]
     samples = sum(
         (ceil_div(ceil_div(width, c.dx), 2**reduce) + 1) * (ceil_div(ceil_div(height, c.dy), 2**reduce) + 1)

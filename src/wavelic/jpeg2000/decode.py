@@ -46,29 +46,27 @@ def decode_codestream(
     area: tuple[int, int, int, int] | None = None,
     threads: int = 1,
     limits: Limits = DEFAULT_LIMITS,
+    header: MainHeader | None = None,
 ) -> Decoded:
     """Decode a codestream, or the part of it that is asked for.
 
-    Parameters
-    ----------
-    reduce
-        How many of the finest resolutions to leave out: each halves width and height, rounding up.
-    max_layers
-        Quality layers to decode at most; None for all.
-    area
-        (x, y, width, height) in pixels of the full image.  With ``reduce`` the result holds the samples whose
-        coordinates c at the reduced resolution satisfy ceil(x / 2**reduce) <= c < ceil((x + width) / 2**reduce).
-    threads
-        Threads the library may use.  The GIL is released meanwhile.
+    Args:
+        codestream: all of it.
+        reduce: how many of the finest resolutions to leave out: each halves width and height, rounding up.
+        max_layers: quality layers to decode at most; None for all.
+        area: (x, y, width, height) in pixels of the full image; None for all.  With ``reduce`` the result holds the
+            samples whose coordinates c at the reduced resolution satisfy
+            ceil(x / 2**reduce) <= c < ceil((x + width) / 2**reduce).
+        threads: threads the library may use.  The GIL is released meanwhile.
+        limits: what is admitted.
+        header: the codestream's main header, if it has been parsed; None: it is parsed here.
 
-    Raises
-    ------
-    FormatError
-        The codestream is damaged, cut short or not admitted; LimitError, its subclass, if it is too large.
-    UsageError
-        ``reduce``, ``max_layers``, ``area`` or ``threads`` is out of range for this image.
+    Raises:
+        FormatError: the codestream is damaged, cut short or not admitted.
+        LimitError: it is too large.
+        UsageError: ``reduce``, ``max_layers``, ``area`` or ``threads`` is out of range for this image.
     """
-    header = parse_main_header(codestream, limits)
+    header = parse_main_header(codestream, limits) if header is None else header
     _check_request(header, reduce, max_layers, area, threads)
     admit("max_memory_bytes", "the memory needed", decoding_memory(header, reduce, area), limits)
     api = openjpeg().api

@@ -66,22 +66,21 @@ def encode_codestream(
     *,
     signed: bool = False,
 ) -> bytes:
-    """Encode ``components`` as one tile and return the codestream, without comment segments.
+    """Encode components as one tile.
 
-    Parameters
-    ----------
-    components
-        1 to 4 integer arrays (height, width) of one size, values in 0..2**bits - 1, or in -2**(bits-1)..2**(bits-1) - 1
-        if ``signed``.
-    bits
-        Bits per sample, 1 to 16.
+    Args:
+        components: 1 to 4 integer arrays (height, width) of one size, values in 0..2**bits - 1, or in
+            -2**(bits-1)..2**(bits-1) - 1 if ``signed``.
+        bits: per sample, 1 to 16.
+        options: how; None: the defaults.
+        signed: whether samples are signed.
 
-    Raises
-    ------
-    UsageError
-        An argument is out of range, or a sample is.
-    WavelicError
-        The library failed.
+    Returns:
+        The codestream, without comment segments.
+
+    Raises:
+        UsageError: an argument is out of range, or a sample is.
+        WavelicError: the library failed.
     """
     planes = _check_planes(components, bits, signed)
 
@@ -103,11 +102,26 @@ def encode_filled(
     signed: bool = False,
     tick: Callable[[], None] | None = None,
 ) -> bytes:
-    """As `encode_codestream`, for ``count`` components of ``size`` (height, width) that ``fill`` writes.
+    """Encode components that a function writes, as one tile, so that nothing is held twice.
 
-    ``fill`` gets the library's own planes, which are its working memory as well, and must set every sample within the
-    range of ``bits``; the planes are gone afterwards.  So nothing is held twice.  A large image is coded on a thread of
-    its own, so that signals are answered meanwhile, and ``tick`` is called about every second.
+    A large image is coded on a thread of its own, so that signals are answered meanwhile.
+
+    Args:
+        size: (height, width) of every component.
+        count: of components, 1 to 4.
+        bits: per sample, 1 to 16.
+        fill: gets the library's own planes, which are its working memory as well and gone afterwards; it must set
+            every sample, within the range of ``bits``.
+        options: how; None: the defaults.
+        signed: whether samples are signed.
+        tick: called about every second while a large image is coded.
+
+    Returns:
+        The codestream, without comment segments.
+
+    Raises:
+        UsageError: an argument is out of range, or the image is too large for one tile.
+        WavelicError: the library failed.
     """
     options = EncodeOptions() if options is None else options
     _check_options(options, count)

@@ -53,7 +53,7 @@ Span = tuple[int, int]  # [start, stop)
 _BLOCK = 1 << 12
 _SOT_BYTES = 12
 #: How far to either side a sample of a level's synthesis sees, among interleaved samples (T.800 F.3): by reversible.
-_REACH = {True: 2, False: 4}
+_BASE_RADIUS = {True: 2, False: 4}
 
 
 @dataclass(frozen=True)
@@ -183,14 +183,26 @@ def needed_packets(
     reduce: int = 0,
     max_layers: int | None = None,
     area: Area | None = None,
-    reach: Sequence[int] | None = None,
+    margins: Sequence[int] | None = None,
 ) -> NDArray[np.bool_]:
-    """Which packets `decode_codestream` with the same arguments depends on: one bool per packet, in file order.
+    """Find the packets that `decode_codestream` with the same arguments depends on.
 
-    A window is widened in every resolution by what a level of the synthesis sees, and rounded out to whole precincts
-    (T.800 B.6, B.7).  ``reach``, one number per level, the finest first, is how far that is to either side, among
-    interleaved samples; None: as far as the codestream's own wavelet (T.800 F.3) sees.  Raises UsageError for a request
-    outside the image.
+    A window is widened in every resolution by the receptive field of a level of the synthesis, and rounded out to
+    whole precincts (T.800 B.6, B.7).
+
+    Args:
+        layout: where the packets lie.
+        reduce: as in `decode_codestream`.
+        max_layers: as there.
+        area: (x, y, width, height) in pixels of the full image; None for all.
+        margins: one number per level, the finest first: samples that the synthesis sees to either side, among
+            interleaved samples.  None: as many as the codestream's own wavelet sees (T.800 F.3).
+
+    Returns:
+        One bool per packet, in file order.
+
+    Raises:
+        UsageError: the request is outside the image.
     """
     header, index = layout.header, layout.index
     if not 0 <= reduce <= header.levels:
@@ -219,7 +231,7 @@ def needed_packets(
                 columns = ceil_div(columns[0], component.dx << level), ceil_div(columns[1], component.dx << level)
                 rows = ceil_div(rows[0], component.dy << level), ceil_div(rows[1], component.dy << level)
             if resolution:
-                margin = _REACH[style.reversible] if reach is None else reach[level]
+                margin = _BASE_RADIUS[style.reversible] if margins is None else margins[level]
                 columns = max(0, columns[0] - margin), min(size_x, columns[1] + margin)
                 rows = max(0, rows[0] - margin), min(size_y, rows[1] + margin)
             box[number, resolution, :2] = rows[0] // precinct_height, (rows[1] - 1) // precinct_height

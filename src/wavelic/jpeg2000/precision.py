@@ -1,4 +1,4 @@
-"""Asking a stock decoder for samples in more bits, and with more range, than the codestream declares.
+"""Asking a standard decoder for samples in more bits, and with more range, than the codestream declares.
 
 The irreversible path of JPEG 2000 ends in real numbers, which a decoder rounds to integers of the declared bits and
 clips to their range.  What a step size means is relative to the declared bits (T.800 equation E-3): step =
@@ -11,6 +11,7 @@ E-2), of which the exponents are a part too.  Not a byte of the packets changes.
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 
 from wavelic.errors import FormatError
 from wavelic.jpeg2000.codestream import QCC, QCD, RGN, MainHeader
@@ -19,11 +20,19 @@ _FIRST_DEPTH = 42  # byte of SIZ, after the marker SOC, in which the first compo
 _REMEDY = "convert the file"
 
 
-def finer_codestream(codestream: bytes, header: MainHeader, bits: int) -> bytes:
-    """The codestream with a header by which a sample v of b bits becomes 2^bits (v + 2^(b - 1)), not clipped.
+def with_extra_bits(codestream: bytes, header: MainHeader, bits: int) -> tuple[bytes, MainHeader]:
+    """Change the headers so that a sample v of b bits becomes 2^bits (v + 2^(b - 1)), not clipped.
 
-    bits: 1 or more; together with the declared ones at most 30.  For single-precision decoders 24 is all there is.
-    Raises FormatError for a reversible codestream and for one whose quantisers cannot be shifted.
+    Args:
+        codestream: of the irreversible path.
+        header: its main header.
+        bits: 1 or more; together with the declared ones at most 30.  For single-precision decoders 24 is all there is.
+
+    Returns:
+        The codestream and its main header.
+
+    Raises:
+        FormatError: the codestream is reversible, or its quantisers cannot be shifted.
     """
     if any(style.reversible for style in header.styles):
         raise FormatError(f"a reversible codestream has no finer samples; {_REMEDY}")
@@ -39,7 +48,8 @@ def finer_codestream(codestream: bytes, header: MainHeader, bits: int) -> bytes:
             _shift(changed, segment.start + 4, segment.stop)
         elif segment.marker == QCC:
             _shift(changed, segment.start + 5, segment.stop)
-    return bytes(changed)
+    components = tuple(replace(component, bits=component.bits + bits + 1) for component in header.components)
+    return bytes(changed), replace(header, components=components)
 
 
 def _shift(codestream: bytearray, start: int, stop: int) -> None:

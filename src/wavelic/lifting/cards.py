@@ -1,4 +1,4 @@
-"""Finding trained learned-lifting transforms by name or by the bytes a file names them by; loads no torch."""
+"""Finding trained lifting transforms by name, or by the bytes a file names them by; loads no torch."""
 
 from __future__ import annotations
 
@@ -6,32 +6,37 @@ from wavelic.codec.architectures import architectures
 from wavelic.codec.weights import Card, cards, superseded_cards
 from wavelic.errors import ModelError
 
-#: The family of shipped transforms, and the name of the one that encodes unless another is asked for.
+#: Family of the shipped transforms, and name of the one that encodes unless another is asked for.
 FAMILY = "lifting"
 PRODUCT = "lifting"
-#: How many bytes of the content hash a JP2 file holds.
+#: Bytes of the content hash that a JP2 file holds.
 ID_BYTES = 8
 
 
 def lifting_cards() -> tuple[Card, ...]:
-    """The cards of all trained lifting transforms that are installed and current, of whatever family."""
-    return _of_lifting(cards())
+    """Return the cards of all installed, current lifting transforms, of whatever family."""
+    names = {entry.name for entry in architectures().values() if entry.system == FAMILY}
+    return tuple(card for card in cards() if card.architecture in names)
 
 
 def find_lifting(name_or_id: str | bytes) -> Card:
-    """The card of that name, or the one, replaced ones too, whose `lifting_id` these bytes are.
+    """Find the card of a trained transform.
 
-    Raises ModelError, saying what to do, if it is not installed.
+    Args:
+        name_or_id: its name, or the `lifting_id` a file names it by; the latter finds replaced weights too.
+
+    Raises:
+        ModelError: it is not installed; the message says what to do.
     """
-    installed = lifting_cards()
     if isinstance(name_or_id, bytes):
-        for card in (*installed, *_of_lifting(superseded_cards())):
+        for card in (*cards(), *superseded_cards()):
             if lifting_id(card) == name_or_id:
                 return card
         raise ModelError(
             f"the file needs lifting weights with hash {name_or_id.hex()}, which are not installed;"
             " install the wavelic that wrote it, or put them into a folder named in WAVELIC_WEIGHTS"
         )
+    installed = lifting_cards()
     for card in installed:
         if card.name == name_or_id:
             return card
@@ -40,10 +45,5 @@ def find_lifting(name_or_id: str | bytes) -> Card:
 
 
 def lifting_id(card: Card) -> bytes:
-    """What a file names the weights by: the first `ID_BYTES` of the content hash."""
+    """Return the bytes a file names the weights by: the first `ID_BYTES` of the content hash."""
     return bytes.fromhex(card.hash)[:ID_BYTES]
-
-
-def _of_lifting(found: tuple[Card, ...]) -> tuple[Card, ...]:
-    known = architectures()
-    return tuple(card for card in found if card.architecture in known and known[card.architecture].system == "lifting")

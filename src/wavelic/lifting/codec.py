@@ -7,8 +7,6 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import ClassVar, cast
 
-import numpy as np
-
 from wavelic.codec.architectures import Architecture, Trainer
 from wavelic.codec.base import Codec
 from wavelic.codec.opened import OpenedFile, Pixels
@@ -19,11 +17,14 @@ from wavelic.container import Limits
 from wavelic.images import Image
 from wavelic.jpeg2000 import DEFAULT_LIMITS as JPEG2000_LIMITS
 from wavelic.jpeg2000 import Limits as Jpeg2000Limits
-from wavelic.lifting.file import LiftingFile, is_jpeg2000, open_jpeg2000, trim_file
+from wavelic.jpeg2000 import is_jpeg2000
 from wavelic.lifting.jp2.box import NO_MODEL
+from wavelic.lifting.jp2.file import Jp2File
+from wavelic.lifting.jp2.opening import open_jp2, trim_jp2
 from wavelic.remote import Source
 
-_TRAINER = Trainer(
+#: How a transform of any lifting structure is trained.
+TRAINER = Trainer(
     "wavelic.lifting.training.stage:LiftingStage",
     "wavelic.lifting.training.task:LiftingTask",
     "wavelic.lifting.training.export:export_stages",
@@ -31,23 +32,6 @@ _TRAINER = Trainer(
 _NETWORKS = {
     "LeGall-5/3": (0, "the fixed 5/3 wavelet"),
     "CDF-9/7": (0, "the fixed 9/7 wavelet"),
-    "PO-P-U": (68_868, "predict-update, proposal-opacity operators"),
-    "iWave-P-U": (116_352, "predict-update, iWave operators"),
-    "iWave++-P-U": (19_780, "predict-update, iWave++ operators"),
-    "PO-U-P": (17_217, "update-predict, proposal-opacity operator"),
-    "iWave-U-P": (29_088, "update-predict, iWave operator"),
-    "PO-Hybrid(9/7)": (61_938, "9/7 with learned high-to-low and low-to-high steps"),
-    "Hybrid(5/3)-5c": (35_610, "5/3 with learned steps, 5 channels"),
-    "Hybrid(9/7)-5c": (35_610, "9/7 with learned steps, 5 channels"),
-    "Hybrid(5/3)-9c": (61_938, "5/3 with learned steps, 9 channels"),
-    "Hybrid(9/7)-9c": (61_938, "9/7 with learned steps, 9 channels"),
-    "Hybrid(9/7)-9c-compact": (34_074, "9/7 with learned steps of compact support, 9 channels"),
-    "Custom-4S-5c": (39_060, "four learned steps, separable, 5 channels"),
-    "Custom-4MS-5c": (54_135, "four learned steps, mixed, 5 channels"),
-    "Custom-5S-5c": (74_670, "five learned steps, 5 channels"),
-    "Custom-4S-9c": (68_868, "four learned steps, separable, 9 channels"),
-    "Custom-4MS-9c": (94_923, "four learned steps, mixed, 9 channels"),
-    "Custom-5S-9c": (130_806, "five learned steps, 9 channels"),
     "Hybrid(9/7)-U16": (28_566, "9/7 with learned steps, unified operator of width 16"),
 }
 
@@ -71,44 +55,37 @@ class LiftingCodec(Codec):
         return is_jpeg2000(start)
 
     def open(self, data: bytes, limits: Limits, *, allow_partial: bool = False) -> OpenedFile:
-        return open_jpeg2000(data, _jpeg2000_limits(limits), allow_partial=allow_partial)
+        return open_jp2(data, _jpeg2000_limits(limits), allow_partial=allow_partial)
 
     def open_source(self, source: Source, limits: Limits, *, allow_partial: bool = False) -> OpenedFile:
-        from wavelic.lifting.jp2.ranged import open_ranged
-
-        return open_ranged(source, _jpeg2000_limits(limits), allow_partial=allow_partial)
+        return open_jp2(source, _jpeg2000_limits(limits), allow_partial=allow_partial)
 
     def batch_key(self, file: OpenedFile) -> Hashable | None:
-        from wavelic.lifting.jp2.read import likeness
+        from wavelic.lifting.jp2.synthesis import likeness
 
-        carrier = cast("LiftingFile", file).carrier
-        return likeness(carrier) if carrier.box.model != NO_MODEL else None
+        opened = cast("Jp2File", file)
+        return likeness(opened) if opened.box.model != NO_MODEL else None
 
     def decode_batch(
         self, files: Sequence[OpenedFile], device: str, lock: AbstractContextManager[object]
     ) -> list[Pixels]:
-        opened = cast("Sequence[LiftingFile]", files)
+        opened = cast("Sequence[Jp2File]", files)
         transform = opened[0].transform(device)
         if len(files) == 1 or transform is None:
             return super().decode_batch(files, device, lock)
         import torch
 
-        from wavelic.lifting.jp2.read import read_alike
+        from wavelic.lifting.jp2.synthesis import read_alike
 
-        alphas = [file.carrier.alpha() for file in opened]
-        colors = read_alike([file.carrier for file in opened], transform, torch.get_num_threads())
-        return [
-            cast("Pixels", samples if alpha is None else np.concatenate([samples, alpha[..., None]], 2))
-            for samples, alpha in zip(colors, alphas, strict=True)
-        ]
+        return cast("list[Pixels]", read_alike(opened, transform, torch.get_num_threads()))
 
     def trim(self, data: bytes, max_layers: int | None, bpp: float | None, limits: Limits) -> bytes:
-        return trim_file(data, max_layers=max_layers, bpp=bpp, limits=_jpeg2000_limits(limits))
+        return trim_jp2(data, max_layers=max_layers, bpp=bpp, limits=_jpeg2000_limits(limits))
 
     def architectures(self) -> Sequence[Architecture]:
-        make = "wavelic.lifting.transform.transform:build_lifting"
+        make = "wavelic.lifting.structures:build_lifting"
         return [
-            Architecture(name, "lifting", parameters, summary, make, _TRAINER if parameters else None)
+            Architecture(name, "lifting", parameters, summary, make, TRAINER if parameters else None)
             for name, (parameters, summary) in _NETWORKS.items()
         ]
 

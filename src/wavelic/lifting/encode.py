@@ -1,6 +1,6 @@
 """The `lifting` codec: an image to a JP2 file with quality layers, at a quality, a rate, a PSNR or a size.
 
-The image is analysed once.  The stock coder then cuts its embedded bit planes at the rates of the layers; a search
+The image is analysed once.  libopenjp2 then cuts its embedded bit planes at the rates of the layers; a search
 only repeats that.  A quality q means 2^(0.07 q - 4) bits per pixel for the colour samples, 1/16 at 0, 0.71 at 50, 8 at
 100; opacity and metadata come on top.  A rate or a size is that of the whole file.
 """
@@ -22,14 +22,15 @@ from wavelic.images import Image, Metadata, encode_alpha, upright
 from wavelic.jpeg2000 import EncodeOptions
 from wavelic.jpeg2000.arrangement import WHOLE, WINDOWED, Arrangement
 from wavelic.lifting.cards import PRODUCT, lifting_cards, lifting_id
-from wavelic.lifting.coarse import coarse_note, thin_coarse
+from wavelic.lifting.jp2 import synthesis
+from wavelic.lifting.jp2.analysis import IN_WINDOWS, analysis_steps, pseudo_image_in_windows
 from wavelic.lifting.jp2.box import NO_MODEL
-from wavelic.lifting.jp2.file import CarrierFile, open_carrier, trim_carrier
-from wavelic.lifting.jp2.large import read_large
-from wavelic.lifting.jp2.large_encode import IN_WINDOWS, analysis_steps, pseudo_image_in_windows
-from wavelic.lifting.jp2.pixels import PLAIN_TRANSFORMS
-from wavelic.lifting.jp2.pseudo_image import PseudoImage, pseudo_image, to_components
-from wavelic.lifting.transform.transform import LiftingTransform, build_lifting
+from wavelic.lifting.jp2.file import Jp2File
+from wavelic.lifting.jp2.opening import open_jp2, trim_jp2
+from wavelic.lifting.jp2.pseudo_image import PseudoImage, pseudo_image
+from wavelic.lifting.jp2.samples import to_components
+from wavelic.lifting.structures import PLAIN_STRUCTURES, build_lifting
+from wavelic.lifting.transform.transform import LiftingTransform
 from wavelic.lifting.weights import load_lifting_card
 
 LEVELS = 5
@@ -38,32 +39,45 @@ _LAYER_BYTES = 1500  # the smallest layer that is worth the headers of its packe
 _TRIES = 6
 _CLOSE = 0.01  # how near to a size is near enough
 _HEADERS = 280  # bytes of boxes and main header, about
-_CODING_SHARE = 3.0  # about how many times as long as the analysis the stock coder takes
+_CODING_SHARE = 3.0  # about how many times as long as the analysis libopenjp2 takes
 _PSNR_BPP = tuple(2.0 ** (k / 2) for k in range(-9, 8))  # layers of the file a PSNR is first looked for in
 
 
 def quality_to_bpp(quality: float) -> float:
-    """Bits per pixel for a quality 0..100."""
+    """Convert a quality 0..100 to bits per pixel."""
     return float(2.0 ** (_LOWEST + _OCTAVES * quality / 100))
 
 
 def bpp_to_quality(bpp: float) -> float:
-    """Inverse of `quality_to_bpp`, clipped to 0..100."""
+    """Convert bits per pixel to a quality, clipped to 0..100."""
     return min(max(100 * (math.log2(bpp) - _LOWEST) / _OCTAVES, 0.0), 100.0)
 
 
 def product_transform(device: str = "cpu") -> tuple[LiftingTransform, bytes, str]:
-    """What the codec encodes with: transform, model id, name.  The plain 9/7 wavelet if no weights are installed."""
+    """Find what the codec encodes with: the plain 9/7 wavelet if no weights are installed.
+
+    Args:
+        device: torch device to run on.
+
+    Returns:
+        Transform, model id, and name.
+    """
     for card in lifting_cards():
         if card.name == PRODUCT:
             return load_lifting_card(card, device), lifting_id(card), card.name
-    return build_lifting(PLAIN_TRANSFORMS["9/7"]), NO_MODEL, "none"
+    return build_lifting(PLAIN_STRUCTURES["9/7"]), NO_MODEL, "none"
 
 
 def encode_lifting(image: Image, target: Target, options: Options) -> Encoded:
-    """Compress ``image`` to a JP2 file.
+    """Compress an image to a JP2 file.
 
-    Raises UsageError for layers or a device that cannot be, or if ``options.published`` is asked for.
+    Args:
+        image: to compress.
+        target: what the file is to meet.
+        options: how.
+
+    Raises:
+        UsageError: there cannot be such layers or such a device, or ``options.published`` is given.
     """
     if options.published:
         raise UsageError("published given for codec lifting; it is a mode of wcae and nowcae")
@@ -74,7 +88,7 @@ def encode_lifting(image: Image, target: Target, options: Options) -> Encoded:
     pixels = image.width * image.height
     if target.kind == "quality":
         data = encoding.file(encoding.layer_bytes(quality_to_bpp(target.value) * pixels / 8))
-        return Encoded(data, name, target.value, _note(data, options))
+        return Encoded(data, name, target.value, "")
     if target.kind == "psnr":
         data, reached = encoding.at_psnr(target.value)
     elif target.kind == "size":
@@ -84,19 +98,18 @@ def encode_lifting(image: Image, target: Target, options: Options) -> Encoded:
         data = encoding.at_bytes(target.value * pixels / 8, exceed=True)
         reached = len(data) * 8 / pixels
     quality = bpp_to_quality(max(1, len(data) - encoding.beside) * 8 / pixels)
-    return Encoded(data, name, round(quality, 2), _note(data, options, Found(0, reached, 0).note(target)))
-
-
-def _note(data: bytes, options: Options, target: str = "") -> str:
-    """How well a target was met, and with access "random" what a small picture takes."""
-    return "; ".join(filter(None, (target, coarse_note(data) if options.access == "random" else "")))
+    return Encoded(data, name, round(quality, 2), Found(0, reached, 0).note(target))
 
 
 @dataclass
 class Encoding:
     """An image analysed by one transform, to be coded at as many rates as a search needs.
 
-    model: the id of the transform's weights.  options: `strip`, `layers` and `access` count here.
+    Attributes:
+        image: to compress.
+        transform: of the analysis.
+        model: id of the transform's weights.
+        options: `strip`, `layers`, `access` and `progress` count here.
     """
 
     image: Image
@@ -107,6 +120,7 @@ class Encoding:
 
     @cached_property
     def pseudo(self) -> PseudoImage:
+        """The image's pseudo-image."""
         started = time.monotonic()
         try:
             return self._pseudo()
@@ -124,16 +138,18 @@ class Encoding:
 
     @cached_property
     def alpha(self) -> bytes | None:
+        """Payload of the opacity box; None without opacity."""
         plane = self.image.alpha()
         return None if plane is None else encode_alpha(plane, self.image.bit_depth)
 
     @cached_property
     def metadata(self) -> Metadata:
+        """Metadata of the file."""
         return Metadata() if self.options.strip else self.image.metadata
 
     @property
     def arrangement(self) -> Arrangement:
-        """Of the packets, by ``options.access``."""
+        """Arrangement of the packets, by ``options.access``."""
         return WHOLE if self.options.access == "whole" else WINDOWED
 
     @property
@@ -142,18 +158,13 @@ class Encoding:
         parts = (self.alpha or b"", *self.metadata.blocks().values())
         return _HEADERS + sum(map(len, parts))
 
-    def file(self, layer_bytes: Sequence[int], *, thin: bool = True) -> bytes:
-        """The whole file, with layers of these codestream sizes; fewer where they coincide.
+    def file(self, layer_bytes: Sequence[int]) -> bytes:
+        """Write the whole file.
 
-        thin: leave out of coarse resolutions what access "random" leaves out.
+        Args:
+            layer_bytes: bytes of the codestream up to and including each layer; layers that coincide become one.
         """
         codestream = self._codestream(sorted({max(1, size) for size in layer_bytes}))
-        if self.options.access == "random" and thin:
-            overhead = len(self._boxed(codestream)) - len(codestream)
-            codestream = thin_coarse(codestream, LEVELS, overhead)
-        return self._boxed(codestream)
-
-    def _boxed(self, codestream: bytes) -> bytes:
         return self.pseudo.boxed(codestream, model=self.model, alpha=self.alpha, metadata=self.metadata)
 
     def _codestream(self, sizes: Sequence[int]) -> bytes:
@@ -166,7 +177,7 @@ class Encoding:
         )
         pseudo, started = self.pseudo, time.monotonic()
 
-        def tick() -> None:  # the stock coder does not say how far it is; the analysis shows how fast the machine is
+        def tick() -> None:  # libopenjp2 does not say how far it is; the analysis shows how fast the machine is
             share = (time.monotonic() - started) / max(1e-3, _CODING_SHARE * self._seconds)
             self._report(self._steps * (1 + _CODING_SHARE * min(share, 0.99)))
 
@@ -184,7 +195,12 @@ class Encoding:
             self.options.progress(int(done), int(self._steps * (1 + _CODING_SHARE)))
 
     def at_bytes(self, wanted: float, *, exceed: bool) -> bytes:
-        """A file of ``wanted`` bytes or up to 1 % off; without ``exceed`` not larger, unless there is none."""
+        """Write a file of some size, or up to 1 % off.
+
+        Args:
+            wanted: its bytes.
+            exceed: it may be larger; otherwise it is not, unless there is none so small.
+        """
         budget = max(1.0, wanted - self.beside)
         tried = list[bytes]()
         below = above = (0.0, 0)  # budget and size of the nearest file on either side
@@ -197,21 +213,27 @@ class Encoding:
                 break  # all there is
             below, above = (below, (budget, size)) if size > wanted else ((budget, size), above)
             step = wanted * (1 - _CLOSE / 2) - size
-            if below[1] and above[1]:  # the stock coder's steps are uneven: stay between
+            if below[1] and above[1]:  # libopenjp2's steps are uneven: stay between
                 step *= (above[0] - below[0]) / (above[1] - below[1])
             budget = max(1.0, budget + step)
         allowed = tried if exceed else [data for data in tried if len(data) <= wanted] or [min(tried, key=len)]
         return min(allowed, key=lambda data: abs(len(data) - wanted))
 
     def at_psnr(self, wanted: float) -> tuple[bytes, float]:
-        """The file whose colour samples decode nearest to ``wanted`` dB, and the dB it reaches.
+        """Write the file whose colour samples decode nearest to a PSNR.
 
         The layers of one file of high quality show between which rates it lies; interpolation does the rest.
+
+        Args:
+            wanted: PSNR in dB.
+
+        Returns:
+            The file, and the PSNR it reaches.
         """
         pixels = self.image.width * self.image.height
-        many = self.file([round(bpp * pixels / 8) for bpp in _PSNR_BPP], thin=False)
-        file = open_carrier(many)
-        sizes = [float(size or 1) for size in file.layer_bytes]
+        many = self.file([round(bpp * pixels / 8) for bpp in _PSNR_BPP])
+        file = open_jp2(many)
+        sizes = [float(layer.bytes or 1) for layer in file.layers]
         seen: dict[int, float] = {}
 
         def value(layer: int) -> float:
@@ -227,7 +249,7 @@ class Encoding:
         best: tuple[float, bytes, float] | None = None
         for _ in range(_TRIES):
             data = self.at_bytes(math.exp(_interpolated(points, wanted)), exceed=True)
-            reached = self._measure(open_carrier(data))
+            reached = self._measure(open_jp2(data))
             if best is None or abs(reached - wanted) < best[0]:
                 best = abs(reached - wanted), data, reached
             if best[0] <= 0.05 or any(abs(math.log(len(data)) - x) < 1e-4 for x, _ in points):
@@ -236,18 +258,22 @@ class Encoding:
             points.sort()
         layer = min(seen, key=lambda k: abs(seen[k] - wanted))
         assert best is not None
-        if self.options.access != "random" and abs(seen[layer] - wanted) < best[0]:  # `many` is not thinned
-            return trim_carrier(many, max_layers=layer + 1), seen[layer]
+        if abs(seen[layer] - wanted) < best[0]:
+            return trim_jp2(many, max_layers=layer + 1), seen[layer]
         return best[1], best[2]
 
-    def _measure(self, file: CarrierFile, layers: int | None = None) -> float:
-        """dB of the colour samples that the file's first layers decode to."""
+    def _measure(self, file: Jp2File, layers: int | None = None) -> float:
+        """Measure the PSNR in dB of the colour samples that the file's first layers decode to."""
         colours = self.image.colour()
-        pixels = read_large(file, self.transform, 0, layers, None, torch.get_num_threads())
+        pixels = synthesis.read(file, self.transform, file.request(layers=layers), threads=torch.get_num_threads())
         return psnr(colours, pixels[..., : colours.shape[2]])
 
     def layer_bytes(self, top: float) -> list[int]:
-        """Sizes of the layers of a codestream of ``top`` bytes, by ``options.layers``."""
+        """Choose the sizes of layers, by ``options.layers``.
+
+        Args:
+            top: bytes of the codestream.
+        """
         asked = self.options.layers
         if isinstance(asked, tuple):
             return [*(size for bpp in asked if (size := self._bytes(bpp)) < top), round(top)]

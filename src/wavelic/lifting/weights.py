@@ -1,8 +1,8 @@
-"""Trained learned-lifting transforms as files: a safetensors file and a JSON card, as for every codec.
+"""Trained lifting transforms as files: a safetensors file and a JSON card, as for every codec.
 
 The weights are stored in half precision, which rounds them once, before anything is coded with them: encoder and
-decoder load the same numbers.  What a file means beyond the numbers is stored, and hashed, with them: at which levels
-which learned steps are done, and how finely the decoder asks for samples of the pseudo-image.
+decoder load the same numbers.  Stored and hashed with them is what else they mean: which learned steps are done at
+which levels, and how many extra bits of precision the decoder asks for.
 """
 
 from __future__ import annotations
@@ -19,67 +19,78 @@ from torch import Tensor
 from wavelic.codec.weights import Card, load_weights, save_weights
 from wavelic.errors import ModelError
 from wavelic.lifting.cards import FAMILY, find_lifting
+from wavelic.lifting.jp2.stored_image import EXTRA_BITS
+from wavelic.lifting.structures import build_lifting
 from wavelic.lifting.transform.proposal_opacity_fast import half_is_fast
-from wavelic.lifting.transform.steps import EVERYWHERE, LUMA_ONLY, LearnedSteps
-from wavelic.lifting.transform.transform import LiftingTransform, build_lifting
+from wavelic.lifting.transform.steps import EVERYWHERE, LearnedSteps
+from wavelic.lifting.transform.transform import LiftingTransform
 
 _NETWORK = "network."
-# Arrays beside the network.  Weights from before the second and the third say by the first, 0 or 1, whether chroma has
-# its learned steps nowhere, and decode from samples of the stock decoder's own bits.
-_LUMA_ONLY, _STEPS, _FINER_BITS = "luma_only", "steps", "finer_bits"
-
-#: What new weights are saved with.
-FINER_BITS = 8
+# Arrays beside the network.  The shipped weights hold a third, a zero by this name, which is a part of their hash.
+_STEPS, _EXTRA_BITS, _UNUSED = "steps", "finer_bits", "luma_only"
 
 
 def save_lifting(
     path: Path,
-    transform_name: str,
+    structure: str,
     state: Mapping[str, Tensor],
     about: Mapping[str, Any],
     *,
-    luma_only: bool = False,
     steps: LearnedSteps = EVERYWHERE,
-    finer_bits: int = FINER_BITS,
     family: str = FAMILY,
 ) -> Card:
-    """Write ``<path>.safetensors`` and ``<path>.json``; a suffix of ``path`` is ignored.
+    """Write the weights of a transform and their card.
 
-    transform_name: as in `build_lifting`.  state: the transform's ``state_dict()``.  about: what the card says of the
-    training.  luma_only, steps, finer_bits: as in `LiftingTransform`.  Raises ModelError if state and transform
-    do not fit.
+    Args:
+        path: of ``<path>.safetensors`` and ``<path>.json``; these suffixes are ignored.
+        structure: its name, as in `build_lifting`.
+        state: the transform's ``state_dict()``.
+        about: what the card says of the training.
+        steps: which learned steps are done at which levels.
+        family: of the card.
+
+    Raises:
+        ModelError: state and structure do not fit.
     """
-    steps = LUMA_ONLY if luma_only else steps
-    _load_state(build_lifting(transform_name), state, str(path))
+    _load_state(build_lifting(structure), state, str(path))
     tensors: dict[str, Any] = {_NETWORK + key: value.detach().cpu().half().numpy() for key, value in state.items()}
-    tensors[_LUMA_ONLY] = np.array([steps == LUMA_ONLY], np.uint8)
-    if steps not in (EVERYWHERE, LUMA_ONLY):
-        tensors[_STEPS] = np.array(steps.pack(), np.uint8)
-    if finer_bits:
-        tensors[_FINER_BITS] = np.array([finer_bits], np.uint8)
+    tensors[_STEPS] = np.array(steps.pack(), np.uint8)
+    tensors[_EXTRA_BITS] = np.array([EXTRA_BITS], np.uint8)
     name = path.name.removesuffix(".safetensors").removesuffix(".json")
-    return save_weights(path.parent, name, transform_name, family, 0, tensors, dict(about))
+    return save_weights(path.parent, name, structure, family, 0, tensors, dict(about))
 
 
 def load_lifting(name_or_id: str | bytes) -> LiftingTransform:
-    """The trained transform of that name, or the one whose content hash begins with these bytes.
+    """Load a trained transform: in evaluation mode, float32, without gradients; the four last used stay in memory.
 
-    In evaluation mode, float32, without gradients; the four last used stay in memory.  Raises ModelError if there is
-    none, or if its file is damaged.
+    Args:
+        name_or_id: as for `find_lifting`.
+
+    Raises:
+        ModelError: there is none, or its file is damaged.
     """
     return load_lifting_card(find_lifting(name_or_id))
 
 
 @lru_cache(maxsize=4)
 def load_lifting_card(card: Card, device: str = "cpu") -> LiftingTransform:
-    """The trained transform of ``card``, as `load_lifting`, on a torch device."""
+    """Load the trained transform of a card, as `load_lifting`.
+
+    Args:
+        card: of lifting weights.
+        device: torch device to run on.
+
+    Raises:
+        ModelError: its file is damaged, of another version of wavelic, or of a structure that is not known.
+    """
     arrays = dict(load_weights(card))
-    luma_only = bool(arrays.pop(_LUMA_ONLY, np.zeros(1))[0])
-    packed = arrays.pop(_STEPS, np.array((LUMA_ONLY if luma_only else EVERYWHERE).pack()))
-    finer_bits = int(arrays.pop(_FINER_BITS, [0])[0])
-    transform = build_lifting(
-        card.architecture, steps=LearnedSteps.unpack(tuple(packed.tolist())), finer_bits=finer_bits
-    )
+    steps, extra_bits = arrays.pop(_STEPS, None), arrays.pop(_EXTRA_BITS, None)
+    if steps is None or extra_bits is None or int(extra_bits[0]) != EXTRA_BITS or any(arrays.pop(_UNUSED, [0])):
+        raise ModelError(
+            f"{card.path.name} does not say learned steps and {EXTRA_BITS} extra bits; it was written by a wavelic"
+            " before 0.1.0: export it again"
+        )
+    transform = build_lifting(card.architecture, steps=LearnedSteps.unpack(tuple(steps.tolist())))
     state = {key.removeprefix(_NETWORK): torch.from_numpy(value).float() for key, value in arrays.items()}
     _load_state(transform, state, card.path.name)
     transform.to(device).eval().requires_grad_(False)

@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 from wavelic.codec.architectures import Architecture
+from wavelic.lifting.codec import TRAINER
+from wavelic.papers.lifting_zoo import LIFTING_ZOO
 
 _WECONVENE = {
     "3dm-weconvene": (73_946_828, "3D multi-level wavelet convolutions, 3DWeChARM, two levels"),
@@ -17,7 +19,13 @@ _WECONVENE = {
     "weconvene-2024": (107_147_148, "the 2D predecessor"),
 }
 
-PUBLISHED = tuple(
-    Architecture(name, "3dm-weconvene", parameters, summary, "wavelic.threedm.network:weconvene")
-    for name, (parameters, summary) in _WECONVENE.items()
+PUBLISHED = (
+    *(
+        Architecture(name, "lifting", parameters, summary, "wavelic.lifting.structures:build_lifting", TRAINER)
+        for name, (parameters, summary) in LIFTING_ZOO.items()
+    ),
+    *(
+        Architecture(name, "3dm-weconvene", parameters, summary, "wavelic.threedm.network:weconvene")
+        for name, (parameters, summary) in _WECONVENE.items()
+    ),
 )

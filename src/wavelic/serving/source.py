@@ -23,11 +23,10 @@ from wavelic.codec.wlic import codec_of
 from wavelic.container import MAGIC, read_header
 from wavelic.errors import FormatError
 from wavelic.images.image import convert_depth
-from wavelic.jpeg2000 import Uuid, decode_codestream, is_jp2, parse_main_header, read_jp2
-from wavelic.lifting.file import LiftingFile, is_jpeg2000
+from wavelic.jpeg2000 import Uuid, decode_codestream, is_jpeg2000, read_jpeg2000
 from wavelic.lifting.jp2.box import BOX_ID, NO_MODEL, find_payload, unpack_box
-from wavelic.lifting.jp2.ranged import RangedCarrier, find_ranges
-from wavelic.remote import merge_spans, open_source
+from wavelic.lifting.jp2.file import Jp2File
+from wavelic.remote import merge_spans
 from wavelic.serving.request import Box, Size
 
 if TYPE_CHECKING:
@@ -143,15 +142,11 @@ def read_facts(path: Path) -> Facts:
 
 
 def _jpeg2000_facts(data: bytes, total: int) -> Facts:
-    uuids: tuple[Uuid, ...] = ()
-    codestream = data
-    if is_jp2(data):
-        jp2 = read_jp2(data, partial=True)
-        uuids, codestream = jp2.uuids, jp2.codestream
-    header = parse_main_header(codestream)
+    jp2 = read_jpeg2000(data, partial=True)
+    header = jp2.header
     channels, depth = len(header.components), 8 if header.components[0].bits <= 8 else 16
     learned, codec = False, "jpeg2000"
-    payload = find_payload(uuids, BOX_ID)
+    payload = find_payload(jp2.uuids, BOX_ID)
     if payload is not None:
         box = unpack_box(Uuid(BOX_ID, payload), None)
         learned, codec, depth = box.model != NO_MODEL, "lifting", box.depth
@@ -163,9 +158,9 @@ class Source:
     """An opened file: windows of its levels, and its ICC profile.  A decode uses one thread."""
 
     def __init__(self, path: Path, facts: Facts) -> None:
-        self.facts, self._path = facts, path
+        self.facts = facts
         self._file: OpenedFile = open_file(path)
-        jp2 = self._file.carrier.jp2 if isinstance(self._file, LiftingFile) else None
+        jp2 = self._file.jp2 if isinstance(self._file, Jp2File) else None
         self.icc = jp2.icc if jp2 and jp2.icc and len(jp2.icc) <= MAX_ICC else None
 
     @property
@@ -181,7 +176,7 @@ class Source:
         x, y, width, height = (side << reduce for side in box)
         region = x, y, min(width, self.facts.width - x), min(height, self.facts.height - y)
         file = self._file
-        if isinstance(file, LiftingFile) and (variant.stock or not file.carrier.ours):
+        if isinstance(file, Jp2File) and (variant.stock or not file.ours):
             return _stock(file, reduce, variant.layers, region)
         _one_thread()
         return _eight_bits(file.read(reduce=reduce, layers=variant.layers, region=region))
@@ -193,29 +188,23 @@ class Source:
         always among them.
         Raises ModelError if the weights are not installed.
         """
-        ranged, facts = self._ranged, self.facts
-        if ranged is None:
+        file, facts = self._file, self.facts
+        headers = file.codestream.headers_end if isinstance(file, Jp2File) and file.complete else None
+        if headers is None:
             return [(0, facts.bytes)]
-        found = [(0, int(ranged.offset + ranged.layout.starts.min()))]
+        assert isinstance(file, Jp2File)
+        found = [(0, headers)]
         for variant, reduce, (x, y, width, height) in windows:
             left, top = x << reduce, y << reduce
             region = left, top, min(width << reduce, facts.width - left), min(height << reduce, facts.height - top)
             transform = None if variant.stock else self._transform
-            found += ranged.ranges(transform, min(reduce, facts.levels), variant.layers or facts.layers, region)
+            request = file.request(min(reduce, facts.levels), variant.layers or facts.layers, region)
+            found += file.packet_ranges(transform, request) or []
         return merge_spans(sorted(found), 0, len(found))
 
     @cached_property
-    def _ranged(self) -> RangedCarrier | None:
-        """Where the packets are; None if the file does not say."""
-        if not isinstance(self._file, LiftingFile):
-            return None
-        with open_source(self._path) as source:
-            file = find_ranges(source)
-        return None if file is None else file.carrier
-
-    @cached_property
     def _transform(self) -> LiftingTransform | None:
-        assert isinstance(self._file, LiftingFile)
+        assert isinstance(self._file, Jp2File)
         return self._file.transform()
 
     def pyramid(self) -> list[Samples]:
@@ -253,11 +242,12 @@ def _eight_bits(pixels: NDArray[np.unsignedinteger]) -> Samples:
     return convert_depth(pixels, 8)
 
 
-def _stock(file: LiftingFile, reduce: int, layers: int | None, region: Box) -> Samples:
+def _stock(file: Jp2File, reduce: int, layers: int | None, region: Box) -> Samples:
     """What libopenjp2 alone makes of the codestream: samples over their whole range, scaled to 8 bits."""
-    carrier = file.carrier
+    request = file.request(reduce, layers, region)
+    data, header = file.codestream.load(request, None)
     decoded = decode_codestream(
-        carrier.codestream, reduce=reduce, max_layers=layers, area=region, limits=carrier.limits
+        data, reduce=reduce, max_layers=layers, area=region, limits=file.codestream.limits, header=header
     )
     peak = (1 << decoded.bits[0]) - 1
     planes = np.stack(decoded.planes, -1)

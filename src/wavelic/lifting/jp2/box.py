@@ -1,4 +1,4 @@
-"""What wavelic's own `uuid` boxes in a JP2 file say; loads no torch.
+"""Wavelic's own `uuid` boxes in a JP2 file; loads no torch.
 
 Each box is identified by 16 bytes.  The main box holds how samples map to numbers, which model synthesises, and a
 CRC-32C over itself and the codestream; it also says whether an opacity box must be there, and that box's checksum.
@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-
-import numpy as np
 
 from wavelic.container.crc import crc32c
 from wavelic.errors import ChecksumError, FormatError
@@ -42,12 +40,16 @@ _DAMAGED = "the file is damaged; fetch it again"
 
 
 @dataclass(frozen=True)
-class CarrierBox:
-    """What the main box says.
+class WavelicBox:
+    """Fields of the main box; a code value v stands for (v - offset) / scale - 0.5.
 
-    base: wavelet of the codestream.  depth: bits per sample of the image, 8 or 16.  model: first bytes of the content
-    hash of the transform's weights, or NO_MODEL.  A code value v stands for (v - offset) / scale - 0.5.  alpha: CRC-32C
-    of the payload of the opacity box, None if there is no opacity.
+    Attributes:
+        base: wavelet of the codestream, "5/3" or "9/7".
+        depth: bits per sample of the image, 8 or 16.
+        model: first bytes of the content hash of the transform's weights, or NO_MODEL.
+        scale: codes of the range of the image.
+        offset: code of its lower end.
+        alpha: CRC-32C of the payload of the opacity box; None if there is no opacity.
     """
 
     base: str
@@ -58,16 +60,22 @@ class CarrierBox:
     alpha: int | None = None
 
     def pack(self, codestream: bytes) -> Uuid:
-        """The box for a file with this codestream; its CRC-32C covers both."""
+        """Write the box for a file with this codestream; its CRC-32C covers both."""
         fields = (BASES.index(self.base), self.depth, self.alpha is not None, self.model, self.scale, self.offset)
         head = _BOX.pack(VERSION, *fields, self.alpha or 0)
         return Uuid(BOX_ID, head + struct.pack(">I", crc32c(codestream, crc32c(head))))
 
 
-def unpack_box(box: Uuid, codestream: bytes | None) -> CarrierBox:
-    """Parse a main box and check it, and ``codestream`` unless None, against its CRC-32C.
+def unpack_box(box: Uuid, codestream: bytes | None) -> WavelicBox:
+    """Parse a main box and check it.
 
-    Raises FormatError if the box is not one of ours, ChecksumError if the checksum does not match.
+    Args:
+        box: with the identifier `BOX_ID`.
+        codestream: all of it, to be compared with the CRC-32C; None if it is not there.
+
+    Raises:
+        FormatError: the box is none that wavelic writes.
+        ChecksumError: the checksum does not match.
     """
     if len(box.data) != _BOX_BYTES or box.data[0] != VERSION:
         raise FormatError(f"wavelic's box has {len(box.data)} bytes, version {box.data[:1].hex()}; {_DAMAGED}")
@@ -78,7 +86,7 @@ def unpack_box(box: Uuid, codestream: bytes | None) -> CarrierBox:
     known = base < len(BASES) and depth in (8, 16) and has_alpha <= 1
     if not known or not 0 < scale < 2**20 or not abs(offset) < 2**20:
         raise FormatError(f"wavelic's box says base {base}, depth {depth}, scale {scale}, offset {offset}; {_DAMAGED}")
-    return CarrierBox(BASES[base], depth, model, scale, offset, alpha if has_alpha else None)
+    return WavelicBox(BASES[base], depth, model, scale, offset, alpha if has_alpha else None)
 
 
 def is_disguised(payload: bytes, codestream: bytes) -> bool:
@@ -97,26 +105,17 @@ def is_disguised(payload: bytes, codestream: bytes) -> bool:
     return True
 
 
-def plain_box(reversible: bool, bits: int) -> CarrierBox:
-    """What a box would say of plain JPEG 2000 with ``bits`` per sample."""
-    return CarrierBox(BASES[not reversible], 8 if bits <= 8 else 16, NO_MODEL, float((1 << bits) - 1), 0.0)
+def plain_box(reversible: bool, bits: int) -> WavelicBox:
+    """Make up the box of a plain JPEG 2000 file with ``bits`` per sample."""
+    return WavelicBox(BASES[not reversible], 8 if bits <= 8 else 16, NO_MODEL, float((1 << bits) - 1), 0.0)
 
 
 def metadata_boxes(metadata: Metadata) -> list[Uuid]:
-    """The boxes for Exif, XMP and IPTC; the ICC profile and the resolution belong into the header."""
+    """Make the boxes for Exif, XMP and IPTC; the ICC profile and the resolution belong into the header."""
     pairs = ((EXIF_ID, metadata.exif), (XMP_ID, metadata.xmp), (IPTC_ID, metadata.iptc))
     return [Uuid(identifier, data) for identifier, data in pairs if data]
 
 
 def find_payload(uuids: tuple[Uuid, ...], identifier: bytes) -> bytes | None:
-    """Data of the first box with that identifier."""
+    """Find the data of the first box with that identifier."""
     return next((uuid.data for uuid in uuids if uuid.identifier == identifier), None)
-
-
-def reduce_plane(plane: np.ndarray, reduce: int, region: tuple[int, int, int, int]) -> np.ndarray:
-    """Samples ``region`` (at the reduced size) of an integer plane (H, W), every 2^reduce-th, from the first on.
-
-    What opacity gets at reduced sizes: samples of the grid the low bands are on.
-    """
-    x, y, width, height = region
-    return plane[:: 2**reduce, :: 2**reduce][y : y + height, x : x + width]

@@ -11,21 +11,25 @@ from numpy.typing import NDArray
 
 from wavelic.errors import OutputError
 
-#: Bytes of codes that are kept in memory; more go to a temporary file.
+#: Bytes of samples that are kept in memory; more go to a temporary file.
 IN_MEMORY = 1 << 28
 _BAND_BYTES = 1 << 24
 
 
-class Codes:
-    """Unsigned samples of up to 16 bits, (components, height, width), two bytes each.
+class SampleStore:
+    """Store of unsigned samples of up to 16 bits, (components, height, width), two bytes each.
 
-    The stock coder works in the memory it is given, so a search that codes an image at several rates needs the samples
+    libopenjp2 works in the memory it is given, so a search that codes an image at several rates needs the samples
     again: at 100 megapixels 600 MB beside the coder's own need.  From `IN_MEMORY` bytes on they wait in an unnamed
     temporary file (in TMPDIR), which the system removes with the process whatever ends it.
     """
 
     def __init__(self, components: int, height: int, width: int) -> None:
-        """Samples not written yet are undefined.  Raises OutputError if there is no room for the temporary file."""
+        """Reserve room for samples, which are undefined until they are written.
+
+        Raises:
+            OutputError: there is no room for the temporary file.
+        """
         self.shape = components, height, width
         self._array: NDArray[np.uint16] | None = None
         self._file: BinaryIO | None = None
@@ -33,20 +37,20 @@ class Codes:
             self._array = np.empty(self.shape, np.uint16)
             return
         try:
-            self._file = tempfile.TemporaryFile()  # noqa: SIM115, lives as long as the codes
+            self._file = tempfile.TemporaryFile()  # noqa: SIM115, lives as long as the store
             self._file.truncate(components * height * width * 2)
         except OSError as error:
             raise _no_room(error) from error
 
     @classmethod
-    def of(cls, planes: NDArray[np.uint16]) -> Codes:
-        """All samples at once, (components, height, width)."""
-        codes = cls(*planes.shape)
-        codes.write(0, 0, planes)
-        return codes
+    def of(cls, planes: NDArray[np.uint16]) -> SampleStore:
+        """Store all samples at once, (components, height, width)."""
+        store = cls(*planes.shape)
+        store.write(0, 0, planes)
+        return store
 
     def write(self, top: int, left: int, window: NDArray[np.uint16]) -> None:
-        """Set the samples (components, h, w) from that row and column on."""
+        """Set the samples of a window (components, h, w) from a row and a column on."""
         _, height, width = window.shape
         if self._array is not None:
             self._array[:, top : top + height, left : left + width] = window

@@ -1,4 +1,4 @@
-"""What the JPEG 2000 block coder spends, estimated: adaptive code lengths in contexts like its own.
+"""Estimate of what the JPEG 2000 block coder spends: adaptive code lengths in contexts like its own.
 
 The coder codes a coefficient's bit planes with probabilities adapted to how significant its eight neighbours are: those
 before it in the scan down to the current plane, the others down to the plane above (ITU-T T.800, annex D).  Here the

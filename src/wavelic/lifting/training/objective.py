@@ -9,18 +9,19 @@ import torch
 from torch import Tensor, nn
 
 from wavelic.errors import UsageError
+from wavelic.lifting.structures import PLAIN_STRUCTURES, build_lifting
 from wavelic.lifting.training.contexts import BandLengths, ContextLengths
 from wavelic.lifting.training.operators import trained_operators
 from wavelic.lifting.training.oracle import Oracle
 from wavelic.lifting.training.progressive import progressive_error
 from wavelic.lifting.training.rates import context_bits, smooth_bits
 from wavelic.lifting.training.surrogate import code_lengths, dead_zone
-from wavelic.lifting.transform.structures import HybridLevel
-from wavelic.lifting.transform.transform import LiftingTransform, build_lifting
+from wavelic.lifting.transform.levels import HybridLevel
+from wavelic.lifting.transform.transform import LiftingTransform
 from wavelic.wavelets import Bands2d, Coefficients2d, dwt2, idwt2
 
 LEVELS = 5
-GREYS = 255.0
+GRAYS = 255.0
 SMOOTH_SHARE = 0.327  # smooth bits for each bit of the real coder, roughly; results/lifting/rates.json has 0.31 to 0.32
 _STRIDE = 17
 _FORMULAS = {"smooth": smooth_bits, "context": context_bits}
@@ -28,9 +29,9 @@ _TABLES = {"coder": ContextLengths, "histogram": BandLengths}
 
 
 def luma_planes(crops: Tensor) -> Tensor:
-    """uint8 (N, 3, H, W) -> luma (N, 1, H, W) in [-0.5, 0.5]."""
+    """Convert RGB (N, 3, H, W), uint8, to luma (N, 1, H, W) in [-0.5, 0.5]."""
     weights = crops.new_tensor([0.299, 0.587, 0.114], dtype=torch.float32)
-    return torch.einsum("c,nchw->nhw", weights, crops.float()).unsqueeze(1) / GREYS - 0.5
+    return torch.einsum("c,nchw->nhw", weights, crops.float()).unsqueeze(1) / GRAYS - 0.5
 
 
 def synthesis_norms(base: str) -> list[dict[str, float]]:
@@ -51,7 +52,7 @@ def synthesis_norms(base: str) -> list[dict[str, float]]:
 
 @dataclass(frozen=True)
 class Plan:
-    """What the objective is made of; keys of `wavelic.lifting.training.stage.LiftingStage` of the same names."""
+    """Terms of the objective; keys of `wavelic.lifting.training.stage.LiftingStage` of the same names."""
 
     rate: str = "smooth"
     distortion: bool = False
@@ -65,16 +66,16 @@ class Plan:
 class LiftingObjective(nn.Module):
     """A transform with J = D + lambda (R + penalty), lambda = ``trade`` * step^2 (spec: 0.2 for this quantiser).
 
-    D: squared error in grey levels after the dead-zone quantiser at the bands' steps.  R: bits of the details, by a
-    formula of `lifting_rates` ("smooth", "context") or by adaptive code lengths ("coder" in contexts like the block
-    coder's, "histogram" per band), whose staircase has the smoothed gradient of `lifting_surrogate`.  Without
+    D: squared error in gray levels after the dead-zone quantiser at the bands' steps.  R: bits of the details, by a
+    formula of `rates` ("smooth", "context") or by adaptive code lengths ("coder" in contexts like the block
+    coder's, "histogram" per band), whose staircase has the smoothed gradient of `surrogate`.  Without
     ``distortion`` J = R + penalty.
 
-    The penalty is the energy of what T_H2L takes from the low bands, in grey levels squared: it keeps reduced pictures
+    The penalty is the energy of what T_H2L takes from the low bands, in gray levels squared: it keeps reduced pictures
     and the pseudo-image pictures.
 
-    oracle: opacities are oracle maps of the image (`lifting_oracle`), not the networks'.  progressive: J is equation 8
-    instead (`lifting_progressive`).
+    oracle: opacities are oracle maps of the image (`oracle`), not the networks'.  progressive: J is equation 8
+    instead (`progressive`).
 
     J is divided by the base wavelet's own D (or R without distortion) on the same crop at the same step, so that every
     crop and step counts by what it gains relatively.
@@ -86,7 +87,7 @@ class LiftingObjective(nn.Module):
             raise UsageError(f"no rate {plan.rate!r}; choose one of {', '.join((*_FORMULAS, *_TABLES))}")
         self.transform, self.plan = transform, plan
         self.norms = synthesis_norms(transform.base)
-        self.plain = build_lifting({"5/3": "LeGall-5/3", "9/7": "CDF-9/7"}[transform.base])
+        self.plain = build_lifting(PLAIN_STRUCTURES[transform.base])
         self.lengths = _TABLES[plan.rate](3 * LEVELS) if plan.rate in _TABLES else None
         self.taken: list[Tensor] = []
         if isinstance(transform.level, HybridLevel):
@@ -95,12 +96,12 @@ class LiftingObjective(nn.Module):
             operator.register_forward_hook(lambda _module, _inputs, output: self.taken.append(output))
 
     def scaled(self, coefficients: Coefficients2d, step: Tensor) -> Coefficients2d:
-        """Coefficients (N, 1, ...) of images in [-0.5, 0.5] -> quantiser steps; step: (N, 1, 1, 1) in grey levels."""
-        return self._multiplied(coefficients, lambda norm: GREYS * norm / step)
+        """Coefficients (N, 1, ...) of images in [-0.5, 0.5] -> quantiser steps; step: (N, 1, 1, 1) in gray levels."""
+        return self._multiplied(coefficients, lambda norm: GRAYS * norm / step)
 
     def unscaled(self, coefficients: Coefficients2d, step: Tensor) -> Coefficients2d:
         """Inverse of `scaled`."""
-        return self._multiplied(coefficients, lambda norm: step / (GREYS * norm))
+        return self._multiplied(coefficients, lambda norm: step / (GRAYS * norm))
 
     def _multiplied(self, coefficients: Coefficients2d, factor: Callable[[float], Tensor]) -> Coefficients2d:
         levels = tuple(
@@ -128,7 +129,7 @@ class LiftingObjective(nn.Module):
 
     @torch.no_grad()
     def step_for(self, x: Tensor, bpp: Tensor) -> Tensor:
-        """The quantiser step, (N,) in grey levels, at which the base wavelet codes x at about ``bpp``, (N,).
+        """The quantiser step, (N,) in gray levels, at which the base wavelet codes x at about ``bpp``, (N,).
 
         The real coder spends a nearly fixed multiple of the smooth bits at the step of its distortion.
         """
@@ -142,9 +143,15 @@ class LiftingObjective(nn.Module):
         return ((low + high) / 2).exp()
 
     def forward(self, x: Tensor, step: Tensor, s: float = 1.0) -> dict[str, Tensor]:
-        """x: luma (N, 1, H, W) in [-0.5, 0.5].  step: (N,), grey levels.  s: half-width of the surrogates.
+        """Compute J.
 
-        Returns scalars; "loss" is J, the others are what to watch.
+        Args:
+            x: luma (N, 1, H, W) in [-0.5, 0.5].
+            step: quantiser step of every image, (N,), in gray levels.
+            s: half-width of the surrogates.
+
+        Returns:
+            Scalars; "loss" is J, the others are for the log.
         """
         step = step.view(-1, 1, 1, 1)
         with torch.no_grad():
@@ -160,7 +167,7 @@ class LiftingObjective(nn.Module):
             with torch.no_grad():
                 plain_error = progressive_error(self.plain, dwt2(x, self.transform.base, LEVELS, "jpeg2000"), x)
             return {"loss": (progressive_error(self.transform, y, x) / plain_error).mean()}
-        taken = [GREYS * output for output in self.taken]
+        taken = [GRAYS * output for output in self.taken]
         energy = sum((output.square().sum((1, 2, 3)) for output in taken), start=x.new_zeros(len(x)))
         u = self.scaled(y, step)
         bits = self.bits(u, s, count=self.training)
@@ -168,10 +175,10 @@ class LiftingObjective(nn.Module):
         if self.plan.distortion:
             width = None if self.plan.straight_through else s
             decoded = self.transform.synthesis(self.unscaled(u.map(lambda band: dead_zone(band, width)), step))
-            squared = (GREYS * (decoded - x)).square().sum((1, 2, 3))
+            squared = (GRAYS * (decoded - x)).square().sum((1, 2, 3))
             with torch.no_grad():
                 plain = idwt2(self.unscaled(base.map(dead_zone), step))
-                base_squared = (GREYS * (plain - x)).square().sum((1, 2, 3))
+                base_squared = (GRAYS * (plain - x)).square().sum((1, 2, 3))
             weight = self.plan.trade * step.flatten().square()
             loss = ((squared + weight * (bits + self.plan.penalty * energy)) / base_squared).mean()
             terms["gain"] = (10 * torch.log10(base_squared / squared)).mean()

@@ -19,8 +19,8 @@ from torch.nn import functional
 
 def gaussian(sigma: float, derivative: bool = False) -> Tensor:
     """Sampled Gaussian of sum 1, half-width ceil(3 sigma); or its derivative, of unit response to a unit slope."""
-    reach = math.ceil(3 * sigma)
-    t = torch.arange(-reach, reach + 1, dtype=torch.float32)
+    radius = math.ceil(3 * sigma)
+    t = torch.arange(-radius, radius + 1, dtype=torch.float32)
     weights = torch.exp(-0.5 * (t / sigma) ** 2)
     if not derivative:
         return weights / weights.sum()

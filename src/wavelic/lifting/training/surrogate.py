@@ -22,7 +22,7 @@ FIRST_JUMP = 1.5  # from 0 to the middle of the first cell; all others are 1
 
 
 def half_width(fraction: float, last: float = 0.25) -> float:
-    """s at ``fraction`` of a training: 1 for 40 %, then geometric to ``last`` at 80 %, then held."""
+    """Half-width s at ``fraction`` of a training: 1 for 40 %, then geometric to ``last`` at 80 %, then held."""
     return math.exp(math.log(last) * min(1.0, max(0.0, (fraction - 0.4) / 0.4)))
 
 

@@ -12,13 +12,14 @@ from torch import Tensor, nn
 
 from wavelic.codec.weights import Card
 from wavelic.errors import UsageError
-from wavelic.lifting.training.objective import GREYS, LEVELS, LiftingObjective, Plan, luma_planes
+from wavelic.lifting.structures import build_lifting
+from wavelic.lifting.training.objective import GRAYS, LEVELS, LiftingObjective, Plan, luma_planes
 from wavelic.lifting.training.operators import freeze_first_proposals, plain_state, use_trained_operators
 from wavelic.lifting.training.rates import smooth_bits
-from wavelic.lifting.training.score import Judge, luma
+from wavelic.lifting.training.score import Validator, luma
 from wavelic.lifting.training.stage import LiftingStage
 from wavelic.lifting.training.surrogate import half_width
-from wavelic.lifting.transform.transform import LiftingTransform, build_lifting
+from wavelic.lifting.transform.transform import LiftingTransform
 from wavelic.lifting.weights import load_lifting_card
 from wavelic.training.data import PackedImages
 from wavelic.training.stages import Recipe, Stage
@@ -51,7 +52,7 @@ class LiftingTask(Task):
             raise UsageError(f"train is {self.stage.train!r}; choose all, proposals or opacities")
         for name, value in self.objective.named_parameters():
             value.requires_grad_(self.stage.train in ("all", "proposals" if name.endswith(".taps") else "opacities"))
-        self._judge: Judge | None = None
+        self._validator: Validator | None = None
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Proposals at the stage's step size; everything else at ``opacity_scale`` times it."""
@@ -89,21 +90,21 @@ class LiftingTask(Task):
         return {_TRANSFORM + name: value for name, value in state.items()}
 
     def validate(self, average: nn.Module, held_out: PackedImages) -> dict[str, Any]:
-        """BD-rate of the real coder's files against CDF 9/7, and what a stock viewer shows."""
-        if self._judge is None:
-            self._judge = self.judge(held_out)
-        result = self._judge(transform_of(self.recipe.model, average.state_dict()))
+        """BD-rate of the real coder's files against CDF 9/7, and what a standard decoder shows."""
+        if self._validator is None:
+            self._validator = self.validator(held_out)
+        result = self._validator(transform_of(self.recipe.model, average.state_dict()))
         return {"loss": result["bd_rate"], **result}
 
-    def judge(self, held_out: PackedImages) -> Judge:
-        """A judge on the central crops with most detail."""
+    def validator(self, held_out: PackedImages) -> Validator:
+        """Make a validator on the central crops with most detail."""
         crops = [luma(_centre(held_out.image(index), self.stage.judged_side)) for index in range(len(held_out))]
         crops.sort(key=self._activity, reverse=True)
-        return Judge(crops[: self.stage.judged])
+        return Validator(crops[: self.stage.judged])
 
     def _activity(self, pixels: np.ndarray) -> float:
-        """Smooth bits per pixel of CDF 9/7 at a step of 16 grey levels."""
-        x = torch.from_numpy(pixels[..., 0] / np.float32(GREYS) - np.float32(0.5))[None, None]
+        """Smooth bits per pixel of CDF 9/7 at a step of 16 gray levels."""
+        x = torch.from_numpy(pixels[..., 0] / np.float32(GRAYS) - np.float32(0.5))[None, None]
         u = self.objective.scaled(dwt2(x, "9/7", LEVELS, "jpeg2000"), torch.full((1, 1, 1, 1), 16.0))
         return sum(float(smooth_bits(band).sum()) for band in self.objective.details(u)) / pixels.size
 

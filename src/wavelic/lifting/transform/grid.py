@@ -64,21 +64,3 @@ class Axis:
         coordinate = self.start + torch.minimum(offset, period - offset) * (self.size > 1)
         stored = coordinate if kind == "full" else coordinate.div(2, rounding_mode="floor")
         return stored - self.span(kind)[0]
-
-
-def split(x: Tensor, dim: int, start: int) -> tuple[Tensor, Tensor]:
-    """Views of the samples at even and at odd coordinates along ``dim`` (-2 rows, -1 columns)."""
-    even, odd = slice(start % 2, None, 2), slice(1 - start % 2, None, 2)
-    if dim == -1:
-        return x[..., even], x[..., odd]
-    return x[..., even, :], x[..., odd, :]
-
-
-def merge(even: Tensor, odd: Tensor, dim: int, start: int) -> Tensor:
-    """Inverse of `split`."""
-    shape = list(even.shape)
-    shape[dim] += odd.shape[dim]
-    x = even.new_empty(shape)
-    split(x, dim, start)[0].copy_(even)
-    split(x, dim, start)[1].copy_(odd)  # a view taken before the first copy would not know of its gradient
-    return x

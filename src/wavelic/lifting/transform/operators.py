@@ -1,7 +1,7 @@
 """Applying a learned operator to bands: extend, run the network once, get the samples of the target band.
 
 Networks see (B, inputs, H + 2r, W + 2r) and give (B, outputs, H, W).  Which samples of which band lie there is decided
-by absolute coordinates (`lifting_grid`), so a window of an image gives the samples the whole image gives, apart from
+by absolute coordinates (`grid`), so a window of an image gives the samples the whole image gives, apart from
 those nearer than r to an edge that is not the image's own.
 """
 
@@ -29,12 +29,18 @@ _PIECES = 4
 
 
 class Operator(Protocol):
-    """What `apply` needs of a network: how far it sees and how many bands it predicts."""
+    """Network that `apply` runs.
+
+    Attributes:
+        radius: of its receptive field, in samples of the input grid.
+        outputs: number of bands it predicts.
+    """
 
     radius: int
     outputs: int
 
-    def __call__(self, x: Tensor, /) -> Tensor: ...
+    def __call__(self, x: Tensor, /) -> Tensor:
+        """(B, inputs, H + 2 radius, W + 2 radius) -> (B, outputs, H, W)."""
 
 
 def apply(
@@ -44,10 +50,17 @@ def apply(
     rows: tuple[int, int],
     columns: tuple[int, int],
 ) -> Tensor:
-    """Run ``operator`` for the output samples with indices rows[0]..rows[1] - 1 and columns[0]..columns[1] - 1.
+    """Run an operator for some samples of the bands it predicts.
 
-    bands: the inputs (B, 1, h, w), none empty, each with the kinds of its rows and columns.  axes: rows and columns of
-    the signal these bands belong to.  Returns (B, outputs, rows[1] - rows[0], columns[1] - columns[0]).
+    Args:
+        operator: to run.
+        bands: its inputs (B, 1, h, w), none empty, each with the kinds of its rows and columns.
+        axes: rows and columns of the signal these bands belong to.
+        rows: first index and end of the output samples.
+        columns: likewise.
+
+    Returns:
+        (B, outputs, rows[1] - rows[0], columns[1] - columns[0]).
     """
     first = bands[0][0]
     if torch.is_grad_enabled() or first.device.type != "cpu":
@@ -75,17 +88,6 @@ def apply(
 
     map_on_threads(piece, range(-(-planes // together) * strips), result.numel())
     return result
-
-
-def apply_to_band(
-    operator: Operator, source: Tensor, source_kinds: Kinds, target_kinds: Kinds, axes: tuple[Axis, Axis]
-) -> Tensor | float:
-    """What a one-input, one-output operator adds to the band of ``target_kinds``; 0 if either band is empty."""
-    for kinds in (source_kinds, target_kinds):
-        if any(axis.is_empty(kind) for axis, kind in zip(axes, kinds, strict=True)):
-            return 0.0
-    rows, columns = (axis.span(kind) for axis, kind in zip(axes, target_kinds, strict=True))
-    return apply(operator, [(source, source_kinds)], axes, rows, columns)
 
 
 def _extended(

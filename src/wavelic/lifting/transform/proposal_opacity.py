@@ -18,8 +18,7 @@ where a window ends.  Layer sizes are configuration (`OperatorShape`); the paper
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -33,10 +32,17 @@ INITIAL_TAP = 1e-3  # standard deviation of new proposals: the transform starts 
 class OperatorShape:
     """Layer sizes of one operator.
 
-    inputs: bands it reads.  outputs: bands it predicts, sharing one opacity trunk.  channels: N, proposals (and
-    opacities) per output.  width: feature maps between the blocks.  block_width: feature maps inside a residual block.
-    blocks: residual blocks of two 3x3 convolutions.  first, last: kernel sizes of the outer convolutions, odd.
-    zero_sum_input: the first convolution's kernels sum to zero.  zero_sum_taps: so do the learned proposals.
+    Attributes:
+        inputs: bands it reads.
+        outputs: bands it predicts, sharing one opacity trunk.
+        channels: N, proposals (and opacities) per output.
+        width: feature maps between the blocks.
+        block_width: feature maps inside a residual block.
+        blocks: residual blocks of two 3x3 convolutions.
+        first: kernel size of the first convolution, odd.
+        last: kernel size of the last one, odd.
+        zero_sum_input: the first convolution's kernels sum to zero.
+        zero_sum_taps: so do the learned proposals.
     """
 
     inputs: int
@@ -52,7 +58,7 @@ class OperatorShape:
 
     @property
     def radius(self) -> int:
-        """How far an output sample sees, in samples of the input grid; the same for both branches."""
+        """Radius of the receptive field, in samples of the input grid; the same for both branches."""
         return self.first // 2 + 2 * self.blocks + self.last // 2
 
     @property
@@ -90,8 +96,9 @@ class ProposalOpacity(nn.Module):
         base_taps: (inputs, K, K) or smaller odd filters, centred, added to every proposal and not trained: the fixed
             lifting step that this operator starts from.  None: nothing, as for T_H2L and T_L2H of the hybrid.
 
-    runs_in: the type in which `lifting_operators.apply` runs it by `proposal_opacity_fast`, without gradients and on a
-    processor; None: it runs as it is.
+    Attributes:
+        runs_in: the type in which `operators.apply` runs it by `proposal_opacity_fast`, without gradients and on a
+            CPU; None: it runs as it is.
     """
 
     base_taps: Tensor
@@ -118,14 +125,14 @@ class ProposalOpacity(nn.Module):
             nn.init.kaiming_normal_(convolution.weight, nonlinearity="relu")
 
     def proposals(self) -> Tensor:
-        """The proposals' taps with their constraint applied, (outputs * channels, inputs, K, K)."""
+        """Return the proposals' taps with their constraint applied, (outputs * channels, inputs, K, K)."""
         taps: Tensor = self.taps
         if self.shape.zero_sum_taps:
             taps = taps - taps.mean((-3, -2, -1), keepdim=True)
         return taps + self.base_taps
 
     def evidence(self, x: Tensor) -> Tensor:
-        """x_k + 0.01 of equation 5: (B, outputs, channels, H, W), positive."""
+        """Compute x_k + 0.01 of equation 5: (B, outputs, channels, H, W), positive."""
         kernel: Tensor = self.first.weight
         if self.shape.zero_sum_input:
             kernel = kernel - kernel.mean((-3, -2, -1), keepdim=True)
@@ -133,11 +140,6 @@ class ProposalOpacity(nn.Module):
         for block in self.blocks:
             x = block(x)
         return self.last(x).relu_().unflatten(1, (self.outputs, self.shape.channels)) + OFFSET
-
-    def opacities(self, x: Tensor) -> Tensor:
-        """a_k of equation 5 for an input as in `forward`: (B, outputs, channels, H, W), sums to 1 over channels."""
-        evidence = self.evidence(x)
-        return evidence / evidence.sum(2, keepdim=True)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, inputs, H + 2 radius, W + 2 radius) -> (B, outputs, H, W); the blending runs in at least float32."""
@@ -150,26 +152,12 @@ class ProposalOpacity(nn.Module):
             return (evidence * proposals).sum(2) / evidence.sum(2)
 
 
-class SideBySide(nn.Module):
-    """Operators of one radius that read the same input, their outputs concatenated: T_L2H as three separate nets."""
-
-    def __init__(self, operators: Sequence[ProposalOpacity]) -> None:
-        super().__init__()
-        self.operators = nn.ModuleList(operators)
-        self.radius = operators[0].radius
-        self.outputs = sum(operator.outputs for operator in operators)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, inputs, H + 2 radius, W + 2 radius) -> (B, outputs, H, W)."""
-        return torch.cat([operator(x) for operator in self.operators], 1)
-
-
-def f18(inputs: int, channels: int, *, last: int = 5, compact: bool = False) -> OperatorShape:
-    """Sizes fitted to the paper's table III: width 18, N inside the blocks, 5x5 ends and 3 blocks (compact: 3x3, 2)."""
-    shape = OperatorShape(inputs, 1, channels, 18, channels, blocks=3, first=5, last=last)
-    return replace(shape, blocks=2, first=3, last=min(last, 3)) if compact else shape
-
-
 def u16(inputs: int, outputs: int, *, last: int) -> OperatorShape:
-    """Sizes of the product model: width 16 throughout, N = 9, 3x3 ends, two blocks, one trunk for all outputs."""
+    """Return the sizes of the shipped operators: width 16, N = 9, 3x3 ends, two blocks, one trunk for all outputs.
+
+    Args:
+        inputs: bands it reads.
+        outputs: bands it predicts.
+        last: kernel size of the last convolution.
+    """
     return OperatorShape(inputs, outputs, channels=9, width=16, block_width=16, blocks=2, first=3, last=last)

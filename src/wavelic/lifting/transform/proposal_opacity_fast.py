@@ -1,7 +1,7 @@
 """A proposal-opacity network without gradients, in float32, or in bfloat16 where the processor multiplies it faster.
 
 Opacities are smooth and proposals are small beside the samples they correct, so eight bits of mantissa cost a few
-hundredths of a grey level.  A convolution here gives the same bits for a sample wherever a window begins, so windows
+hundredths of a gray level.  A convolution here gives the same bits for a sample wherever a window begins, so windows
 still equal crops.  Filters of few inputs run over shifted rows as channels, which is up to twice as fast.
 
 bfloat16 does not forgive differences: where an input lies between two of its numbers the last bit of a float32 decides

@@ -1,4 +1,4 @@
-"""Which learned steps of a hybrid transform are done at which levels: of luma, chroma and grey, fine and coarse.
+"""Learned steps of a hybrid transform by level: of luma, chroma and gray, fine and coarse.
 
 Level 1 has three quarters of a picture's samples and the chroma of a photograph little detail there, so most of the
 networks' time is spent where least is gained.  What every choice gains is measured
@@ -18,7 +18,12 @@ NEVER = 255
 
 @dataclass(frozen=True)
 class Steps:
-    """The finest level, 1 at full resolution, that has each learned step; all coarser ones have it too."""
+    """Finest level, 1 at full resolution, that has each learned step; all coarser ones have it too.
+
+    Attributes:
+        high_to_low: the finest level with T_H2L.
+        low_to_high: the finest level with T_L2H.
+    """
 
     high_to_low: int = 1
     low_to_high: int = 1
@@ -30,29 +35,35 @@ class Steps:
 
 @dataclass(frozen=True)
 class LearnedSteps:
-    """luma: of the first of several components.  chroma: of the others.  grey: of a component that is alone."""
+    """Learned steps of every kind of component.
+
+    Attributes:
+        luma: of the first of three components.
+        chroma: of the other two.
+        gray: of a component that is alone.
+    """
 
     luma: Steps = Steps()
     chroma: Steps = Steps()
-    grey: Steps = Steps()
+    gray: Steps = Steps()
 
     def of(self, components: int) -> tuple[Steps, Steps]:
-        """Steps of the first component and of the others, if there are any, of an image."""
-        return (self.grey, self.grey) if components == 1 else (self.luma, self.chroma)
+        """Return the steps of the first component and of the others, if there are any, of an image."""
+        return (self.gray, self.gray) if components == 1 else (self.luma, self.chroma)
 
     def pack(self) -> tuple[int, ...]:
-        """As six numbers: T_H2L and T_L2H of luma, of chroma, of grey."""
-        return tuple(n for steps in (self.luma, self.chroma, self.grey) for n in (steps.high_to_low, steps.low_to_high))
+        """Return six numbers: T_H2L and T_L2H of luma, of chroma, of gray."""
+        return tuple(n for steps in (self.luma, self.chroma, self.gray) for n in (steps.high_to_low, steps.low_to_high))
 
     @staticmethod
     def unpack(numbers: tuple[int, ...]) -> LearnedSteps:
-        """Inverse of `pack`.  Raises ModelError for what it does not give."""
+        """Undo `pack`.  Raises ModelError for numbers it does not give."""
         if len(numbers) != 6 or not all(1 <= number <= NEVER for number in numbers):
             raise ModelError(f"learned steps {numbers}, expected six levels of 1..{NEVER}; export the weights again")
         return LearnedSteps(Steps(*numbers[:2]), Steps(*numbers[2:4]), Steps(*numbers[4:]))
 
 
 EVERYWHERE = LearnedSteps()
-LUMA_ONLY = LearnedSteps(chroma=Steps(NEVER, NEVER))
-#: What new weights are exported with: as much as a colour image's decoder has time for, and all of it for a grey one.
+#: Steps that new weights are exported with: as many as a colour image's decoder has time for, and
+#: all of them for a gray one.
 PRODUCT_STEPS = LearnedSteps(luma=Steps(2, 1), chroma=Steps(NEVER, 2))

@@ -1,8 +1,8 @@
 """Synthesising a window of an image from the coefficients around it.
 
-Every level needs, beyond what is wanted of it, as many samples as its synthesis can see (`Level.reach`).  The margins
-follow from the layer sizes; nothing is tuned.  Coordinates are absolute, so a sample of a window is computed from the
-same numbers by the same operations as in the whole image.
+Every level needs, beyond what is wanted of it, as many samples as its synthesis can see (`Level.receptive_radius`).
+The margins follow from the layer sizes; nothing is tuned.  Coordinates are absolute, so a sample of a window is
+computed from the same numbers by the same operations as in the whole image.
 """
 
 from __future__ import annotations
@@ -26,24 +26,35 @@ def window_axes(
     size: tuple[int, int],
     levels: int,
     region: Region,
-    start: tuple[int, int] = (0, 0),
+    components: int | None = None,
     finest: int = 1,
 ) -> list[Axes]:
-    """What to synthesise at every level so that ``region`` of an image of ``size`` (height, width) comes out right.
+    """Plan a window: what to synthesise at every level so that a region of an image comes out right.
 
-    Returns, for level 1 first, the rows and columns of that level's signal to compute; those of level 1 contain the
-    region, those of a later level contain the low band of the one before.  finest: the number of level 1, as in
-    `LiftingTransform.synthesis`.  Raises UsageError if the region is empty or
-    not a part of the image.
+    Args:
+        transform: of the synthesis.
+        size: (height, width) of the image.
+        levels: how many.
+        region: (x, y, width, height).
+        components: of the image, 1 or 3; None: the plan fits both.
+        finest: the number of the first level, as in `LiftingTransform.synthesis`.
+
+    Returns:
+        For every level, the finest first, the rows and columns of its signal to compute; those of the finest contain
+        the region, those of a later level contain the low band of the one before.
+
+    Raises:
+        UsageError: the region is empty or not a part of the image.
     """
     x, y, width, height = region
     if min(x, y) < 0 or min(width, height) < 1 or x + width > size[1] or y + height > size[0]:
         raise UsageError(f"region {region} is not a part of an image of {size[1]}x{size[0]}; give x, y, width, height")
-    wanted: Axes = (Axis(start[0] + y, height), Axis(start[1] + x, width))
+    wanted: Axes = (Axis(y, height), Axis(x, width))
     plan = []
-    image: Axes = (Axis(start[0], size[0]), Axis(start[1], size[1]))
+    image: Axes = (Axis(0, size[0]), Axis(0, size[1]))
     for number, whole in enumerate(signals_of(image, levels), finest):
-        rows, columns = (_widened(w, all_, transform.reach(number)) for w, all_ in zip(wanted, whole, strict=True))
+        margin = transform.receptive_radius(number, components)
+        rows, columns = (_widened(w, all_, margin) for w, all_ in zip(wanted, whole, strict=True))
         plan.append((rows, columns))
         wanted = _low((rows, columns))
     return plan
@@ -51,26 +62,15 @@ def window_axes(
 
 @dataclass(frozen=True)
 class LevelBands:
-    """Details of one level around a window.  axes: rows and columns of the signal that has exactly these details."""
+    """Details of one level around a window.
+
+    Attributes:
+        axes: rows and columns of the signal that has exactly these details.
+        details: (N, C, ...).
+    """
 
     axes: Axes
     details: Bands2d
-
-
-def synthesize_window(transform: LiftingTransform, coefficients: Coefficients2d, region: Region) -> Tensor:
-    """The part ``region`` (x, y, width, height) of ``transform.synthesis(coefficients)``: (N, C, height, width).
-
-    Equal to the crop up to the rounding of convolutions of different size.  Memory and time grow with the region, not
-    with the image.  Raises UsageError as `window_axes` does.
-    """
-    c = coefficients
-    plan = window_axes(transform, c.size, len(c.levels), region, c.start)
-    image: Axes = (Axis(c.start[0], c.size[0]), Axis(c.start[1], c.size[1]))
-    signals = signals_of(image, len(c.levels) + 1)
-    pieces = [LevelBands(signal, details) for signal, details in zip(signals, c.levels, strict=False)]
-    x, y, width, height = region
-    wanted = Axis(c.start[0] + y, height), Axis(c.start[1] + x, width)
-    return synthesize_pieces(transform, plan, wanted, pieces, (c.low, signals[-1]))
 
 
 def synthesize_pieces(
@@ -81,11 +81,18 @@ def synthesize_pieces(
     low: tuple[Tensor, Axes],
     finest: int = 1,
 ) -> Tensor:
-    """The samples ``wanted`` of the signal whose levels are these: (N, C, rows, columns).
+    """Synthesise a window of the signal whose levels are these.
 
-    plan: from `window_axes`.  pieces: one per level, the finest first, each covering the plan of its level.  low: the
-    low band of the last level, and its rows and columns; all in absolute coordinates.  finest: the number of the first
-    level, as in `LiftingTransform.synthesis`.
+    Args:
+        transform: of the synthesis.
+        plan: from `window_axes`.
+        wanted: rows and columns of the window, in absolute coordinates.
+        pieces: one per level, the finest first, each covering the plan of its level.
+        low: the low band of the last level, and its rows and columns.
+        finest: the number of the first level, as in `LiftingTransform.synthesis`.
+
+    Returns:
+        (N, C, rows, columns).
     """
     targets = [wanted, *(_low(axes) for axes in plan)]
     signal = _crop(*low, targets[-1])
@@ -110,7 +117,7 @@ def synthesize_pieces(
 
 
 def signals_of(image: Axes, count: int) -> list[Axes]:
-    """Rows and columns of the first ``count`` signals: the image itself, its low band, the low band of that, ..."""
+    """List rows and columns of the first ``count`` signals: the image, its low band, the low band of that, ..."""
     signals: list[Axes] = []
     for _ in range(count):
         signals.append(image)
@@ -118,9 +125,9 @@ def signals_of(image: Axes, count: int) -> list[Axes]:
     return signals
 
 
-def _widened(wanted: Axis, whole: Axis, reach: int) -> Axis:
-    first = max(whole.start, wanted.start - reach)
-    stop = min(whole.start + whole.size, wanted.start + wanted.size + reach)
+def _widened(wanted: Axis, whole: Axis, margin: int) -> Axis:
+    first = max(whole.start, wanted.start - margin)
+    stop = min(whole.start + whole.size, wanted.start + wanted.size + margin)
     return Axis(first, stop - first)
 
 
