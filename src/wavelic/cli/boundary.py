@@ -46,6 +46,7 @@ class CommandGroup(TyperGroup):
     """The top-level command, in declared order, with the rules of this module around it."""
 
     def list_commands(self, ctx: Any) -> list[str]:
+        """Names of the commands as they were declared."""
         return list(self.commands)
 
     def main(self, *args: Any, **kwargs: Any) -> Any:

@@ -41,6 +41,7 @@ class DecodeWork:
     max_bytes: int | None = None
 
     def __call__(self, job: Job, threads: int, step: Step | None) -> dict[str, Any]:
+        """Do the work of one input and return what is reported of it."""
         from wavelic.api.files import open_file, open_within
         from wavelic.images import encode_image, left_out, write_image
 

@@ -32,6 +32,7 @@ class EncodeWork:
     force: bool
 
     def __call__(self, job: Job, threads: int, step: Step | None) -> dict[str, Any]:
+        """Do the work of one input and return what is reported of it."""
         from wavelic.api.files import encode_image
         from wavelic.images import load_image
 

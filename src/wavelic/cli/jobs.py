@@ -22,7 +22,8 @@ from wavelic.workers import end_workers, prepare_worker
 class Work(Protocol):
     """What is done with one file: picklable, returns facts as JSON types, raises WavelicError."""
 
-    def __call__(self, job: Job, threads: int, step: Step | None) -> dict[str, Any]: ...
+    def __call__(self, job: Job, threads: int, step: Step | None) -> dict[str, Any]:
+        """Do the work of one input and return what is reported of it."""
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ class TrimWork:
     force: bool
 
     def __call__(self, job: Job, threads: int, step: Step | None) -> dict[str, Any]:
+        """Do the work of one input and return what is reported of it."""
         from wavelic.api.files import open_file, read_file
         from wavelic.api.files import trim as trim_file
 

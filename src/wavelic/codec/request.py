@@ -13,13 +13,16 @@ class Resolutions(Protocol):
     """The part of an opened file that a request is checked against; see `OpenedFile`."""
 
     @property
-    def levels(self) -> int: ...
+    def levels(self) -> int:
+        """Largest ``reduce``."""
 
     @property
-    def level_dimensions(self) -> tuple[tuple[int, int], ...]: ...
+    def level_dimensions(self) -> tuple[tuple[int, int], ...]:
+        """(width, height) for every ``reduce``."""
 
     @property
-    def layer_count(self) -> int: ...
+    def layer_count(self) -> int:
+        """Number of quality layers."""
 
 
 @dataclass(frozen=True)

@@ -67,6 +67,7 @@ class CheckShard:
         """Weights are loaded by the first file that names them."""
 
     def __call__(self, task: Task) -> Checked:
+        """Check one shard: its index, its data and every file in it."""
         checked = Checked()
         try:
             rows = read_rows(task.output, task.number)

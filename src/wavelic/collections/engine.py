@@ -33,6 +33,7 @@ class Finished:
 
     @property
     def died(self) -> bool:
+        """Whether the worker ended without a result or an error."""
         return self.result is None and self.error is None
 
 

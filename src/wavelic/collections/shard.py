@@ -38,9 +38,11 @@ class Task:
 class Work(Protocol):
     """What a worker does with a task: picklable; `prepare` loads whatever the tasks share."""
 
-    def prepare(self) -> None: ...
+    def prepare(self) -> None:
+        """Load whatever the tasks share."""
 
-    def __call__(self, task: Task) -> Any: ...
+    def __call__(self, task: Task) -> Any:
+        """Do one task."""
 
 
 @dataclass
@@ -145,6 +147,7 @@ class EncodeShard:
         encode_image(from_array(np.zeros((16, 16, 3), np.uint8)), self.job.codec, None, self.job.codec_options())
 
     def __call__(self, task: Task) -> Summary:
+        """Encode the pictures of one shard and write its data and index."""
         rows = []
         with Note(task) as note:
             with write_data(task.output, task.number, self.job.layout) as put:

@@ -39,11 +39,13 @@ class PatientProtocol(H11Protocol):
     _unsent = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to watch a new connection for idleness."""
         super().connection_made(transport)
         self._idle_since = self.loop.time()
         self._check()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """Stop watching a connection that has ended."""
         if self._watch is not None:
             self._watch.cancel()
         super().connection_lost(exc)

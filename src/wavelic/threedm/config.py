@@ -55,6 +55,7 @@ class Slice:
 
     @property
     def channels(self) -> int:
+        """Coefficient channels of the slice."""
         return self.stop - self.start
 
 

@@ -66,7 +66,8 @@ class SliceCoder(nn.ModuleList):
         symbols, a decoder one that reads them.
 
         Args:
-            means, scales: (N, latent, h, w) from the hyper-synthesis; scales are unbounded, ``code`` bounds them.
+            means: (N, latent, h, w) from the hyper-synthesis.
+            scales: of the same shape, unbounded; ``code`` bounds them.
             code: called once per slice, in coding order.
 
         Returns:

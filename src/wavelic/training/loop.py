@@ -184,6 +184,7 @@ class StageRunner:
         self.average.load_state_dict(self.objective.state_dict())
 
     def save(self) -> None:
+        """Write the checkpoint that the stage can be resumed from."""
         if self.accelerator.is_main_process:
             state = {
                 "objective": self.objective.state_dict(),
@@ -206,6 +207,7 @@ class StageRunner:
             _atomic_save(state, self.folder / name)
 
     def train_step(self, data: CropSource) -> dict[str, float]:
+        """Take one step of the optimiser and return the terms of its loss."""
         stage, rank = self.stage, self.accelerator.process_index
         started = time.process_time()
         share = stage.batch // self.accelerator.num_processes
@@ -234,6 +236,7 @@ class StageRunner:
             kept.copy_(current)
 
     def run(self, data: PackedImages, held_out: PackedImages, progress: Progress, stop: list[bool]) -> None:
+        """Train to the end of the stage, or until ``stop[0]`` is set; raises Interrupted then."""
         stage = self.stage
         task = progress.add_task(stage.name, total=stage.steps, completed=self.step, note="")
         started = time.perf_counter() - self.seconds
@@ -265,6 +268,7 @@ class StageRunner:
         progress.remove_task(task)
 
     def log(self, row: dict[str, Any]) -> None:
+        """Append a line to the log of the stage."""
         if self.accelerator.is_main_process:
             row = {"stage": self.stage.name, "step": self.step, "seconds": round(self.seconds, 1), **row}
             rounded = json.loads(json.dumps(row), parse_float=lambda text: round(float(text), 5))

@@ -62,6 +62,7 @@ class Encoding:
 
     @cached_property
     def alpha(self) -> bytes | None:
+        """Payload of the alpha chunk; None without alpha."""
         return coded_alpha(self.image)
 
     def symbols(self, gain: int) -> Symbols:

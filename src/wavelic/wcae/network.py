@@ -42,10 +42,12 @@ class BranchSpec:
 
     @property
     def latent_channels(self) -> int:
+        """Channels of the branch's latent."""
         return self.widths[-1]
 
     @property
     def downsampling(self) -> int:
+        """Samples per latent position along each side."""
         return 2 ** sum(stride == 2 for stride in self.strides)
 
 
@@ -102,6 +104,7 @@ class WaveletAutoencoder(nn.Module):
 
     @property
     def latent_channels(self) -> int:
+        """Channels of the latent of all branches."""
         return sum(spec.latent_channels for spec in self.branches)
 
     @property

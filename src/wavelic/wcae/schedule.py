@@ -83,6 +83,7 @@ class SliceSchedule:
 
     @property
     def channels(self) -> int:
+        """Channels of the latent."""
         return len(self.order)
 
     def __iter__(self) -> Iterator[NDArray[np.int32]]:
