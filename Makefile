@@ -7,14 +7,15 @@ CONSTRAINTS := requirements/constraints.txt
 export MALLOC_MMAP_THRESHOLD_ ?= 4294967296
 export MALLOC_TRIM_THRESHOLD_ ?= 8589934592
 
-.PHONY: help demo test lint fuzz bench results clean
+.PHONY: help demo test lint docs fuzz bench results clean
 
 help:
 	@echo "make demo    install, compress a photograph with every codec, open the report"
 	@echo "make test    install, run the tests"
 	@echo "make lint    ruff and mypy"
+	@echo "make docs    build the documentation into site/; dead links are errors"
 	@echo "make fuzz    fuzzing: the .wlic parser guided by coverage for SECONDS=60, JPEG 2000 by mutation"
-	@echo "make bench   benchmarks into results/"
+	@echo "make bench   benchmarks of time and memory into results/benchmarks/; BENCH=--quick: small and without results"
 	@echo "make results IMAGES=DIR   evaluate our codecs on a folder of images into results/"
 
 demo: $(VENV)/.eval
@@ -27,6 +28,9 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff check src tests benchmarks fuzz examples
 	$(BIN)/mypy
 
+docs: $(VENV)/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build
+
 SECONDS ?= 60
 fuzz: $(VENV)/.dev
 	$(BIN)/python -m pip install --quiet --constraint $(CONSTRAINTS) -e '.[fuzz]'
@@ -34,7 +38,7 @@ fuzz: $(VENV)/.dev
 	$(BIN)/python fuzz/fuzz_jpeg2000.py --files 3000
 
 bench: $(VENV)/.dev
-	for script in benchmarks/bench_*.py; do $(BIN)/python $$script || exit 1; done
+	$(BIN)/python -m benchmarks.speed $(BENCH)
 
 IMAGES ?= data/kodak
 results: $(VENV)/.eval
@@ -43,7 +47,7 @@ results: $(VENV)/.eval
 	$(BIN)/wavelic eval weconvene --images $(IMAGES) --json results/codecs/kodak/weconvene.json --qualities 5,15,28,40,52,64,76,88,100
 
 clean:
-	rm -rf $(VENV) demo build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) demo site build .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 # Debian splits ensurepip off into python3-venv; without it, the system's pip installs into the new environment.
 $(BIN)/python:
@@ -59,3 +63,7 @@ $(VENV)/.eval: $(BIN)/python pyproject.toml $(CONSTRAINTS)
 $(VENV)/.dev: $(BIN)/python pyproject.toml $(CONSTRAINTS)
 	$(BIN)/python -m pip install --constraint $(CONSTRAINTS) -e '.[dev]'
 	@touch $@ $(VENV)/.eval
+
+$(VENV)/.docs: $(BIN)/python pyproject.toml $(CONSTRAINTS)
+	$(BIN)/python -m pip install --constraint $(CONSTRAINTS) -e '.[docs]'
+	@touch $@

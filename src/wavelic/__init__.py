@@ -1,12 +1,13 @@
-"""wavelic: a learned wavelet image codec.
-
->>> import numpy as np, wavelic
->>> data = wavelic.encode(np.zeros((48, 64, 3), np.uint8), quality=40)
->>> wavelic.decode(data).shape
-(48, 64, 3)
+"""Learned wavelet image codec.
 
 Importing the package is light: names are resolved on first use, and torch is loaded by the first encode or decode.
 `.wlic` files also open with ``PIL.Image.open`` once wavelic is imported.
+
+Examples:
+    >>> import numpy as np, wavelic
+    >>> data = wavelic.encode(np.zeros((48, 64, 3), np.uint8), quality=40)
+    >>> wavelic.decode(data).shape
+    (48, 64, 3)
 """
 
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""Every error wavelic raises on purpose.
+"""Errors that wavelic raises on purpose.
 
 An error says what was given, what was expected and what to do about it, on one line, so that the command line can
 print it as it is.  Anything else that escapes from the package is a bug.
@@ -8,7 +8,11 @@ from __future__ import annotations
 
 
 class WavelicError(Exception):
-    """Base class: one line, cause first, remedy after the semicolon."""
+    """Base class of all errors: the message is one line, cause first, remedy after the semicolon.
+
+    Attributes:
+        exit_code: exit status of the command `wavelic` for this error.
+    """
 
     exit_code = 1
 

@@ -1,4 +1,4 @@
-"""Memory that was freed, back to the system."""
+"""Return of freed memory to the system."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import ctypes
 
 
 def give_back() -> None:
-    """Return the free pages of the C heap, where the C library can (glibc); elsewhere nothing happens.
+    """Return the free pages of the C heap to the system, where the C library can (glibc); elsewhere do nothing.
 
-    Of thousands of windows' temporary tensors some hundred megabytes stay with the process otherwise, too scattered for
-    what a library asks for next.
+    Without it some hundred megabytes of the temporary tensors of thousands of windows stay with the process, too
+    scattered to serve what a library asks for next.
     """
     try:
         trim = ctypes.CDLL(None).malloc_trim

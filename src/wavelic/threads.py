@@ -1,11 +1,11 @@
-"""Run a function over parts of the work with torch's own multithreading switched off.
+"""Thread pool in which torch does not split operations: one call of a function per thread.
 
 torch splits every operation of more than 32768 elements between its OpenMP threads.  A lifting transform is thousands
 of short operations on rows that sit in the cache, so that would mean thousands of barriers; as soon as another process
 holds one of the cores, each barrier waits for a time slice of the scheduler.  Measured on 2 cores with one of them
-busy: 15 s instead of 0.14 s for the benchmark of this package.  OpenMP's thread count is a property of the calling
-thread, so the work is handed to threads that have it set to 1: whole planes or large parts of planes to each, which
-need no barrier between them.
+busy: 15 s instead of 0.14 s for the wavelet benchmark.  OpenMP's thread count is a property of the calling thread, so
+the work is handed to threads that have it set to 1: whole planes or large parts of planes to each, which need no
+barrier between them.
 """
 
 from __future__ import annotations
@@ -24,18 +24,29 @@ _lock = threading.Lock()
 _pool: tuple[int, int, ThreadPoolExecutor] | None = None
 
 
-def serial_threads(elements: int) -> int:
-    """On how many threads `run_serially` works for that many numbers."""
+def thread_count(elements: int) -> int:
+    """Number of threads `map_on_threads` uses.
+
+    Args:
+        elements: numbers that all calls together work on.
+
+    Returns:
+        1 for little work, else as many as torch has.
+    """
     return 1 if elements < SERIAL_ELEMENTS else torch.get_num_threads()
 
 
-def run_serially(task: Callable[[int], None], arguments: Iterable[int], elements: int) -> None:
-    """Call ``task`` for each of ``arguments``, without torch's parallelism in a call; exceptions pass through.
+def map_on_threads(task: Callable[[int], None], arguments: Iterable[int], elements: int) -> None:
+    """Call a function for each of several arguments, concurrently where the work is large; exceptions pass through.
 
-    The calls work on ``elements`` numbers in all.  If that is much, they run beside each other, on as many threads as
-    torch has; they must not depend on each other.
+    The calls must not depend on each other.  Inside a call torch does not split operations between threads.
+
+    Args:
+        task: the function.
+        arguments: what it is called with, one after another.
+        elements: numbers that all calls together work on; below SERIAL_ELEMENTS everything runs in the calling thread.
     """
-    threads = serial_threads(elements)
+    threads = thread_count(elements)
     if threads == 1:
         for argument in arguments:
             task(argument)
@@ -51,7 +62,7 @@ def run_serially(task: Callable[[int], None], arguments: Iterable[int], elements
 
 
 def _executor(threads: int) -> ThreadPoolExecutor:
-    """The serial threads of this process: as many as torch has, so that concurrent callers do not queue up.
+    """Pool of this process: as many threads as torch has, so that concurrent callers do not queue up.
 
     A forked child makes its own.
     """

@@ -1,4 +1,4 @@
-"""What every worker process does first, and how workers are ended: no process outlives the one that started it."""
+"""Start and end of worker processes: no worker outlives the process that started it."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ GRACE = 10.0
 
 
 def prepare_worker() -> None:
-    """Ctrl-C reaches every process of a terminal; only the parent reacts, and ends its workers in order.
+    """Set up the signals of a worker process; to be called first in it.
 
-    SIGTERM ends the worker, cleaning up; so does the end of its parent, however it came, without.
+    Ctrl-C reaches every process of a terminal: the worker ignores it, and the parent ends its workers in order.
+    SIGTERM ends the worker after cleaning up.  When the parent ends, in whatever way, the worker ends at once.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
@@ -26,7 +27,12 @@ def prepare_worker() -> None:
 
 
 def end_workers(workers: Sequence[BaseProcess], grace: float = GRACE) -> None:
-    """Wait for ``workers`` that were asked to end, and kill those that have not after ``grace`` seconds."""
+    """Wait for workers that were asked to end, and kill those that have not ended in time.
+
+    Args:
+        workers: the processes.
+        grace: seconds to wait for all of them together.
+    """
     deadline = time.monotonic() + grace
     left = [worker for worker in workers if worker.is_alive()]
     while left and (seconds := deadline - time.monotonic()) > 0:

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pytest
 import torch
-from test_jpeg2000 import picture
-from test_lifting import random_transform
+from lifting_transforms import random_transform
+from pictures import picture
 
 from wavelic.codec.options import Options, Progress
 from wavelic.errors import OutputError

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_jpeg2000 import picture
+from pictures import picture
 
 import wavelic
 from wavelic.errors import UsageError

@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 import pytest
-from typer.testing import CliRunner, Result
+from commands import error_of, wavelic_cli
+from paths import DOCS
 
 import wavelic
 from wavelic import errors
 from wavelic.cli.files import Job, open_output, plan
-from wavelic.cli.main import app
 from wavelic.codec.architectures import architectures
 from wavelic.codec.registry import CODECS
 from wavelic.errors import ChecksumError, OutputError, UsageError, WavelicError
@@ -25,18 +25,6 @@ from wavelic.evaluation.anchors import ANCHORS
 from wavelic.wcae.codec import FAMILIES
 
 WIDTH, HEIGHT = 100, 70
-
-
-def wavelic_cli(*arguments: str | Path, stdin: bytes | None = None) -> Result:
-    return CliRunner().invoke(app, [str(a) for a in arguments], input=stdin)
-
-
-def error_of(result: Result) -> str:
-    """The message after ``wavelic: error:``, which must be the only such line and not a traceback."""
-    lines = [line for line in result.stderr.splitlines() if line.startswith("wavelic: error: ")]
-    assert len(lines) == 1, result.stderr
-    assert "Traceback" not in result.output
-    return lines[0].removeprefix("wavelic: error: ")
 
 
 def smooth(channels: int = 3, dtype: type = np.uint8) -> np.ndarray:
@@ -408,7 +396,7 @@ def test_recipes_lists_what_train_takes() -> None:
 
 # --- Documentation -------------------------------------------------------------------------------------------------
 
-DOCUMENTATION = Path(__file__).resolve().parents[2] / "docs" / "cli.md"
+DOCUMENTATION = DOCS / "cli.md"
 
 
 def documented(heading: str) -> list[list[str]]:

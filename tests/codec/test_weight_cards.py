@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from paths import GOLDEN
 
 import wavelic
 from wavelic.codec.weights import card_by_id, card_called, cards, family, superseded_cards, weight_folders
@@ -28,7 +29,7 @@ def replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_replaced_weights_open_files_and_encode_none(replaced: Path) -> None:
-    golden = Path(__file__).resolve().parents[1] / "golden" / "v1-wcae-rgb.wlic"
+    golden = GOLDEN / "v1-wcae-rgb.wlic"
     assert wavelic.decode(golden.read_bytes()).shape == (61, 83, 3)
     assert cards() == ()
     with pytest.raises(ModelError, match="no weights for 'wcae'"):

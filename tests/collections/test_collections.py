@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 from collections_work import encode
+from paths import SUPPORT
 
 from wavelic.collections import Job, start_engine, verify_collection
 from wavelic.collections.check import CheckShard
@@ -54,7 +55,7 @@ def wait_for(condition: Any) -> Any:
 
 def running(source: Path, output: Path, seconds: float) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "collections_work", str(source), str(output), str(seconds)]
-    return subprocess.Popen(command, cwd=Path(__file__).resolve().parents[1] / "support", stderr=subprocess.PIPE)
+    return subprocess.Popen(command, cwd=SUPPORT, stderr=subprocess.PIPE)
 
 
 def test_every_image_is_in_its_shard_and_the_report_adds_up(source: Path, tmp_path: Path) -> None:
@@ -107,7 +108,7 @@ def test_a_killed_run_resumes_to_the_same_bytes(source: Path, tmp_path: Path, la
         assert tree(output) == tree(tmp_path / "whole")
         return
     command = [sys.executable, "-m", "collections_work", str(source), str(output), "0.4", "--resume"]
-    with subprocess.Popen(command, cwd=Path(__file__).resolve().parents[1] / "support") as process:
+    with subprocess.Popen(command, cwd=SUPPORT) as process:
         wait_for(lambda: (output / "shard-000000.jsonl").exists())
         workers = wait_for(lambda: [note[1] for n in range(4) if (note := read_note(output, n))])
         process.send_signal(signal.SIGKILL)
@@ -343,8 +344,8 @@ def test_workers_that_cannot_start_end_the_run(source: Path, tmp_path: Path) -> 
 def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A Ray cluster of two processors; its start has a time limit of Ray's own, which a busy machine may exceed."""
     pytest.importorskip("ray")
-    support = Path(__file__).resolve().parents[1] / "support"  # where actors find collections_work
-    monkeypatch.setenv("PYTHONPATH", str(support))
+    # actors import collections_work from here
+    monkeypatch.setenv("PYTHONPATH", str(SUPPORT))
     for attempt in range(3):
         try:
             ray, _ = connect(2)

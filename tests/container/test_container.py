@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import fields, replace
-from pathlib import Path
 
 import pytest
+from golden_containers import GOLDEN, SMALL, TILED
 from hypothesis import given
 from hypothesis import strategies as st
-from test_container_golden import GOLDEN, SMALL, TILED
+from paths import DOCS
 
 from wavelic.container import (
     ALPH,
@@ -44,7 +44,7 @@ from wavelic.container import (
 from wavelic.errors import ChecksumError, FormatError, LimitError, UsageError
 from wavelic.rect import Rect
 
-FORMAT = (Path(__file__).resolve().parents[2] / "docs" / "format.md").read_text(encoding="utf-8")
+FORMAT = (DOCS / "format.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(

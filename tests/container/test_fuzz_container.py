@@ -7,9 +7,9 @@ import random
 import time
 
 import pytest
+from golden_containers import GOLDEN
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_container_golden import GOLDEN
 
 from wavelic.container import (
     ALPH,

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from paths import GOLDEN
 
 import wavelic
 from wavelic.codec.weights import card_by_id, family
@@ -20,15 +21,16 @@ from wavelic.wcae.files import decode_symbols_of
 from wavelic.wcae.latent import SideInformation, encode_latent
 from wavelic.wcae.weights import load_model
 from wavelic.weconvene.files import low_size, padded_box
-from wavelic.weconvene.tiles import Decoded, decode_tile, encode_tile
-from wavelic.weconvene.weights import load_small
+from wavelic.weconvene.planes import levels_of
+from wavelic.weconvene.tiles import Decoded, decode_tiles, encode_tiles
+from wavelic.weconvene.weights import load_model as load_weconvene
 
 LADDERS = [codec.name for codec in FAMILIES]
-GOLDEN = sorted((Path(__file__).resolve().parents[1] / "golden").glob("*.wlic"))
+FILES = sorted(GOLDEN.glob("*.wlic"))
 
 
 def test_every_codec_and_kind_has_a_golden_file() -> None:
-    names = {path.stem for path in GOLDEN}
+    names = {path.stem for path in FILES}
     small = {name.removeprefix("v1-weconvene-") for name in names if name.startswith("v1-weconvene-")}
     assert small >= {"gray", "gray-alpha", "rgb", "rgba", "rgb16", "rgb-tiles"}
     for codec in LADDERS:
@@ -38,12 +40,12 @@ def test_every_codec_and_kind_has_a_golden_file() -> None:
 
 def test_the_weights_that_encode_have_a_golden_file() -> None:
     """Replacing weights needs new golden files, beside those of the replaced ones (`tests/golden/make.py`)."""
-    held = {card_by_id(read_container(path.read_bytes()).header.model) for path in GOLDEN}
+    held = {card_by_id(read_container(path.read_bytes()).header.model) for path in FILES}
     for name in ("weconvene", *LADDERS):
         assert held & set(family(name)), name
 
 
-@pytest.mark.parametrize("path", GOLDEN, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_decodes_as_it_always_did(path: Path) -> None:
     """Pixels within one grey level of 255 (the synthesis is float), alpha exactly."""
     pixels, expected = wavelic.decode(path.read_bytes()), load_image(path.with_suffix(".png")).pixels
@@ -55,7 +57,7 @@ def test_decodes_as_it_always_did(path: Path) -> None:
         np.testing.assert_array_equal(pixels[..., -1], expected[..., -1])
 
 
-@pytest.mark.parametrize("path", GOLDEN, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_coding_is_exact(path: Path) -> None:
     """The symbols in a golden file code to its bytes, exactly."""
     container = read_container(path.read_bytes())
@@ -70,18 +72,23 @@ def test_coding_is_exact(path: Path) -> None:
 
 def _tiles(container: Container) -> list[Decoded]:
     """The coefficients of every tile of a weconvene file."""
-    model, grid = load_small(card_by_id(container.header.model)), TileGrid.of(container.header)
-    sizes = [low_size(padded_box(grid, index)) for index in range(grid.count)]
-    return [decode_tile(model, t, s, container.header.gain) for t, s in zip(container.tiles, sizes, strict=True)]
+    header, model = container.header, load_weconvene(card_by_id(container.header.model))
+    grid, levels = TileGrid.of(header), levels_of(header.width, header.height)
+    sizes = [low_size(padded_box(grid, index), levels) for index in range(grid.count)]
+    return [
+        decode_tiles(model, [payload], size, levels, [header.gain])[0]
+        for payload, size in zip(container.tiles, sizes, strict=True)
+    ]
 
 
 def _check_tiles(container: Container) -> None:
     """Decoded coefficients, coded again without moving any, give the bytes they came from."""
-    model = load_small(card_by_id(container.header.model))
+    model = load_weconvene(card_by_id(container.header.model))
     for tile, payload in zip(_tiles(container), container.tiles, strict=True):
         details = [torch.from_numpy(detail) / 16 for detail in tile.details]
         low = torch.from_numpy(tile.low).float()
-        assert encode_tile(model, low, details, container.header.gain, rate_weight=0)[0] == payload
+        ((data, _),) = encode_tiles(model, [low], [details], container.header.gain, rdoq_lambda=0)
+        assert data == payload
 
 
 def _symbols(container: Container) -> np.ndarray:
@@ -108,7 +115,7 @@ def _header_edits(data: bytes, dice: random.Random) -> bytes:
 def _mutations(count: int) -> Iterator[tuple[Path, bytes]]:
     dice = random.Random(2026)
     for number in range(count):
-        path, other = dice.choice(GOLDEN), dice.choice(GOLDEN)
+        path, other = dice.choice(FILES), dice.choice(FILES)
         data = path.read_bytes()
         match number % 4:
             case 0:
@@ -129,7 +136,7 @@ def _mutations(count: int) -> Iterator[tuple[Path, bytes]]:
 
 def test_mutations_give_our_error_or_the_right_picture() -> None:
     """2,000 mutations: our error, or (a header edit that only changes what is recorded) the same symbols."""
-    for path in GOLDEN:
+    for path in FILES:
         wavelic.decode(path.read_bytes())  # what is timed below is not the loading of torch and of weights
     slowest = 0.0
     survivors = 0
@@ -151,7 +158,7 @@ def test_mutations_give_our_error_or_the_right_picture() -> None:
 
 
 def test_a_header_that_asks_for_too_much_is_refused_at_once() -> None:
-    data = bytearray((Path(__file__).resolve().parents[1] / "golden" / "v1-wcae-rgb.wlic").read_bytes())
+    data = bytearray((GOLDEN / "v1-wcae-rgb.wlic").read_bytes())
     offset = 8 + sum(f.size for f in FIELDS[: [f.name for f in FIELDS].index("width")])
     data[offset : offset + 4] = struct.pack(">HH", 65535, 65535)
     end = struct.unpack_from(">H", data, 10)[0] - 4
@@ -163,7 +170,7 @@ def test_a_header_that_asks_for_too_much_is_refused_at_once() -> None:
 
 
 def test_foreign_weights_are_named() -> None:
-    data = bytearray((Path(__file__).resolve().parents[1] / "golden" / "v1-wcae-rgb.wlic").read_bytes())
+    data = bytearray((GOLDEN / "v1-wcae-rgb.wlic").read_bytes())
     end = struct.unpack_from(">H", data, 10)[0] - 4
     data[end - 16 : end] = b"\xab" * 16
     data[end : end + 4] = crc32c(bytes(data[:end])).to_bytes(4, "big")

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import bjontegaard
 import numpy as np
 import pytest
+from paths import EVALUATION_DATA
 
 from wavelic.errors import UsageError
 from wavelic.evaluation.bd import bd_quality, bd_rate, saving_at
 from wavelic.evaluation.compare import as_json, as_markdown, as_table, compare
 from wavelic.evaluation.published import published_curves
 
-PUBLISHED = Path(__file__).resolve().parents[1] / "data" / "evaluation" / "published_bd.json"
+PUBLISHED = EVALUATION_DATA / "published_bd.json"
 DATA: dict[str, Any] = json.loads(PUBLISHED.read_text())
 CASES = [(dataset, name) for dataset, entries in DATA["expected"].items() for name in entries]
 

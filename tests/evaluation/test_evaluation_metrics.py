@@ -101,8 +101,8 @@ def test_ms_ssim_in_db() -> None:
 
 def test_grey_is_three_equal_channels() -> None:
     a, b = noisy_pair(32, 40, 9)
-    grey = metrics.psnr_rgb(a[..., 0], b[..., 0])
-    assert grey == metrics.psnr_rgb(np.repeat(a[..., :1], 3, 2), np.repeat(b[..., :1], 3, 2))
+    gray = metrics.psnr_rgb(a[..., 0], b[..., 0])
+    assert gray == metrics.psnr_rgb(np.repeat(a[..., :1], 3, 2), np.repeat(b[..., :1], 3, 2))
 
 
 @pytest.mark.parametrize(

@@ -8,14 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from paths import RESULTS
 
 from wavelic.errors import FormatError, OutputError, UsageError
 from wavelic.evaluation.anchors import ANCHORS
 from wavelic.evaluation.compare import compare
 from wavelic.evaluation.results import Curve, Row, curve_from_rows, curve_to_json, read_curve, write_curve
 
-DATA = Path(__file__).resolve().parents[1] / "data" / "evaluation"
-COMMITTED = Path(__file__).resolve().parents[2] / "results" / "anchors" / "kodak"
+COMMITTED = RESULTS / "anchors" / "kodak"
 
 
 def row(image: str, setting: float, size: int, psnr: float) -> Row:

@@ -60,16 +60,16 @@ def write(codec: str, kind: str, data: bytes) -> None:
 def weconvene() -> None:
     """Each kind, and one in several tiles."""
     from wavelic.codec.weights import family
-    from wavelic.weconvene.files import SmallEncoding, step_of_quality
-    from wavelic.weconvene.weights import load_small
+    from wavelic.weconvene.files import Encoding, step_of_quality
+    from wavelic.weconvene.weights import load_model
 
-    model = load_small(family("weconvene")[-1])
+    model = load_model(family("weconvene")[-1])
     for kind, (channels, dtype) in {**KINDS, "rgb-tiles": (3, np.uint8)}.items():
         pixels = picture(channels, dtype)
         metadata = Metadata(exif=b"II*\0\x08\0\0\0\0\0") if kind == "rgb" else Metadata()
         if kind == "rgb-tiles":
             pixels = np.tile(pixels, (3, 3, 1))
-        encoding = SmallEncoding(from_array(pixels, metadata), model, tile=128 if kind == "rgb-tiles" else 1024)
+        encoding = Encoding(from_array(pixels, metadata), model, tile=128 if kind == "rgb-tiles" else 1024)
         write("weconvene", kind, encoding.file(step_of_quality(60)))
 
 

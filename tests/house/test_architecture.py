@@ -13,10 +13,10 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from paths import SOURCE
 
 from wavelic.codec.registry import CODECS
 
-SOURCE = Path(__file__).resolve().parents[2] / "src" / "wavelic"
 # docs/architecture.md: each room imports only rooms in rows below it, and itself
 ROWS = (
     ("cli",),
@@ -29,8 +29,8 @@ ROWS = (
     ("training",),
     ("codec",),
     ("nn",),
-    ("wavelets", "entropy", "jpeg2000", "container"),
     ("images",),
+    ("wavelets", "entropy", "jpeg2000", "container"),
     ("remote", "memory", "threads", "workers"),
     ("errors", "rect"),
 )

@@ -11,11 +11,10 @@ from types import ModuleType
 import numpy as np
 import pytest
 import torch
+from paths import EXAMPLES
 from PIL import Image
 
 from wavelic.nn.wavelet_conv import WaveletConv
-
-EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
 
 @pytest.fixture

@@ -163,12 +163,6 @@ def test_16_bit_tiff_where_white_is_zero() -> None:
     np.testing.assert_array_equal(load_image(tiff(pixels, "<", 1, tag262=0)).pixels, 65535 - pixels)
 
 
-@pytest.mark.parametrize("tags", [{"tag338": 1}, {"tag338": 0}, {"tag284": 2}, {"tag339": (2, 2, 2, 2)}])
-def test_16_bit_tiff_whose_bits_cannot_be_had_is_refused(tags: dict[str, object]) -> None:
-    with pytest.raises(ImageError):
-        load_image(tiff(noise(4, 4, 4, depth=16), "<", 1, **tags))
-
-
 def test_palette_bilevel_and_transparency_are_converted() -> None:
     palette = PIL.Image.fromarray(noise(9, 9, 3)).quantize(16)
     assert load_image(pillow_bytes(palette, "PNG")).channels == 3
@@ -195,33 +189,35 @@ def test_palette_bilevel_and_transparency_are_converted() -> None:
     [
         (PIL.Image.new("CMYK", (4, 4)), "JPEG", "CMYK"),
         (PIL.Image.new("CMYK", (4, 4)), "TIFF", "CMYK"),
-        (PIL.Image.new("LAB", (4, 4)), "TIFF", "LAB"),
-        (PIL.Image.new("F", (4, 4)), "TIFF", "F, expected"),
-        (PIL.Image.new("I", (4, 4)), "TIFF", "32-bit"),
+        (PIL.Image.new("LAB", (4, 4)), "TIFF", "Lab"),
+        (PIL.Image.new("F", (4, 4)), "TIFF", "floating point"),
+        (PIL.Image.new("I", (4, 4)), "TIFF", "signed integers"),
     ],
 )
 def test_kinds_wavelic_does_not_code_say_what_to_convert(picture: PIL.Image.Image, format: str, cause: str) -> None:
-    with pytest.raises(ImageError, match=f"{cause}.*; .*convert|{cause}.*; .*scale"):
+    with pytest.raises(ImageError, match=rf"{cause}.*; (convert|scale)"):
         load_image(pillow_bytes(picture, format))
 
 
 @pytest.mark.parametrize("format", ["GIF", "PNG", "WEBP", "TIFF"])
 def test_several_frames_are_refused(format: str) -> None:
     frames = [PIL.Image.fromarray(noise(8, 8, 3) // (i + 1)) for i in range(3)]
-    with pytest.raises(ImageError, match="frames"):
+    with pytest.raises(ImageError, match=r"(several|animated).*not supported"):
         load_image(pillow_bytes(frames[0], format, save_all=True, append_images=frames[1:]))
 
 
-@pytest.mark.parametrize(("codec", "bits", "options"), [
-    ("jpeg2k", 16, {"level": 0}),
-    ("avif", 10, {"level": 90, "bitspersample": 10}),
-    ("avif", 12, {"level": 90, "bitspersample": 12}),
-])  # fmt: skip
-def test_deep_colour_that_pillow_would_cut_is_refused(codec: str, bits: int, options: dict[str, int]) -> None:
+@pytest.mark.parametrize("bits", [10, 12])
+@pytest.mark.parametrize("channels", [3, 4])
+def test_deep_avif_is_read_in_full(bits: int, channels: int) -> None:
     imagecodecs = pytest.importorskip("imagecodecs")
-    data = getattr(imagecodecs, codec + "_encode")(noise(16, 16, 3, depth=16) >> (16 - bits), **options)
-    with pytest.raises(ImageError, match=f"{bits}-bit"):
-        load_image(bytes(data))
+    ramp = np.linspace(0, 2**bits - 1, 32).astype(np.uint16)
+    pixels = np.ascontiguousarray(np.broadcast_to(ramp[None, :, None], (24, 32, channels)))
+    data = imagecodecs.avif_encode(pixels, level=100, bitspersample=bits)
+    image = load_image(bytes(data))
+    assert (image.bit_depth, image.channels) == (16, channels)
+    expected = np.round(pixels * (65535 / (2**bits - 1)))
+    assert np.abs(image.pixels - expected).max() <= 2 * 65535 / (2**bits - 1)
+    assert f"{bits} bits" in image.remarks[0]
 
 
 SEEDS = {

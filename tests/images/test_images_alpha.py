@@ -14,7 +14,7 @@ from hypothesis.extra import numpy as hnp
 
 from wavelic.errors import FormatError, LimitError, UsageError
 from wavelic.images import decode_alpha, encode_alpha
-from wavelic.images.png import write_png
+from wavelic.images.writers.png import write_png
 
 
 @given(st.sampled_from([8, 16]).flatmap(

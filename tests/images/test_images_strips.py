@@ -15,8 +15,8 @@ import pytest
 
 from wavelic.errors import OutputError, UsageError
 from wavelic.images import Image, Metadata, encode_image, load_image, save_image, write_bands, write_image
-from wavelic.images import tiff as tiff_module
-from wavelic.images.bands import BAND_FORMATS
+from wavelic.images.writers import tiff as tiff_module
+from wavelic.images.writers.bands import BAND_FORMATS
 
 Picture = Callable[..., np.ndarray]
 METADATA = Metadata(icc=b"icc" * 100, exif=None, xmp=b"<x/>")

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pictures import picture, psnr
 from PIL import Image
 
 from wavelic.errors import FormatError, LimitError, MissingDependencyError, UsageError
@@ -29,20 +30,6 @@ from wavelic.jpeg2000 import (
     write_jp2,
 )
 from wavelic.jpeg2000.stream import ReadStream, WriteStream
-
-
-def picture(height: int, width: int, bits: int = 8, seed: int = 0) -> np.ndarray:
-    """A smooth surface with an edge and some noise: (height, width) int64 in 0..2**bits - 1."""
-    y, x = np.mgrid[:height, :width] / max(height, width)
-    wave = np.sin(7 * x + 3 * y) + np.cos(11 * y * x) + (x + 0.4 * y > 0.5)
-    noise = np.random.default_rng(seed).normal(0, 0.05, (height, width))
-    scaled = (wave + noise + 2) / 5.2 * (2**bits - 1)
-    return np.clip(np.rint(scaled), 0, 2**bits - 1).astype(np.int64)
-
-
-def psnr(a: np.ndarray, b: np.ndarray, peak: float) -> float:
-    error = float(np.mean((a.astype(float) - b) ** 2))
-    return 10 * np.log10(peak**2 / error) if error else np.inf
 
 
 @pytest.mark.parametrize("components", [1, 2, 3, 4])

@@ -8,7 +8,7 @@ import itertools
 import numpy as np
 import PIL.Image
 import pytest
-from test_jpeg2000_partial import LAYOUTS, coded, layout_of, partial
+from codestreams import LAYOUTS, coded, layout_of, partial
 
 from wavelic.errors import FormatError, UsageError
 from wavelic.jpeg2000 import decode_codestream, parse_main_header, trim_codestream

@@ -8,8 +8,8 @@ import struct
 
 import numpy as np
 import pytest
+from pictures import picture
 from PIL import Image
-from test_jpeg2000 import picture
 
 from wavelic.errors import FormatError, LimitError, UsageError
 from wavelic.jpeg2000 import (

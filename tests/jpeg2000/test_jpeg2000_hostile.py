@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from pathlib import Path
 
-FUZZER = Path(__file__).resolve().parents[2] / "fuzz" / "fuzz_jpeg2000.py"
+from paths import FUZZ
+
+FUZZER = FUZZ / "fuzz_jpeg2000.py"
 
 
 def test_mutated_files_give_pictures_or_our_errors() -> None:

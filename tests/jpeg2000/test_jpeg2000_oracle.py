@@ -11,7 +11,7 @@ import struct
 import numpy as np
 import pytest
 import torch
-from test_jpeg2000 import picture
+from pictures import picture
 
 from wavelic.jpeg2000 import EncodeOptions, decode_codestream, encode_codestream, index_packets, parse_main_header
 from wavelic.jpeg2000.codestream import QCD

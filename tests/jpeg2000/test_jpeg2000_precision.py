@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from test_jpeg2000 import picture
+from pictures import picture
 
 from wavelic.errors import FormatError
 from wavelic.jpeg2000 import EncodeOptions, decode_codestream, encode_codestream, parse_main_header

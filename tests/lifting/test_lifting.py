@@ -2,35 +2,20 @@
 
 from __future__ import annotations
 
-import math
-
 import pytest
 import torch
-from torch import Tensor, nn
+from lifting_transforms import TABLE_3, bands, random_transform
+from torch import nn
 
 from wavelic.errors import ModelError, UsageError
 from wavelic.lifting.transform.iwave import IWaveOperator, PBlock
 from wavelic.lifting.transform.proposal_opacity import ProposalOpacity, f18, u16
 from wavelic.lifting.transform.structures import FusedLevel, HybridLevel
-from wavelic.lifting.transform.transform import STRUCTURES, LiftingTransform, build_lifting
+from wavelic.lifting.transform.transform import STRUCTURES, build_lifting
 from wavelic.wavelets import Bands2d, Coefficients2d, dwt2, idwt2
 
 torch.set_num_threads(1)
 
-# Table III: thousands of parameters, region of support.
-TABLE_3 = {
-    "Hybrid(5/3)-5c": (35, 78),
-    "Hybrid(9/7)-5c": (35, 82),
-    "Hybrid(5/3)-9c": (63, 78),
-    "Hybrid(9/7)-9c": (63, 82),
-    "Hybrid(9/7)-9c-compact": (35, 54),
-    "Custom-4S-5c": (38, 162),
-    "Custom-4MS-5c": (55, 202),
-    "Custom-5S-5c": (73, 234),
-    "Custom-4S-9c": (69, 162),
-    "Custom-4MS-9c": (98, 202),
-    "Custom-5S-9c": (133, 234),
-}
 # The layer tables of docs/lifting.md, exactly.
 EXACT = {
     "LeGall-5/3": 0,
@@ -69,23 +54,8 @@ DISTINCT = [
 ]
 
 
-def random_transform(name: str, scale: float = 1.0, dtype: torch.dtype = torch.float64) -> LiftingTransform:
-    """The transform with weights far from their initial values: learned steps of the size of the image."""
-    torch.manual_seed(7)
-    transform = build_lifting(name)
-    with torch.no_grad():
-        for parameter in transform.parameters():
-            fan_in = max(1, parameter[0].numel())
-            parameter.copy_(scale * torch.randn_like(parameter) * math.sqrt(2 / fan_in))
-    return transform.to(dtype)
-
-
 def weights(transform: nn.Module) -> int:
     return sum(parameter.numel() for parameter in transform.parameters())
-
-
-def bands(coefficients: Coefficients2d) -> list[Tensor]:
-    return [coefficients.low, *(b for level in coefficients.levels for b in (level.lh, level.hl, level.hh))]
 
 
 # Names, sizes, supports

@@ -9,8 +9,8 @@ import numpy as np
 import PIL.Image
 import pytest
 import torch
-from test_cli import error_of, wavelic_cli
-from test_lifting_jp2 import image
+from commands import error_of, wavelic_cli
+from pictures import image
 
 import wavelic
 from wavelic.lifting.cards import PRODUCT

@@ -10,8 +10,8 @@ import numpy as np
 import PIL.Image
 import pytest
 import torch
-from test_cli import wavelic_cli
-from test_lifting_jp2 import psnr
+from commands import wavelic_cli
+from pictures import psnr
 
 import wavelic
 from wavelic.api.files import Options, encode_image

@@ -11,7 +11,8 @@ import PIL.Image
 import pytest
 import torch
 from lifting_support import METADATA
-from test_lifting_jp2 import image, learned, psnr
+from lifting_transforms import learned
+from pictures import image, psnr
 
 import wavelic
 from wavelic.codec.weights import weight_folders

@@ -7,23 +7,24 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from paths import GOLDEN
 
 import wavelic
 from wavelic.images import load_image
 from wavelic.lifting.cards import PRODUCT, find_lifting
 
 torch.set_num_threads(1)
-GOLDEN = sorted((Path(__file__).resolve().parents[1] / "golden").glob("v1-lifting-*.jp2"))
+FILES = sorted(GOLDEN.glob("v1-lifting-*.jp2"))
 
 
 def test_the_weights_that_encode_have_golden_files_of_every_kind() -> None:
     """Replacing weights needs new ones, beside those of the replaced weights: `python tests/golden/make.py lifting`."""
     start = f"v1-lifting-{find_lifting(PRODUCT).hash[:8]}-"
-    kinds = {path.stem.removeprefix(start) for path in GOLDEN if path.stem.startswith(start)}
+    kinds = {path.stem.removeprefix(start) for path in FILES if path.stem.startswith(start)}
     assert kinds >= {"gray", "gray-alpha", "rgb", "rgba", "rgb16"}
 
 
-@pytest.mark.parametrize("path", GOLDEN, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_decodes_as_it_always_did(path: Path) -> None:
     """Pixels within one grey level of 255, nearly all equal (some processors use bfloat16), alpha exactly."""
     file, expected = wavelic.open(path), load_image(path.with_suffix(".png")).pixels

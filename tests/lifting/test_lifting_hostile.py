@@ -5,12 +5,13 @@ from __future__ import annotations
 import random
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from test_lifting_jp2 import image, learned
+from lifting_transforms import learned
+from paths import FUZZ
+from pictures import image
 
 from wavelic.errors import WavelicError
 from wavelic.images import Metadata, encode_alpha
@@ -18,7 +19,7 @@ from wavelic.jpeg2000 import EncodeOptions
 from wavelic.lifting.jp2.pseudo_image import CarrierFile, open_carrier, pseudo_image, to_components
 from wavelic.lifting.transform.transform import LiftingTransform
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "fuzz"))
+sys.path.insert(0, str(FUZZ))
 from fuzz_jpeg2000 import mutate
 
 torch.set_num_threads(1)

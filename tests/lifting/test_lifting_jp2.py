@@ -7,9 +7,9 @@ import io
 import numpy as np
 import pytest
 import torch
+from lifting_transforms import learned
+from pictures import image, picture, psnr
 from PIL import Image
-from test_jpeg2000 import picture, psnr
-from test_lifting import random_transform
 
 from wavelic.errors import ChecksumError, FormatError, ModelError, UsageError, WavelicError
 from wavelic.jpeg2000 import EncodeOptions, encode_codestream, read_jp2, replace_codestream, write_jp2
@@ -27,16 +27,6 @@ from wavelic.lifting.transform.transform import LiftingTransform, build_lifting
 
 torch.set_num_threads(1)
 EVERYTHING = EncodeOptions()
-
-
-def image(height: int, width: int, channels: int = 3, bits: int = 8) -> np.ndarray:
-    pixels = np.stack([picture(height, width, bits, seed) for seed in range(channels)], -1)
-    return pixels.astype(np.uint8 if bits == 8 else np.uint16)
-
-
-def learned(scale: float = 0.12) -> LiftingTransform:
-    """A hybrid whose random steps change the picture by some grey levels, as trained ones do."""
-    return random_transform("Hybrid(9/7)-U16", scale, torch.float32)
 
 
 def encode(
@@ -89,7 +79,8 @@ def test_colour_there_and_back() -> None:
 
 def test_a_stock_viewer_shows_the_picture_with_full_contrast() -> None:
     pixels, transform = image(120, 150), learned()
-    with Image.open(io.BytesIO(encode(pixels, transform, model=b"m" * 8))) as viewer:
+    data = encode(pixels, transform, model=b"m" * 8)
+    with Image.open(io.BytesIO(data), formats=["JPEG2000"]) as viewer:
         seen = np.asarray(viewer).astype(float)
     box = open_carrier(encode(pixels, transform, model=b"m" * 8)).box
     undone = (seen / 255 * 4095 - box.offset) / box.scale * 255

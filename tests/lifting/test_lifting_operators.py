@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from test_lifting import bands, random_transform
+from lifting_transforms import bands, random_transform
 
 from wavelic.lifting.transform.proposal_opacity import ProposalOpacity, u16
 from wavelic.lifting.transform.transform import SINGLE_FROM, LiftingTransform, build_lifting

@@ -10,8 +10,8 @@ import numpy as np
 import PIL.Image
 import pytest
 import torch
-from test_cli import error_of, wavelic_cli
-from test_lifting_jp2 import image, psnr
+from commands import error_of, wavelic_cli
+from pictures import image, psnr
 
 import wavelic
 from wavelic.api.files import Options, encode_image

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from test_lifting import TABLE_3, bands, random_transform
+from lifting_transforms import TABLE_3, bands, random_transform
 from torch import Tensor
 
 from wavelic.errors import UsageError

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 from lifting_support import installed_weights
-from test_lifting import bands, random_transform
-from test_lifting_jp2 import image, learned
+from lifting_transforms import bands, learned, random_transform
+from pictures import image
 from torch import Tensor
 
 from wavelic.errors import ModelError, UsageError

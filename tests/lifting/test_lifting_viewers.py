@@ -12,12 +12,12 @@ import PIL.Image
 import pytest
 import torch
 from lifting_support import METADATA
-from test_lifting_jp2 import image
+from pictures import image
 
 import wavelic
 from wavelic.errors import ChecksumError, FormatError
 from wavelic.images import Image
-from wavelic.integrations.pillow_jp2 import REGISTERED, LiftingImageFile
+from wavelic.integrations.pillow_jp2 import LiftingImageFile
 from wavelic.jpeg2000 import read_jp2, replace_codestream
 from wavelic.lifting.jp2 import box
 
@@ -76,8 +76,7 @@ def test_the_pillow_plugin_takes_our_files_and_no_others(layered: bytes) -> None
         with pytest.raises(OSError, match="checksum"):
             PIL.Image.open(io.BytesIO(bytes(damaged))).load()
     finally:
-        PIL.Image.ID[:] = [name for name in PIL.Image.ID if name in before or name != REGISTERED]
-        PIL.Image.OPEN.pop(REGISTERED, None)
+        PIL.Image.ID[:] = before
 
 
 def test_metadata_boxes_have_the_identifiers_others_use() -> None:

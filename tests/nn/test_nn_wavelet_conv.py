@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
+from wavelic.weconvene.configs import SMALL_PLANS
 
 from wavelic.errors import UsageError
 from wavelic.nn import attention, blocks, wavelet_conv
@@ -26,7 +27,6 @@ from wavelic.nn.blocks import (
 from wavelic.nn.wavelet_conv import SubbandConv, WaveletConv
 from wavelic.threedm.network import CONFIGS, weconvene
 from wavelic.wavelets import Bands2d, Coefficients2d, Coefficients3d, dwt3, idwt3
-from wavelic.weconvene.configs import SMALL_PLANS
 from wavelic.weconvene.network import WeConveneSmall
 
 WAVELETS = ("haar", "5/3", "9/7")

@@ -12,10 +12,10 @@ import numpy as np
 import PIL.Image
 import pytest
 import torch
+from commands import wavelic_cli
+from lifting_transforms import random_transform
+from pictures import picture
 from remote_support import Server, coded
-from test_cli import wavelic_cli
-from test_jpeg2000 import picture
-from test_lifting import random_transform
 
 import wavelic
 from wavelic.api.files import open_within

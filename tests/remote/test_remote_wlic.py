@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from commands import wavelic_cli
 from remote_support import FAST, Server
-from test_cli import wavelic_cli
 from weconvene_tiny import PLAN, STEP, tiny_model
 
 import wavelic

@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 import numpy as np
 import pytest
+from paths import GOLDEN
 from PIL import Image
 
 pytest.importorskip("starlette")
@@ -214,7 +215,7 @@ def test_levels_beyond_the_files_are_resampled(server: RunningServer) -> None:
 
 
 def test_a_wlic_image_larger_than_the_cache_is_refused(tmp_path: Path) -> None:
-    golden = Path(__file__).resolve().parents[1] / "golden" / "v1-wcae-rgb.wlic"
+    golden = GOLDEN / "v1-wcae-rgb.wlic"
     (tmp_path / "big.wlic").write_bytes(golden.read_bytes())
     with running(Site(tmp_path, cache_bytes=5000)) as server:
         assert server.get("/iiif/3/big.wlic/full/max/0/default.png").status == 501

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
+from paths import GOLDEN
 
 pytest.importorskip("starlette")
 pytest.importorskip("uvicorn")
@@ -18,7 +18,6 @@ from serving_support import RunningServer, learned_jp2, photograph, plain_jp2, r
 from wavelic.jpeg2000 import EncodeOptions
 from wavelic.serving.site import Site
 
-GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 BROWSERS = ("chromium", "chromium-headless-shell", "chromium-browser", "google-chrome")
 PATIENCE = 120_000  # ms; a busy machine decodes slowly
 

@@ -6,7 +6,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from test_lifting_jp2 import image, learned
+from lifting_transforms import learned
+from pictures import image
 
 import wavelic
 from wavelic.images import Metadata

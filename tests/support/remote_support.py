@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Self
 
 import numpy as np
-from test_jpeg2000 import picture
+from pictures import picture
 
 from wavelic.jpeg2000 import EncodeOptions
 from wavelic.lifting.jp2.pseudo_image import encode_carrier, to_components

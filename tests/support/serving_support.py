@@ -17,9 +17,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from lifting_transforms import random_transform
+from paths import GOLDEN
+from pictures import picture
 from PIL import Image
-from test_jpeg2000 import picture
-from test_lifting import random_transform
 
 from wavelic.codec.weights import cards
 from wavelic.jpeg2000 import EncodeOptions, encode_codestream, write_jp2
@@ -30,7 +31,6 @@ from wavelic.serving.app import Application, Settings
 from wavelic.serving.server import listen, make_server
 from wavelic.serving.site import Site
 
-GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 AWKWARD = [(1, 1), (1, 700), (513, 1), (511, 513), (1023, 767), (1025, 640), (1537, 530), (37, 1200)]
 torch.set_num_threads(1)
 

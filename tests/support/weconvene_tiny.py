@@ -1,4 +1,4 @@
-"""A small `weconvene-s` with random weights, for tests that must not depend on what was trained."""
+"""A small `weconvene` with random weights, for tests that must not depend on what was trained."""
 
 from __future__ import annotations
 
@@ -9,40 +9,54 @@ import torch
 from torch import Tensor
 
 from wavelic.codec.weights import Card
-from wavelic.weconvene.context_integer import IntegerContextModel
+from wavelic.weconvene.config import Config
+from wavelic.weconvene.context import COARSEST, FINEST, STEP_UNIT
 from wavelic.weconvene.export import logistic_tables
-from wavelic.weconvene.network import SmallPlan, WeConveneSmall
+from wavelic.weconvene.network import Network, Transform
 from wavelic.weconvene.subbands import LEVELS
-from wavelic.weconvene.weights import DeployedSmall, deploy
+from wavelic.weconvene.training import calibrate
+from wavelic.weconvene.weights import Model, integers_of, make_model
 
-PLAN = SmallPlan(width=16, analysis_blocks=1, synthesis_blocks=1, contexts=(8, 12, 12))
+CONFIG = Config(analysis=16, synthesis=16, analysis_blocks=1, synthesis_blocks=1, contexts=(8, 16, 16))
 STEP = 180  # 1/32 octave: 49 grey levels
 
 
-def tiny_network(plan: SmallPlan = PLAN, seed: int = 0) -> WeConveneSmall:
-    """Every weight random, none zero; corrections and parameters of a size as after training."""
+def tiny_network(config: Config = CONFIG, seed: int = 0) -> Network:
+    """Every weight random, none zero; corrections and parameters of a size as after training; in floats."""
     torch.manual_seed(seed)
-    network = WeConveneSmall(plan).eval().requires_grad_(False)
+    network = Network(config).eval().requires_grad_(False)
     for net in (network.f, network.g):
         net.leave.weight.normal_(0, 0.003)
         net.leave.bias.normal_(0, 0.003)
     network.band_steps.normal_(0, 0.05)
     for name, value in network.entropy.named_parameters():
-        if "head" in name:
+        if "heads" in name:
             value.normal_(0, 0.05)
     network.entropy.start_from(torch.linspace(0.3, 3, LEVELS)[:, None].expand(LEVELS, 9))
     network.entropy.base += torch.randn(network.entropy.base.shape) / 4
     return network
 
 
-def tiny_model(plan: SmallPlan = PLAN, seed: int = 0) -> DeployedSmall:
+def calibrated(network: Network) -> Network:
+    """The same, with units for its activations."""
+    random = torch.Generator().manual_seed(1)
+    calibrate(
+        network, 255 * torch.rand(4, 3, 128, 128, generator=random), torch.linspace(FINEST, COARSEST, 4) / STEP_UNIT
+    )
+    return network
+
+
+def tiny_model(config: Config = CONFIG, seed: int = 0) -> Model:
     """The same, ready to code, with the tables of logistic distributions."""
-    network = tiny_network(plan, seed)
+    network = tiny_network(config, seed)
     for name, value in network.state_dict().items():
         if not name.startswith("entropy."):
             value.copy_(value.half())  # as weights files hold it
+    calibrated(network)
+    transform = Transform(config)
+    transform.load_state_dict({k: v for k, v in network.state_dict().items() if not k.startswith("entropy.")})
     card = Card("tiny", "tiny", "weconvene", "ab" * 32, 99, {}, Path())
-    return deploy(card, network, IntegerContextModel(network.entropy), logistic_tables())
+    return make_model(card, transform, integers_of(network.entropy, config), logistic_tables())
 
 
 def random_subbands(height: int, width: int, batch: int = 1, seed: int = 0) -> tuple[Tensor, list[Tensor]]:

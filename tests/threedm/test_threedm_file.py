@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from test_threedm_network import lively, picture, small
+from threedm_small import lively, picture, small
 
 from wavelic.container import Limits
 from wavelic.errors import ChecksumError, FormatError, LimitError, ModelError, UsageError

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from threedm_small import lively, picture, small
 from torch import Tensor, nn
 
 from wavelic.codec.architectures import architectures
@@ -27,16 +28,6 @@ from wavelic.threedm.objective import (
     optimizer,
 )
 
-SMALL: dict[str, Any] = {
-    "width": 8,
-    "latent": 16,
-    "hyper": 8,
-    "attention": 8,
-    "hidden": (8, 8),
-    "blocks": 1,
-    "low_parts": 2,
-    "high_parts": 3,
-}
 PLANS = {
     "3d haar": plan_3d(16, "haar"),
     "3d 5/3": plan_3d(16, "5/3"),
@@ -51,27 +42,6 @@ PLANS = {
 def _seed() -> None:
     torch.manual_seed(0)
     torch.set_num_threads(1)
-
-
-def small(name: str, **changes: Any) -> WeConvene:
-    return WeConvene(replace(CONFIGS[name], **(SMALL | changes)))
-
-
-def lively(model: WeConvene) -> WeConvene:
-    """Random weights whose latents have symbols worth coding: larger latents, scales to match."""
-    with torch.no_grad():
-        for layer, gain in ((model.analysis[-1], 60.0), (model.hyper_analysis[-1], 10.0)):
-            layer.weight.mul_(gain)
-        for net in model.slices:
-            net.scale_net[-1].bias.add_(14.0)
-    return model
-
-
-def picture(batch: int, height: int, width: int) -> Tensor:
-    """Smooth shades with a few edges in 0..1."""
-    rows, columns = torch.meshgrid(torch.linspace(0, 3, height), torch.linspace(0, 5, width), indexing="ij")
-    shades = [torch.sin(rows * (k + 1) + columns * (k - 1.5)) + (rows > 1 + 0.2 * k) for k in range(3 * batch)]
-    return torch.stack(shades).view(batch, 3, height, width).mul(0.25).add(0.4).clamp(0, 1)
 
 
 def count(module: nn.Module) -> int:

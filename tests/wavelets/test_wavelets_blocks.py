@@ -9,7 +9,7 @@ import pytest
 import torch
 from wavelet_signals import FLOAT_KINDS, arrays, noise
 
-from wavelic import threads as serial_module
+from wavelic import threads as threads_module
 from wavelic.wavelets import dwt1, dwt2, idwt2
 from wavelic.wavelets import memory as memory_module
 from wavelic.wavelets import parts as parts_module
@@ -41,7 +41,7 @@ def test_strips_and_threads_do_not_change_a_bit(monkeypatch: pytest.MonkeyPatch)
     whole = dwt2(x, "9/7", 3)
     back = idwt2(whole)
     monkeypatch.setattr(plane_module, "STRIP_ELEMENTS", 700)
-    monkeypatch.setattr(serial_module, "SERIAL_ELEMENTS", 1)
+    monkeypatch.setattr(threads_module, "SERIAL_ELEMENTS", 1)
     threads = torch.get_num_threads()
     try:
         torch.set_num_threads(2)
@@ -70,7 +70,7 @@ def test_every_thread_works_alone() -> None:
 
     try:
         torch.set_num_threads(2)
-        serial_module.run_serially(task, range(8), 1 << 20)
+        threads_module.map_on_threads(task, range(8), 1 << 20)
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(threads)
@@ -123,7 +123,7 @@ def test_parts_of_planes_do_not_change_a_bit(
         back = idwt2(whole)
         with monkeypatch.context() as patched:
             patched.setattr(plane_module, "STRIP_ELEMENTS", 40)
-            patched.setattr(plane_module, "serial_threads", lambda elements: threads)
+            patched.setattr(plane_module, "thread_count", lambda elements: threads)
             patched.setattr(parts_module, "LEAST_ROWS", 2)
             cut = dwt2(images, wavelet, 2, normalization, start=start)
             assert all(torch.equal(a, b) for a, b in zip(arrays(whole), arrays(cut), strict=True))

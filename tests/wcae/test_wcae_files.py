@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pictures import psnr
 
 import wavelic
 from wavelic.api.files import Options, encode_image
@@ -25,10 +26,6 @@ from wavelic.wcae.network import build_autoencoder
 from wavelic.wcae.weights import load_model
 
 LADDERS = [codec.name for codec in FAMILIES]
-
-
-def _psnr(a: np.ndarray, b: np.ndarray) -> float:
-    return 10 * np.log10(float(np.iinfo(a.dtype).max) ** 2 / np.mean((a.astype(float) - b) ** 2))
 
 
 @pytest.mark.parametrize("codec", LADDERS)
@@ -62,7 +59,7 @@ def test_every_kind_of_image(picture, channels: int, dtype: type) -> None:
     if channels in (2, 4):
         np.testing.assert_array_equal(decoded[..., -1], pixels[..., -1])
         decoded, pixels = decoded[..., :-1], pixels[..., :-1]
-    assert _psnr(pixels, decoded) > 18
+    assert psnr(pixels, decoded) > 18
 
 
 @given(height=st.integers(1, 70), width=st.integers(1, 70), channels=st.integers(1, 4), quality=st.integers(0, 100))
@@ -86,7 +83,7 @@ def test_rate_rises_with_quality_and_so_does_psnr(picture) -> None:
         sizes = [len(data) for data in files]
         assert sizes == sorted(sizes)
         assert sizes[-1] > 2 * sizes[0]
-        quality = [_psnr(pixels, wavelic.decode(data)) for data in files]
+        quality = [psnr(pixels, wavelic.decode(data)) for data in files]
         assert quality[-1] > quality[0] + 1
 
 
@@ -98,12 +95,12 @@ def test_targets(picture, kind: str, codec: str) -> None:
     reached = {
         "size": len(middle.data),
         "bpp": len(middle.data) * 8 / 256 / 384,
-        "psnr": _psnr(image.pixels, wavelic.decode(middle.data)),
+        "psnr": psnr(image.pixels, wavelic.decode(middle.data)),
     }
     encoded = encode_image(image, codec, Target(kind, reached[kind]))  # type: ignore[arg-type]
     size = len(encoded.data)
     if kind == "psnr":
-        assert abs(_psnr(image.pixels, wavelic.decode(encoded.data)) - reached["psnr"]) < 0.1
+        assert abs(psnr(image.pixels, wavelic.decode(encoded.data)) - reached["psnr"]) < 0.1
     else:
         assert abs(size / reached["size"] - 1) <= 0.02
     if kind == "size":
@@ -183,7 +180,7 @@ def test_the_published_way(picture) -> None:
     published = encode_image(image, "wcae", Target("quality", 60), Options(published=True))
     assert read_container(published.data).header.padding == PaddingRule.ZERO
     assert len(published.data) > len(ours.data)
-    assert _psnr(image.pixels, wavelic.decode(published.data)) > 18
+    assert psnr(image.pixels, wavelic.decode(published.data)) > 18
 
 
 def test_metadata_is_kept_or_stripped(picture) -> None:

@@ -13,7 +13,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from weconvene_tiny import PLAN, STEP, random_subbands, tiny_model
+from pictures import psnr
+from weconvene_tiny import CONFIG, STEP, random_subbands, tiny_model
 
 import wavelic
 from wavelic.api.files import Options, decode_image, encode_image
@@ -25,24 +26,27 @@ from wavelic.errors import ChecksumError, FormatError, UsageError, WavelicError
 from wavelic.images import Metadata, from_array
 from wavelic.weconvene import files as weconvene
 from wavelic.weconvene import tiles as subband_tiles
-from wavelic.weconvene import weights as small_deployed
-from wavelic.weconvene.files import COARSEST, FINEST, SmallEncoding, quality_of_step, step_of_quality
-from wavelic.weconvene.tiles import decode_tile, encode_tile, quantise
-from wavelic.weconvene.weights import DeployedSmall, load_small, residual_costs
+from wavelic.weconvene import weights as weights_module
+from wavelic.weconvene.context import COARSEST, FINEST
+from wavelic.weconvene.files import FINE_TILE, MAX_TILE, Encoding, quality_of_step, step_of_quality, tile_size
+from wavelic.weconvene.planes import levels_of, padded
+from wavelic.weconvene.subbands import LEVELS
+from wavelic.weconvene.tiles import decode_tiles, encode_tiles, quantise
+from wavelic.weconvene.weights import Model, load_model, residual_costs
 
 
 @pytest.fixture(scope="module", autouse=True)
-def model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DeployedSmall]:
+def model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Model]:
     """The small model, installed as the highest rank of the family: what the codec encodes with in this file."""
     folder = tmp_path_factory.mktemp("weights")
     made = tiny_model()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(small_deployed, "SMALL_PLANS", {**small_deployed.SMALL_PLANS, "tiny": PLAN})
+        patch.setattr(weights_module, "CONFIGS", {**weights_module.CONFIGS, "tiny": CONFIG})
         patch.setenv("WAVELIC_WEIGHTS", str(folder))
         save_weights(folder, "tiny", "tiny", "weconvene", 99, made.tensors(), {})
         card = family("weconvene")[-1]
         assert card.name == "tiny"
-        yield load_small(card)
+        yield load_model(card)
 
 
 @pytest.fixture(autouse=True)
@@ -53,17 +57,13 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-def encoded(pixels: np.ndarray, model: DeployedSmall, tile: int = 1024, step: int = STEP) -> bytes:
-    return SmallEncoding(from_array(pixels), model, tile=tile).file(step)
-
-
-def psnr(a: np.ndarray, b: np.ndarray) -> float:
-    return 10 * np.log10(float(np.iinfo(a.dtype).max) ** 2 / np.mean((a.astype(float) - b) ** 2))
+def encoded(pixels: np.ndarray, model: Model, tile: int = 1024, step: int = STEP) -> bytes:
+    return Encoding(from_array(pixels), model, tile=tile).file(step)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
-def test_every_kind_of_image(picture, model: DeployedSmall, channels: int, dtype: type) -> None:
+def test_every_kind_of_image(picture, model: Model, channels: int, dtype: type) -> None:
     pixels = picture(70, 150, channels, dtype)
     decoded = wavelic.decode(encoded(pixels, model, tile=128))
     assert decoded.shape == pixels.shape
@@ -91,6 +91,17 @@ def test_extreme_shapes(picture) -> None:
         assert wavelic.decode(wavelic.encode(pixels, "weconvene", 20)).shape == pixels.shape
 
 
+@pytest.mark.parametrize(("width", "height"), [(65535, 1), (1, 65535), (20000, 4), (7, 3000), (2000, 40)])
+def test_thin_pictures_cost_about_what_their_pixels_cost(width: int, height: int) -> None:
+    """Samples that are coded, for the picture extended to whole cells: at most four times its pixels, or 8 a side."""
+    levels = levels_of(width, height)
+    coded = padded(width, levels) * padded(height, levels)
+    assert coded <= 4 * width * height + 8 * max(width, height)
+    tile = tile_size(FINE_TILE, width, height)
+    assert max(tile) <= MAX_TILE
+    assert -(-width // tile[0]) * -(-height // tile[1]) <= max(1, 4 * width * height // FINE_TILE**2 + 32)
+
+
 def test_metadata_and_info(picture) -> None:
     metadata = Metadata(icc=b"profile", exif=b"II*\0exif", xmp=b"<xmp/>")
     image = from_array(picture(30, 40), metadata)
@@ -103,22 +114,32 @@ def test_metadata_and_info(picture) -> None:
     wavelic.open(data).verify()
 
 
-def test_decoder_gets_the_coefficients_and_pixels_of_the_encoder(picture, model: DeployedSmall) -> None:
+def test_decoder_gets_the_coefficients_and_pixels_of_the_encoder(picture, model: Model) -> None:
     low, details = random_subbands(128, 256)
-    with torch.inference_mode():
-        data, mine = encode_tile(model, low[0], [d[0] for d in details], STEP)
-        theirs = decode_tile(model, data, (2, 4), STEP)
+    ((data, mine),) = encode_tiles(model, [low[0]], [[d[0] for d in details]], STEP)
+    (theirs,) = decode_tiles(model, [data], (2, 4), LEVELS, [STEP])
     np.testing.assert_array_equal(mine.low, theirs.low)
     for a, b, wanted in zip(mine.details, theirs.details, details, strict=True):
         np.testing.assert_array_equal(a, b)
         assert np.abs(a / 16 - wanted[0].numpy()).max() <= 1.01
     pixels = picture(200, 300)
-    encoding = SmallEncoding(from_array(pixels), model, tile=128)
+    encoding = Encoding(from_array(pixels), model, tile=128)
     shown = wavelic.decode(encoding.file(STEP))
     assert np.abs(shown.astype(int) - encoding.reconstruction(STEP)).max() <= 1
 
 
-def test_threads_and_onednn_do_not_change_pixels(picture, model: DeployedSmall) -> None:
+def test_tiles_together_are_the_bytes_of_each_alone(model: Model) -> None:
+    low, details = random_subbands(128, 256, batch=3)
+    parts = [[d[n] for d in details] for n in range(3)]
+    together = encode_tiles(model, list(low), parts, STEP)
+    for n, (data, decoded) in enumerate(together):
+        ((alone, _),) = encode_tiles(model, [low[n]], [parts[n]], STEP)
+        assert data == alone
+        (back,) = decode_tiles(model, [data], (2, 4), LEVELS, [STEP])
+        assert all(np.array_equal(a, b) for a, b in zip(back.details, decoded.details, strict=True))
+
+
+def test_threads_and_onednn_do_not_change_pixels(picture, model: Model) -> None:
     pixels = picture(150, 280)
     data = encoded(pixels, model, tile=128)
     shown = wavelic.decode(data).astype(int)
@@ -141,7 +162,7 @@ def test_rate_and_distortion_follow_quality(picture) -> None:
     assert all(abs(step_of_quality(quality_of_step(s)) - s) < 1e-9 for s in range(FINEST, COARSEST + 1))
 
 
-def test_bytes_are_near_the_ideal_length(picture, model: DeployedSmall, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bytes_are_near_the_ideal_length(picture, model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
     ideal = [0.0]
 
     class Counting(RangeEncoder):
@@ -155,7 +176,7 @@ def test_bytes_are_near_the_ideal_length(picture, model: DeployedSmall, monkeypa
     assert ideal[0] / 8 <= len(container.tiles[0]) <= 1.01 * ideal[0] / 8
 
 
-def test_rate_weight_saves_bits_where_the_error_is_worth_it() -> None:
+def test_rdoq_saves_bits_where_the_error_is_worth_it() -> None:
     model = tiny_model()
     costs, table = torch.from_numpy(model.costs), torch.full((4001,), 10, dtype=torch.uint8)
     target = torch.linspace(-20, 20, 4001)
@@ -190,39 +211,44 @@ def test_targets(picture) -> None:
     assert smallest.quality == 0
 
 
-def test_a_region_reads_its_tiles_and_equals_the_crop(
-    picture, model: DeployedSmall, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_region_reads_its_tiles_and_equals_the_crop(picture, model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
     pixels = picture(1000, 1200, 4)
     file = wavelic.open(encoded(pixels, model, tile=256))  # 4 x 5 tiles
     whole = file.read().astype(int)
-    calls: list[tuple[int, int]] = []
-    plain = weconvene.decode_tile
-    monkeypatch.setattr(weconvene, "decode_tile", lambda *a: calls.append(a[2]) or plain(*a))
+    counts: list[int] = []
+    plain = weconvene.decode_tiles
+
+    def counting(model: Model, payloads: list[bytes], *rest: object) -> object:
+        counts.append(len(payloads))
+        return plain(model, payloads, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(weconvene, "decode_tiles", counting)
     for (left, top, width, height), most in {(0, 0, 5, 5): 4, (1100, 900, 100, 100): 6, (640, 500, 1, 3): 12}.items():
-        calls.clear()
+        counts.clear()
         part = file.read(region=(left, top, width, height)).astype(int)
         assert np.abs(part - whole[top : top + height, left : left + width]).max() <= 1
-        assert 0 < len(calls) <= most < 20
+        assert 0 < sum(counts) <= most < 20
     assert np.array_equal(file[5:9, 7:20, 3], whole[5:9, 7:20, 3])
 
 
-def test_progress_counts_to_the_end(picture, model: DeployedSmall) -> None:
+def test_progress_counts_to_the_end(picture, model: Model) -> None:
     reports: list[tuple[int, int]] = []
     image = from_array(picture(150, 300))
-    encoding = SmallEncoding(image, model, tile=128, progress=lambda *a: reports.append(a))
+    encoding = Encoding(image, model, tile=128, progress=lambda *a: reports.append(a))
     data = encoding.file(STEP)
-    assert reports == [(n, 7) for n in range(1, 8)]  # one window, 3 x 2 tiles
-    reports.clear()
-    decode_image(data, progress=lambda *a: reports.append(a))
-    assert reports == [(n, 7) for n in range(1, 8)]
+    for _ in range(2):  # one window, 3 x 2 tiles, of which those of one size are coded together
+        assert [total for _, total in reports] == [7] * len(reports)
+        assert reports == sorted(reports)
+        assert reports[-1] == (7, 7)
+        reports.clear()
+        decode_image(data, progress=lambda *a: reports.append(a))
 
 
 @pytest.mark.parametrize("shipped", [False, True])
-def test_no_seams(picture, model: DeployedSmall, shipped: bool) -> None:
+def test_no_seams(picture, model: Model, shipped: bool) -> None:
     """Tiles change the error within 8 pixels of their borders no more than that in their interior, within 2 %."""
     if shipped:
-        model = load_small(next(card for card in family("weconvene") if card.name == "weconvene-s"))
+        model = load_model(next(card for card in family("weconvene") if card.name == "weconvene"))
     pixels = picture(384, 512)
     border = np.zeros(pixels.shape[:2], bool)
     for at in (128, 256, 384):
@@ -230,14 +256,14 @@ def test_no_seams(picture, model: DeployedSmall, shipped: bool) -> None:
         border[at - 8 : at + 8] = True
     error = {}
     for tile in (128, 1024):
-        shown = SmallEncoding(from_array(pixels), model, tile=tile).reconstruction(STEP)
+        shown = Encoding(from_array(pixels), model, tile=tile).reconstruction(STEP)
         square = (shown.astype(float) - pixels) ** 2
         error[tile] = square[border].mean(), square[~border].mean()
     change = [error[128][i] / error[1024][i] for i in (0, 1)]
     assert change[0] == pytest.approx(change[1], rel=0.02)
 
 
-def test_wrong_coefficients_are_noticed(picture, model: DeployedSmall) -> None:
+def test_wrong_coefficients_are_noticed(picture, model: Model) -> None:
     container = read_container(encoded(picture(100, 100), model))
     payload = bytearray(container.tiles[0])
     payload[-1] ^= 1
@@ -254,12 +280,12 @@ def test_wrong_coefficients_are_noticed(picture, model: DeployedSmall) -> None:
         ({"gain": COARSEST + 1}, "step"),
         ({"padding": 1}, "padding"),
         ({"colour": 1}, "colour"),
-        ({"tile_width": 192, "tile_height": 320}, "tiles of 192"),
+        ({"tile_width": 200, "tile_height": 320}, "tiles of 200"),
         ({"tile_width": 4096, "tile_height": 4096}, "tiles of 4096"),
         ({"tile_width": 256, "tile_height": 256, "tile_overlap": 4}, "overlap 4"),
     ],
 )
-def test_headers_that_it_never_writes(picture, model: DeployedSmall, change: dict[str, int], message: str) -> None:
+def test_headers_that_it_never_writes(picture, model: Model, change: dict[str, int], message: str) -> None:
     container = read_container(encoded(picture(100, 100), model))
     data = write_container(Container(replace(container.header, **change), container.chunks))
     with pytest.raises(FormatError, match=message):
@@ -268,7 +294,7 @@ def test_headers_that_it_never_writes(picture, model: DeployedSmall, change: dic
         wavelic.open(data).verify()
 
 
-def test_a_single_tile_cannot_be_huge(model: DeployedSmall, picture) -> None:
+def test_a_single_tile_cannot_be_huge(model: Model, picture) -> None:
     container = read_container(encoded(picture(10, 10), model))
     header = replace(container.header, width=16000, height=16000)
     started = time.process_time()
@@ -276,11 +302,11 @@ def test_a_single_tile_cannot_be_huge(model: DeployedSmall, picture) -> None:
         wavelic.decode(write_container(Container(header, container.chunks)))
     assert time.process_time() - started < 5  # no pixel of 16000 x 16000 is touched
     with pytest.raises(UsageError, match="2048"):
-        SmallEncoding(from_array(picture(10, 10)), model, tile=4096)
+        Encoding(from_array(picture(10, 10)), model, tile=4096)
 
 
 @pytest.mark.parametrize("payload", [b"", bytes(7), b"\x3f" * 7, b"\xff" * 40, bytes(3) + b"\xff" * 60])
-def test_hostile_payloads(picture, model: DeployedSmall, payload: bytes) -> None:
+def test_hostile_payloads(picture, model: Model, payload: bytes) -> None:
     """Nothing, nothing but zeros, and streams whose escapes reach as far as they can."""
     container = read_container(encoded(picture(100, 100), model))
     with pytest.raises(FormatError):
@@ -310,7 +336,7 @@ def edit_header(dice: random.Random, data: bytes) -> bytes:
     return bytes(edited)
 
 
-def test_damaged_files_give_our_error_or_the_right_picture(picture, model: DeployedSmall) -> None:
+def test_damaged_files_give_our_error_or_the_right_picture(picture, model: Model) -> None:
     """Flips, cuts and splices of files, of payloads in sound chunks, and of headers with a right checksum."""
     dice = random.Random(3)
     files = [encoded(picture(50, 60, 4), model, step=150), encoded(picture(90, 200), model, tile=128)]
@@ -360,10 +386,10 @@ def test_usage_errors(picture) -> None:
 
 def test_shipped_weights_code_a_picture(picture) -> None:
     """Of whatever training they come: the file is small and its picture is near."""
-    (card,) = [card for card in family("weconvene") if card.name == "weconvene-s"]
+    (card,) = [card for card in family("weconvene") if card.name == "weconvene"]
     assert Path(card.path).stat().st_size < 35e6
     pixels = picture(128, 256)
-    encoding = SmallEncoding(from_array(pixels), load_small(card))
+    encoding = Encoding(from_array(pixels), load_model(card))
     data = encoding.file(step_of_quality(80))
     assert len(data) < pixels.size / 8
     assert psnr(pixels, wavelic.decode(data)) > 28

@@ -1,6 +1,7 @@
-"""Training `weconvene-s`: resumable, exportable, and its loss is the paper's."""
+"""Training `weconvene`: resumable, exportable, and its loss is the paper's."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,20 +14,19 @@ from wavelic.container import read_container
 from wavelic.errors import ModelError
 from wavelic.images import from_array
 from wavelic.training.export import Export, export_run
-from wavelic.training.loop import FINAL, train
+from wavelic.training.loop import FINAL, LEVEL, train
 from wavelic.training.recipe import load_recipe
-from wavelic.weconvene.configs import SMALL_PLANS
+from wavelic.weconvene.config import CONFIGS, Config
 from wavelic.weconvene.context import SCALES
-from wavelic.weconvene.context_integer import IntegerContextModel
 from wavelic.weconvene.export import logistic_tables
-from wavelic.weconvene.files import SmallEncoding, decode
-from wavelic.weconvene.network import SmallPlan, WeConveneSmall, logistic_bits
+from wavelic.weconvene.files import Encoding, decode
+from wavelic.weconvene.network import Network, logistic_bits
 from wavelic.weconvene.stage import WeconveneStage
-from wavelic.weconvene.training import SmallObjective, float_state
-from wavelic.weconvene.weights import load_small
+from wavelic.weconvene.training import RateDistortion
+from wavelic.weconvene.weights import float_state, integers_of, load_model
 
 SETTINGS = ("defaults.batch=1", "defaults.crop=128", "defaults.validate_every=4", "defaults.checkpoint_every=2")
-TINY = SmallPlan(width=8, analysis_blocks=1, synthesis_blocks=1, contexts=(4, 6, 6))
+TINY = Config(analysis=8, synthesis=8, analysis_blocks=1, synthesis_blocks=1, contexts=(4, 6, 6))
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.set_num_threads(1)
     arguments = (*SETTINGS, "stages.0.steps=4", f"data={pictures}", f"validation={pictures}", "name=whole")
-    return train(load_recipe("weconvene-s-cpu", arguments), tmp_path_factory.mktemp("runs"))
+    return train(load_recipe("weconvene-cpu", arguments), tmp_path_factory.mktemp("runs"))
 
 
 def _state(folder: Path) -> dict[str, torch.Tensor]:
@@ -54,17 +54,17 @@ def _state(folder: Path) -> dict[str, torch.Tensor]:
 def test_weights_move_and_are_finite(run: Path) -> None:
     state = _state(run)
     assert all(torch.isfinite(value).all() for value in state.values())
-    assert state["model.f.leave.weight"].abs().max() > 0  # zero before the first step
-    assert state["model.entropy.base"].abs().max() > 0.5  # measured on crops
+    assert state["network.f.leave.weight"].abs().max() > 0  # zero before the first step
+    assert state["network.entropy.base"].abs().max() > 0.5  # measured on crops
 
 
 def test_export_codes_pictures(run: Path, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (card,) = export_run(run, Export(tmp_path, pictures, pictures, every=3))
     monkeypatch.setenv("WAVELIC_WEIGHTS", str(tmp_path))
-    model = load_small(next(c for c in cards() if c.file_id == card.file_id))
+    model = load_model(next(c for c in cards() if c.file_id == card.file_id))
     assert len(model.tables) == SCALES
     pixels = np.asarray(PIL.Image.open(pictures / "0.png"))[:100, :90]
-    encoding = SmallEncoding(from_array(pixels), model)
+    encoding = Encoding(from_array(pixels), model)
     result = decode(read_container(encoding.file(150)))
     assert result.pixels.shape == pixels.shape
     assert np.abs(result.pixels.astype(int) - encoding.reconstruction(150)).max() <= 1
@@ -72,43 +72,43 @@ def test_export_codes_pictures(run: Path, pictures: Path, tmp_path: Path, monkey
     assert error < 200  # four steps of training: about what a plain wavelet codec with this step leaves
 
 
-def test_training_can_go_on_from_the_integers() -> None:
-    torch.manual_seed(3)
-    network = WeConveneSmall(TINY)
-    for value in network.entropy.parameters():
-        torch.nn.init.normal_(value, 0, 0.3)
-    again = IntegerContextModel(network.entropy).float_state()
-    wanted = network.entropy.state_dict()
-    assert set(again) == set(wanted)
-    for name, value in wanted.items():
-        scale = value.flatten(1).abs().amax(1) if value.dim() == 4 else value.abs().max()
-        error = (again[name] - value).abs()
-        assert (error <= (scale[:, None, None, None] if value.dim() == 4 else scale) / 500 + 1 / 64).all(), name
-
-
 def test_shipped_weights_come_back_as_floats() -> None:
-    card = card_called("weconvene-s", "weconvene-s")
-    state = float_state(card)
-    network = WeConveneSmall(SMALL_PLANS["weconvene-s"])
-    network.load_state_dict(state)
-    integers, shipped = IntegerContextModel(network.entropy), load_small(card).entropy
-    for (name, mine), (_, theirs) in zip(integers.convolutions(), shipped.convolutions(), strict=True):
-        assert (mine.weight - theirs.weight).abs().max() <= 1, name
-    with pytest.raises(ModelError, match=r"no weights of weconvene-m fit 'weconvene-s'; there are none"):
-        card_called("weconvene-s", "weconvene-m")
+    card = card_called("weconvene", "weconvene")
+    network = Network(CONFIGS["weconvene"])
+    network.load_state_dict(float_state(card))
+    shipped = load_model(card).entropy.state_dict()
+    for name, value in integers_of(network.entropy, network.config).state_dict().items():
+        assert torch.equal(value, shipped[name]), name
+    with pytest.raises(ModelError, match=r"no weights of weconvene-m fit 'weconvene'; there are none"):
+        card_called("weconvene", "weconvene-m")
 
 
-def test_plans_differ_only_in_what_they_say() -> None:
-    base, conv, flat = (SMALL_PLANS[name] for name in ("weconvene-s", "weconvene-s-conv", "weconvene-s-2d"))
-    assert (conv.levels, conv.channel_levels) == (0, 0)
-    assert (base.width, base.contexts) == (conv.width, conv.contexts) == (flat.width, flat.contexts)
-    counts = [sum(p.numel() for p in WeConveneSmall(plan).parameters()) for plan in (base, conv, flat)]
+def test_configurations_differ_only_in_what_they_say() -> None:
+    base = CONFIGS["weconvene"]
+    assert replace(CONFIGS["weconvene-2d"], ordered_colours=True) == base
+    wavelet, plain = CONFIGS["weconvene-wavelet"], CONFIGS["weconvene-plain"]
+    assert replace(wavelet, layer="plain") == plain
+    assert wavelet.contexts == base.contexts
+    counts = [sum(p.numel() for p in Network(config).parameters()) for config in (base, wavelet, plain)]
     assert max(counts) < 15_000_000
+
+
+@pytest.mark.parametrize("schedule", ["constant", "cosine", "trapezoid"])
+def test_quantised_stages_follow_float_ones(pictures: Path, tmp_path: Path, schedule: str) -> None:
+    """A stage in floats with SOAP, then one that trains what the integers will compute."""
+    arguments = (*SETTINGS, f"data={pictures}", f"validation={pictures}", f"defaults.schedule={schedule}")
+    recipe = load_recipe("weconvene-cpu", (*arguments, "stages.0.steps=4", "name=float"))
+    second = replace(recipe.stages[0], name="quantised", init="main", steps=2, quantised=True, optimizer="adam")
+    recipe.stages.append(second)
+    folder = train(recipe, tmp_path)
+    state = torch.load(folder / "quantised" / FINAL, weights_only=True)["objective"]
+    assert {int(v[1]) for k, v in state.items() if k.endswith("exponents")} != {5}  # chosen from crops
+    assert (folder / "main" / LEVEL).exists() == (schedule == "trapezoid")
 
 
 def test_loss_is_equations_1_and_2() -> None:
     torch.manual_seed(0)
-    objective = SmallObjective(WeConveneSmall(TINY), WeconveneStage(bfloat16=False)).eval()
+    objective = RateDistortion(Network(TINY), WeconveneStage(bfloat16=False)).eval()
     crops = torch.randint(0, 256, (2, 3, 128, 128), dtype=torch.uint8)
     step = torch.tensor([5.0, 6.5])
     with torch.no_grad():

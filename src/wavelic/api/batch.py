@@ -23,7 +23,7 @@ from wavelic.codec.options import check_device
 from wavelic.codec.registry import get_codec, names
 from wavelic.container import DEFAULT_LIMITS, Limits
 from wavelic.errors import UsageError
-from wavelic.threads import run_serially
+from wavelic.threads import map_on_threads
 
 _LEAST_PIXELS = 1 << 12  # what an image counts as at least, since networks extend it to their stride
 _SMALL = 1 << 20  # pixels of the largest image that is decoded on one thread, beside others
@@ -100,7 +100,7 @@ def _decode(opened: Sequence[OpenedFile], device: str, put: Put) -> None:
         for index, pixels in zip(indices, decoded, strict=True):
             put(index, pixels)
 
-    run_serially(decode, range(len(batches)), sum(_samples(opened[index]) for index in small))
+    map_on_threads(decode, range(len(batches)), sum(_samples(opened[index]) for index in small))
     for index in sorted(set(range(len(opened))).difference(small)):
         put(index, opened[index].read(device=device))
 

@@ -13,7 +13,7 @@ from wavelic.codec.registry import DEFAULT_CODEC, check_options, get_codec, reco
 from wavelic.codec.target import Target
 from wavelic.container import DEFAULT_LIMITS, Limits, peek_codec, read_header
 from wavelic.errors import FormatError, ImageError
-from wavelic.images import Image, from_array, from_pillow
+from wavelic.images import Image, from_array, from_pillow, stripped
 from wavelic.remote import DEFAULT_POLICY, Policy, open_source
 from wavelic.remote.opening import is_url
 
@@ -60,6 +60,8 @@ def encode_image(
     chosen, settings = get_codec(codec), options or Options()
     check_options(chosen, settings)
     check_device(settings.device)
+    if settings.strip:
+        image = stripped(image)
     return chosen.encode(image, target or _default_target(settings), settings)
 
 

@@ -42,7 +42,7 @@ class DecodeWork:
 
     def __call__(self, job: Job, threads: int, step: Step | None) -> dict[str, Any]:
         from wavelic.api.files import open_file, open_within
-        from wavelic.images import encode_image, write_image
+        from wavelic.images import encode_image, left_out, write_image
 
         source = read_stdin() if job.source == STREAM else job.source
         with open_output(job, self.force) as stream:
@@ -63,7 +63,7 @@ class DecodeWork:
         fetched = getattr(file, "source", None)  # of a file that is read in parts
         size = file.info["bytes"]
         read = fetched.bytes_read if fetched else size
-        notes = [] if file.complete else [_partial(file.info)]
+        notes = [*left_out(image, self.format)] if file.complete else [_partial(file.info)]
         if self.max_bytes is not None:
             notes.append(f"{layers} of {len(file.layers)} layers")
         if self.report_bytes:

@@ -52,7 +52,7 @@ class EncodeWork:
             "bytes": len(encoded.data),
             "bpp": round(8 * len(encoded.data) / (image.width * image.height), 5),
             "seconds": round(seconds, 3),
-            "note": encoded.note,
+            "note": "; ".join(filter(None, (*image.remarks, encoded.note))),
         }
 
 

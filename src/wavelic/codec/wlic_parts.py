@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wavelic.codec.opened import Pixels
-from wavelic.container import ALPH, EXIF, ICCP, XMPP, Chunk, Container, Header, with_metadata, write_container
+from wavelic.container import ALPH, Chunk, Container, Header, metadata_block, with_metadata, write_container
 from wavelic.images import Image, Metadata, decode_alpha, encode_alpha
 
 SampleType = np.dtype[np.uint8] | np.dtype[np.uint16]
@@ -19,8 +19,7 @@ def write_file(header: Header, payload: Iterable[Chunk], image: Image, alpha: by
     chunks = [*payload] if alpha is None else [*payload, Chunk(ALPH, alpha)]
     container = Container(header, tuple(chunks))
     if not strip:
-        metadata = image.metadata
-        container = with_metadata(container, icc=metadata.icc, exif=metadata.exif, xmp=metadata.xmp)
+        container = with_metadata(container, **image.metadata.blocks())
     return write_container(container)
 
 
@@ -52,5 +51,5 @@ def picture(container: Container, colour: Pixels, alpha: Pixels | None, area: tu
     samples: NDArray[np.uint8] | NDArray[np.uint16] = colour
     if alpha is not None:
         samples = np.concatenate([colour, alpha[top : top + height, left : left + width, None]], axis=2)
-    metadata = Metadata(container.find(ICCP), container.find(EXIF), container.find(XMPP))
+    metadata = Metadata.from_blocks(lambda name: metadata_block(container, name))
     return Image(np.ascontiguousarray(samples), metadata)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path, PurePosixPath
 
-from wavelic.images.folder import IMAGE_EXTENSIONS
+from wavelic.images.folder import is_image_name
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def _walk(folder: Path, prefix: str, seen: Walk) -> Iterator[Source]:
     for entry in found:
         if entry.is_dir(follow_symlinks=False):
             folders.append(entry.name)
-        elif PurePosixPath(entry.name).suffix.lower() in IMAGE_EXTENSIONS and not entry.is_dir():
+        elif is_image_name(entry.name) and not entry.is_dir():
             names.append(entry.name)
         else:
             seen.other[PurePosixPath(entry.name).suffix.lower()] += 1

@@ -1,6 +1,6 @@
 """The `.wlic` file format (docs/format.md): header, chunks, limits and checksums, as pure functions over bytes.
 
-Nothing here knows what a codec puts into its DATA chunks, and nothing here needs numpy or torch.
+The format does not know what a codec puts into its DATA chunks, and needs neither numpy nor torch.
 """
 
 from wavelic.container.chunks import ALPH, CHUNK_OVERHEAD, DATA, EXIF, ICCP, KINDS, LCRC, TIDX, WEND, XMPP, Chunk
@@ -26,7 +26,7 @@ from wavelic.container.header import (
     peek_codec,
 )
 from wavelic.container.limits import DEFAULT_LIMITS, Limits, memory_estimate
-from wavelic.container.metadata import ChunkInfo, describe_chunks, strip_metadata, with_metadata
+from wavelic.container.metadata import ChunkInfo, describe_chunks, metadata_block, strip_metadata, with_metadata
 from wavelic.container.outline import Outline, Place, read_chunk, read_outline
 from wavelic.container.tiles import TileGrid
 
@@ -61,6 +61,7 @@ __all__ = [
     "crc32c",
     "describe_chunks",
     "memory_estimate",
+    "metadata_block",
     "peek_codec",
     "read_chunk",
     "read_container",

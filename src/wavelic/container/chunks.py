@@ -1,4 +1,4 @@
-"""Chunks: what follows the header.  Kind (4 letters), payload length (u32), payload, CRC-32C of all three.
+"""Chunks, the units that follow the header: kind (4 letters), payload length (u32), payload, CRC-32C of all three.
 
 Capitals mark a critical kind, which a decoder must know to give the right pixels; small letters mark an ancillary one,
 which it may skip.
@@ -15,7 +15,7 @@ from wavelic.container.limits import Limits, admit
 from wavelic.errors import ChecksumError, FormatError, UsageError
 
 TIDX, DATA, ALPH, WEND = b"TIDX", b"DATA", b"ALPH", b"WEND"
-LCRC, ICCP, EXIF, XMPP = b"lcrc", b"iccp", b"exif", b"xmpp"
+LCRC, ICCP, EXIF, XMPP, IPTC, RESO = b"lcrc", b"iccp", b"exif", b"xmpp", b"iptc", b"reso"
 
 #: Every kind this version defines, in the order a writer puts them, and what it holds.
 KINDS: Mapping[bytes, str] = {
@@ -26,10 +26,12 @@ KINDS: Mapping[bytes, str] = {
     ICCP: "ICC profile",
     EXIF: "Exif metadata, starting with its TIFF header",
     XMPP: "XMP packet",
+    IPTC: "IPTC-IIM records",
+    RESO: "resolution: a flag and samples per metre across and down, as fractions of u32",
     WEND: "end of file, empty",
 }
-#: The three kinds that hold metadata of the source file.
-METADATA_KINDS = (ICCP, EXIF, XMPP)
+#: The kinds that hold metadata of the source file, by the names of the fields of `wavelic.images.Metadata`.
+METADATA_KINDS: Mapping[str, bytes] = {"icc": ICCP, "exif": EXIF, "xmp": XMPP, "iptc": IPTC, "resolution": RESO}
 
 _START = struct.Struct(">4sI")
 _CRC = struct.Struct(">I")
@@ -39,7 +41,12 @@ CHUNK_OVERHEAD = _START.size + _CRC.size
 
 @dataclass(frozen=True)
 class Chunk:
-    """A kind of four ASCII letters, all capital or all small, and 0..2**32-1 bytes of payload."""
+    """Chunk of a file.
+
+    Attributes:
+        kind: four ASCII letters, all capital (critical) or all small (ancillary).
+        payload: 0 to 2^32 - 1 bytes.
+    """
 
     kind: bytes
     payload: bytes
@@ -56,7 +63,17 @@ def is_kind(kind: object) -> bool:
 
 
 def write_chunk(chunk: Chunk) -> bytes:
-    """The chunk's bytes.  Raises UsageError for a kind that is not four letters of one case, or too long a payload."""
+    """Serialise a chunk.
+
+    Args:
+        chunk: the chunk.
+
+    Returns:
+        Its bytes in the file.
+
+    Raises:
+        UsageError: a kind that is not four letters of one case, or too long a payload.
+    """
     if not is_kind(chunk.kind):
         raise UsageError(f"chunk kind {chunk.kind!r}, expected four ASCII letters of one case; correct the kind")
     if len(chunk.payload) >= 2**32:
@@ -66,7 +83,21 @@ def write_chunk(chunk: Chunk) -> bytes:
 
 
 def parse_chunk(view: memoryview, offset: int, limits: Limits) -> Chunk:
-    """The chunk at `offset`, its checksum verified.  Raises FormatError, LimitError or ChecksumError."""
+    """Read a chunk and verify its checksum.
+
+    Args:
+        view: the file.
+        offset: first byte of the chunk.
+        limits: bounds of the payload's size.
+
+    Returns:
+        The chunk.
+
+    Raises:
+        FormatError: cut short, or a kind that is unknown or malformed.
+        LimitError: the payload is larger than the limits allow.
+        ChecksumError: the checksum does not match.
+    """
     kind, length = parse_chunk_start(view, offset, limits)
     end = offset + _START.size + length
     if end + _CRC.size > len(view):
@@ -82,7 +113,20 @@ def parse_chunk(view: memoryview, offset: int, limits: Limits) -> Chunk:
 
 
 def parse_chunk_start(view: memoryview, offset: int, limits: Limits) -> tuple[bytes, int]:
-    """Kind and payload length of the chunk at `offset`; the payload need not be there.  Raises like `parse_chunk`."""
+    """Read a chunk's kind and length; the payload need not be there.
+
+    Args:
+        view: the file, or its first bytes.
+        offset: first byte of the chunk.
+        limits: bounds of the payload's size.
+
+    Returns:
+        (kind, bytes of payload).
+
+    Raises:
+        FormatError: cut short, or a kind that is unknown or malformed.
+        LimitError: the payload is larger than the limits allow.
+    """
     if len(view) < offset + _START.size:
         raise FormatError(f"the file is cut short after {len(view)} bytes, expected a chunk WEND; get it again")
     kind, length = _START.unpack_from(view, offset)

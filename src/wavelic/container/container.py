@@ -1,4 +1,4 @@
-"""A whole `.wlic` file: header, then chunks in a fixed order.
+"""Whole `.wlic` file: header, then chunks in a fixed order.
 
 Reading is a pure function of the bytes and the limits, and it is strict: every file that reads is exactly what
 `write_container` would write for the result.
@@ -35,9 +35,13 @@ Buffer = bytes | bytearray | memoryview
 
 @dataclass(frozen=True)
 class Container:
-    """A header and its chunks: one DATA per tile first, then the others.
+    """Header and chunks of a file.
 
     TIDX and WEND are not among `chunks`: they follow from the rest, and writing adds them.
+
+    Attributes:
+        header: the header.
+        chunks: one DATA for each tile first, then the others.
     """
 
     header: Header
@@ -45,18 +49,32 @@ class Container:
 
     @property
     def tiles(self) -> tuple[bytes, ...]:
-        """The DATA payloads, in the order of the tile grid."""
+        """DATA payloads, in the order of the tile grid."""
         return tuple(chunk.payload for chunk in self.chunks if chunk.kind == DATA)
 
     def find(self, kind: bytes) -> bytes | None:
-        """The payload of the first chunk of that kind, or None."""
+        """Payload of the first chunk of a kind.
+
+        Args:
+            kind: four letters, for instance `ICCP`.
+
+        Returns:
+            The payload, or None where there is no such chunk.
+        """
         return next((chunk.payload for chunk in self.chunks if chunk.kind == kind), None)
 
 
 def write_container(container: Container) -> bytes:
-    """The file, the same bytes for the same container every time.
+    """Serialise a file: the same bytes for the same container every time.
 
-    Raises UsageError when a header field is out of range or the chunks break the rules of docs/format.md.
+    Args:
+        container: header and chunks.
+
+    Returns:
+        The bytes of the file.
+
+    Raises:
+        UsageError: a header field is out of range, or the chunks break the rules of docs/format.md.
     """
     header, chunks = container.header, container.chunks
     pieces = [write_header(header)]
@@ -66,7 +84,14 @@ def write_container(container: Container) -> bytes:
 
 
 def framed_chunks(container: Container) -> tuple[Chunk, ...]:
-    """Every chunk in file order, TIDX (only when there is more than one tile) and WEND included."""
+    """Every chunk in file order, TIDX (only where there is more than one tile) and WEND included.
+
+    Args:
+        container: header and chunks.
+
+    Returns:
+        The chunks.
+    """
     index: tuple[Chunk, ...] = ()
     if TileGrid.of(container.header).count > 1:
         lengths = [len(payload) for payload in container.tiles]
@@ -75,9 +100,19 @@ def framed_chunks(container: Container) -> tuple[Chunk, ...]:
 
 
 def read_header(data: Buffer, limits: Limits = DEFAULT_LIMITS) -> Header:
-    """The header alone, from the first bytes of a file (1024 are always enough).
+    """Read the header alone.
 
-    Raises FormatError, ChecksumError, or LimitError when decoding the image would exceed `limits`.
+    Args:
+        data: the first bytes of a file; 1024 are always enough.
+        limits: what decoding the image may cost.
+
+    Returns:
+        The header.
+
+    Raises:
+        FormatError: not a `.wlic` file, cut short, or of an unknown version.
+        ChecksumError: the checksum does not match.
+        LimitError: decoding the image would exceed ``limits``.
     """
     header = parse_header(data)
     check_limits(header, limits)
@@ -85,10 +120,21 @@ def read_header(data: Buffer, limits: Limits = DEFAULT_LIMITS) -> Header:
 
 
 def read_container(data: Buffer, limits: Limits = DEFAULT_LIMITS) -> Container:
-    """The whole file, every checksum verified.
+    """Read a whole file and verify every checksum.
 
-    Raises FormatError (malformed, cut short, bytes after the end), ChecksumError or LimitError, and nothing else
-    whatever `data` holds; memory stays within twice the size of `data`.
+    Nothing but the errors below is raised, whatever ``data`` holds; memory stays within twice the size of ``data``.
+
+    Args:
+        data: the file.
+        limits: what decoding the image may cost.
+
+    Returns:
+        Header and chunks.
+
+    Raises:
+        FormatError: malformed, cut short, or bytes after the end.
+        ChecksumError: a checksum does not match.
+        LimitError: decoding the image would exceed ``limits``.
     """
     view = memoryview(data).cast("B")
     header = read_header(view, limits)
@@ -122,11 +168,22 @@ def read_container(data: Buffer, limits: Limits = DEFAULT_LIMITS) -> Container:
 
 
 def tile_spans(data: Buffer, limits: Limits = DEFAULT_LIMITS) -> tuple[tuple[int, int], ...]:
-    """(offset, size) in bytes of every tile's DATA chunk, framing included, from the first bytes of a file.
+    """Find every tile's DATA chunk from the first bytes of a file.
 
-    The start of the file up to the end of TIDX (or of the first chunk's length, when there is one tile) is enough, so
-    a window decode reads that and the spans of `TileGrid.covering`, each of which `read_tile` takes.
-    Raises FormatError, ChecksumError or LimitError.
+    The start of the file up to the end of TIDX (or of the first chunk's length, where there is one tile) is enough.  A
+    window decode reads that and the spans of `TileGrid.meeting`, each of which `read_tile` takes.
+
+    Args:
+        data: the first bytes of a file.
+        limits: what decoding the image may cost.
+
+    Returns:
+        (offset, size) in bytes for each tile, framing included.
+
+    Raises:
+        FormatError: malformed, or cut short before the end of the index.
+        ChecksumError: the checksum of header or index does not match.
+        LimitError: decoding the image would exceed ``limits``.
     """
     view = memoryview(data).cast("B")
     header = read_header(view, limits)
@@ -140,7 +197,20 @@ def tile_spans(data: Buffer, limits: Limits = DEFAULT_LIMITS) -> tuple[tuple[int
 
 
 def read_tile(span: Buffer, limits: Limits = DEFAULT_LIMITS) -> bytes:
-    """The payload of the DATA chunk that is exactly `span`.  Raises FormatError, ChecksumError or LimitError."""
+    """Read one DATA chunk.
+
+    Args:
+        span: exactly the bytes of the chunk.
+        limits: bounds of the payload's size.
+
+    Returns:
+        The payload.
+
+    Raises:
+        FormatError: not a DATA chunk of that length.
+        ChecksumError: the checksum does not match.
+        LimitError: the payload is larger than the limits allow.
+    """
     view = memoryview(span).cast("B")
     chunk = parse_chunk(view, 0, limits)
     if chunk.kind != DATA or chunk.size != len(view):
@@ -151,7 +221,7 @@ def read_tile(span: Buffer, limits: Limits = DEFAULT_LIMITS) -> bytes:
 
 
 def _read_tile_index(view: memoryview, header: Header, limits: Limits) -> tuple[Sequence[int | None], int]:
-    """The listed length of every tile, None where there is one tile and no list, and the offset of the first DATA."""
+    """Listed length of every tile, None where there is one tile and no list, and the offset of the first DATA."""
     tiles = TileGrid.of(header).count
     if tiles == 1:
         return (None,), header.header_bytes
@@ -166,7 +236,17 @@ def _read_tile_index(view: memoryview, header: Header, limits: Limits) -> tuple[
 
 
 def check_chunks(header: Header, chunks: Sequence[tuple[bytes, int]], error: type[WavelicError], remedy: str) -> None:
-    """Raise `error` unless the chunks, (kind, bytes of payload), are those the header calls for, in the right order."""
+    """Check that the chunks are those the header calls for, in the right order.
+
+    Args:
+        header: the header.
+        chunks: (kind, bytes of payload) in order, without TIDX and WEND.
+        error: the type to raise.
+        remedy: the end of its message.
+
+    Raises:
+        WavelicError: of type ``error``, if a rule of docs/format.md is broken.
+    """
     tiles = TileGrid.of(header).count
     counts = Counter(kind for kind, _ in chunks)
     leading = sum(kind == DATA for kind, _ in chunks[:tiles])

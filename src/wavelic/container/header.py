@@ -1,4 +1,4 @@
-"""The header of a `.wlic` file: one table of declared fields, checked alike when written and when read.
+"""Header of a `.wlic` file: one table of declared fields, checked alike when written and when read.
 
 Layout: magic (8 bytes), the fields of `FIELDS` in their order, big-endian and without gaps, an extension that only
 minor versions newer than ours may fill, and the CRC-32C of all of that.
@@ -23,7 +23,7 @@ MAX_HEADER_BYTES = 1024
 
 
 class CodecId(IntEnum):
-    """Which bitstream syntax the DATA chunks hold, for the codecs of wavelic itself."""
+    """Bitstream syntax of the DATA chunks, for the codecs of wavelic itself."""
 
     WCAE = 1
     WECONVENE = 2
@@ -34,7 +34,7 @@ PRIVATE_CODECS = range(128, 256)
 
 
 class ColourEncoding(IntEnum):
-    """The components the codec coded, as a function of the source samples (alpha excluded)."""
+    """Colour components that the codec coded, as a function of the source samples (alpha excluded)."""
 
     NATIVE = 0  # gray or RGB as they are
     YCBCR_601 = 1  # full-range Y'CbCr, ITU-R BT.601 weights (as in JPEG)
@@ -42,7 +42,7 @@ class ColourEncoding(IntEnum):
 
 
 class PaddingRule(IntEnum):
-    """How the encoder extended the right and bottom edges to the size its transform needs."""
+    """Extension of the right and bottom edges to the size that the codec's transform needs."""
 
     NONE = 0
     ZERO = 1  # zero in the codec's normalised domain
@@ -55,7 +55,14 @@ _PRIVATE = "codecs of other packages"
 
 @dataclass(frozen=True)
 class Field:
-    """One declared header field; `allowed` is a range, a table of ids and names, or None for opaque bytes."""
+    """Declared header field.
+
+    Attributes:
+        name: attribute of `Header`.
+        code: type as a code of the module `struct`.
+        allowed: a range, a table of ids and names, or None for opaque bytes.
+        meaning: for documentation.
+    """
 
     name: str
     code: str  # struct code
@@ -69,7 +76,7 @@ class Field:
 
     @property
     def allowed_text(self) -> str:
-        """The allowed values as a person reads them."""
+        """Allowed values, to be read by people."""
         if self.allowed is None:
             return "any bytes"
         if isinstance(self.allowed, range):
@@ -80,7 +87,7 @@ class Field:
 
     @property
     def type_text(self) -> str:
-        """The stored type: u8, u16, i16 or a number of bytes."""
+        """Stored type: u8, u16, i16 or a number of bytes."""
         return {"B": "u8", "H": "u16", "h": "i16"}.get(self.code, f"{self.size} bytes")
 
 
@@ -119,10 +126,26 @@ HEADER_BYTES = _STRUCT.size + _CRC.size
 
 @dataclass(frozen=True)
 class Header:
-    """What a `.wlic` file says before its first chunk; `FIELDS` gives the ranges and meanings.
+    """Geometry, codec and model of a `.wlic` file; `FIELDS` gives the ranges and meanings.
 
-    `codec`, `colour` and `padding` hold plain integers, the values of `CodecId`, `ColourEncoding` and `PaddingRule`.
-    `extension` keeps bytes that a newer minor version added, so that rewriting a file loses nothing.
+    Attributes:
+        codec: value of `CodecId`.
+        channels: 1 gray, 2 gray and alpha, 3 RGB, 4 RGBA.
+        width: columns of the source, 1..65535.
+        height: rows of the source, 1..65535.
+        model: first 16 bytes of the SHA-256 of the model's content.
+        bit_depth: bits per sample of the source, 8 or 16.
+        colour: value of `ColourEncoding`.
+        padding: value of `PaddingRule`.
+        tile_width: columns between tile origins; 0 for one tile.
+        tile_height: rows between tile origins; 0 exactly when ``tile_width`` is 0.
+        tile_overlap: pixels by which a tile reaches into each neighbour.
+        quality: the model's rate point, defined by the codec.
+        gain: the model's fine rate control, defined by the codec.
+        required_features: bits of features that a decoder must know.
+        version_major: changes when an older decoder can no longer read the file.
+        version_minor: changes when something is added that an older decoder may ignore.
+        extension: bytes that a newer minor version added, kept so that rewriting a file loses nothing.
     """
 
     codec: int
@@ -155,16 +178,30 @@ class Header:
 
 
 def peek_codec(start: bytes) -> int | None:
-    """Return the codec number of the file that begins with ``start``; None if it is no `.wlic` file, or cut before it.
+    """Read a file's codec number, without looking at or checking anything else.
 
-    Nothing else is looked at or checked.
+    Args:
+        start: the first bytes of a file.
+
+    Returns:
+        The number; None if it is no `.wlic` file, or is cut before it.
     """
     offset = len(MAGIC) + _CODEC_OFFSET
     return start[offset] if start.startswith(MAGIC) and len(start) > offset else None
 
 
 def write_header(header: Header) -> bytes:
-    """The header's bytes.  Raises UsageError when a field is out of its declared range."""
+    """Serialise a header.
+
+    Args:
+        header: the fields.
+
+    Returns:
+        Its bytes in the file, checksum included.
+
+    Raises:
+        UsageError: a field is out of its declared range.
+    """
     _check(header, UsageError, "correct the value before writing")
     values = (getattr(header, field.name) for field in FIELDS)
     body = _STRUCT.pack(MAGIC, *values) + header.extension
@@ -172,10 +209,17 @@ def write_header(header: Header) -> bytes:
 
 
 def parse_header(data: bytes | bytearray | memoryview) -> Header:
-    """The header at the start of `data`, of which the first `header_bytes` bytes are enough (52 in version 1.0).
+    """Read a header without looking at limits, which `read_header` compares.
 
-    Raises FormatError (not a `.wlic` file, cut short, unknown version or feature, a field out of range) or
-    ChecksumError.  Limits are not looked at: `read_header` does that.
+    Args:
+        data: the start of a file; the first `header_bytes` bytes are enough (52 in version 1.0).
+
+    Returns:
+        The header.
+
+    Raises:
+        FormatError: not a `.wlic` file, cut short, an unknown version or feature, or a field out of range.
+        ChecksumError: the checksum does not match.
     """
     view = memoryview(data).cast("B")
     _check_magic(bytes(view[: len(MAGIC)]))

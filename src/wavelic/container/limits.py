@@ -1,4 +1,4 @@
-"""What a reader is willing to spend on one file.
+"""Upper bounds of what a reader spends on one file.
 
 Every limit is compared with numbers taken from the file before anything of that size is allocated and before any
 weights are loaded.  The defaults admit a 16384 x 16384 image; a server may want far less.
@@ -21,7 +21,17 @@ WINDOW_PIXELS = 2**21
 
 @dataclass(frozen=True)
 class Limits:
-    """Upper bounds, all inclusive; sizes in bytes, sides in pixels."""
+    """Upper bounds, all inclusive.
+
+    Attributes:
+        max_pixels: width x height.
+        max_side: the longer side, in pixels.
+        max_tiles: tiles of the grid.
+        max_ancillary_chunks: chunks besides TIDX, DATA and WEND.
+        max_chunk_bytes: payload of one chunk.
+        max_metadata_bytes: payloads of all ancillary chunks together.
+        max_memory_bytes: `memory_estimate` of the header.
+    """
 
     max_pixels: int = 2**28
     max_side: int = 65535
@@ -47,7 +57,15 @@ def memory_estimate(header: Header) -> int:
 
 
 def check_limits(header: Header, limits: Limits) -> None:
-    """Raise LimitError, naming the limit to raise, if decoding `header` would exceed `limits`."""
+    """Compare a header with the limits.
+
+    Args:
+        header: the header.
+        limits: the bounds.
+
+    Raises:
+        LimitError: decoding the image would exceed a limit, which the message names.
+    """
     admit("max_side", "the longer side", max(header.width, header.height), limits)
     admit("max_pixels", "the number of pixels", header.width * header.height, limits)
     admit("max_tiles", "the number of tiles", TileGrid.of(header).count, limits)
@@ -55,7 +73,17 @@ def check_limits(header: Header, limits: Limits) -> None:
 
 
 def admit(limit: str, what: str, amount: int, limits: Limits) -> None:
-    """Raise LimitError unless `amount` is at most the field of `limits` named `limit`."""
+    """Compare one number with its limit.
+
+    Args:
+        limit: name of a field of `Limits`.
+        what: the number in words, for the message.
+        amount: the number.
+        limits: the bounds.
+
+    Raises:
+        LimitError: ``amount`` is above the limit.
+    """
     allowed: int = getattr(limits, limit)
     if amount > allowed:
         raise LimitError(

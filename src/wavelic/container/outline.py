@@ -1,15 +1,16 @@
-"""Where the chunks of a file lie, found from its header, its tile index and the chunks' first bytes.
+"""Positions of a file's chunks, found from its header, its tile index and the chunks' first bytes.
 
-A reader of a window needs nothing else of a file than this and the tiles of the window: docs/format.md, TIDX.  Checked
-is what can be checked without payloads: the header and the tile index with their checksums, that the chunks are those
+A reader of a window needs nothing else of a file than this and the tiles of the window: docs/format.md, TIDX.  What can
+be checked without payloads is checked: the header and the tile index with their checksums, that the chunks are those
 the header calls for, and that they end where the file ends.  `read_chunk` checks a chunk once its bytes are there.
 
->>> from wavelic.container import CodecId, Container, write_container
->>> header = Header(CodecId.WECONVENE, 3, 256, 128, bytes(16), tile_width=128, tile_height=128)
->>> data = write_container(Container(header, (Chunk(DATA, b"left"), Chunk(DATA, b"right"))))
->>> outline = read_outline(lambda start, stop: data[start:stop], len(data))
->>> [read_chunk(data[place.offset : place.stop], place).payload for place in outline.tiles]
-[b'left', b'right']
+Examples:
+    >>> from wavelic.container import CodecId, Container, write_container
+    >>> header = Header(CodecId.WECONVENE, 3, 256, 128, bytes(16), tile_width=128, tile_height=128)
+    >>> data = write_container(Container(header, (Chunk(DATA, b"left"), Chunk(DATA, b"right"))))
+    >>> outline = read_outline(lambda start, stop: data[start:stop], len(data))
+    >>> [read_chunk(data[place.offset : place.stop], place).payload for place in outline.tiles]
+    [b'left', b'right']
 """
 
 from __future__ import annotations
@@ -42,7 +43,13 @@ _BLOCK = 1 << 12
 
 @dataclass(frozen=True)
 class Place:
-    """A chunk of ``size`` bytes, framing included, at ``offset`` of the file."""
+    """Position of a chunk in a file.
+
+    Attributes:
+        kind: the four letters.
+        offset: first byte in the file.
+        size: bytes in the file, framing included.
+    """
 
     kind: bytes
     offset: int
@@ -50,20 +57,26 @@ class Place:
 
     @property
     def stop(self) -> int:
-        """Where the next chunk begins."""
+        """First byte after the chunk."""
         return self.offset + self.size
 
 
 @dataclass(frozen=True)
 class Outline:
-    """Header, and where the chunks are: DATA of every tile in the order of the grid; all others but TIDX and WEND."""
+    """Header of a file and the positions of its chunks.
+
+    Attributes:
+        header: the header.
+        tiles: DATA of every tile, in the order of the grid.
+        others: all other chunks except TIDX and WEND.
+    """
 
     header: Header
     tiles: tuple[Place, ...]
     others: tuple[Place, ...]
 
     def describe(self) -> tuple[ChunkInfo, ...]:
-        """As `metadata.describe_chunks` of the whole file."""
+        """Describe every chunk, as `metadata.describe_chunks` does for a whole file."""
         first, last = self.tiles[0].offset, (self.others or self.tiles)[-1].stop
         index = (
             (Place(TIDX, self.header.header_bytes, first - self.header.header_bytes),) if len(self.tiles) > 1 else ()
@@ -78,9 +91,20 @@ class Outline:
 
 
 def read_outline(read: Read, size: int, limits: Limits = DEFAULT_LIMITS) -> Outline:
-    """The outline of a file of ``size`` bytes, of which ``read`` gives parts.
+    """Find the chunks of a file that is read in parts.
 
-    Raises FormatError, ChecksumError or LimitError, as `read_container` would for what is looked at.
+    Args:
+        read: returns the bytes [start, stop) of the file, fewer only beyond its end.
+        size: bytes of the file.
+        limits: what decoding the image may cost.
+
+    Returns:
+        Header and positions.
+
+    Raises:
+        FormatError: malformed, or cut short.
+        ChecksumError: the checksum of header or index does not match.
+        LimitError: decoding the image would exceed ``limits``.
     """
     header = read_header(read(0, MAX_HEADER_BYTES), limits)
     count = TileGrid.of(header).count
@@ -93,7 +117,21 @@ def read_outline(read: Read, size: int, limits: Limits = DEFAULT_LIMITS) -> Outl
 
 
 def read_chunk(data: bytes, place: Place, limits: Limits = DEFAULT_LIMITS) -> Chunk:
-    """The chunk at ``place``, whose bytes are ``data``.  Raises FormatError, ChecksumError or LimitError."""
+    """Read a chunk whose position is known.
+
+    Args:
+        data: exactly the bytes of the chunk.
+        place: its position.
+        limits: bounds of the payload's size.
+
+    Returns:
+        The chunk.
+
+    Raises:
+        FormatError: another chunk than the one expected there.
+        ChecksumError: the checksum does not match.
+        LimitError: the payload is larger than the limits allow.
+    """
     view = memoryview(data)
     kind, length = parse_chunk_start(view, 0, limits)
     if (kind, length + CHUNK_OVERHEAD) != (place.kind, place.size):
@@ -105,7 +143,7 @@ def read_chunk(data: bytes, place: Place, limits: Limits = DEFAULT_LIMITS) -> Ch
 
 
 def _walk(read: Read, position: int, size: int, limits: Limits) -> tuple[Place, ...]:
-    """The chunks from ``position`` to WEND, which ends the file."""
+    """Chunks from ``position`` to WEND, which ends the file."""
     places: list[Place] = []
     begin, block = position, b""
     metadata_bytes = 0

@@ -1,4 +1,4 @@
-"""The tile grid: which rectangle of the image each DATA chunk holds, and which tiles a window needs."""
+"""Tile grid: the rectangle of the image that each DATA chunk holds, and the tiles that a window needs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,14 @@ class TileGrid:
 
     @staticmethod
     def of(header: Header) -> TileGrid:
-        """The grid of `header`; one tile of the size of the image when the header has no tiling."""
+        """Grid of a header: one tile of the size of the image where the header has no tiling.
+
+        Args:
+            header: the header.
+
+        Returns:
+            The grid.
+        """
         tile_width = header.tile_width or header.width
         tile_height = header.tile_height or header.height
         return TileGrid(header.width, header.height, tile_width, tile_height, header.tile_overlap)
@@ -42,7 +49,13 @@ class TileGrid:
         return self.columns * self.rows
 
     def tile(self, index: int) -> Rect:
-        """Return the pixels only tile `index` is responsible for; these rectangles partition the image.
+        """Pixels that only this tile is responsible for; these rectangles partition the image.
+
+        Args:
+            index: number of the tile.
+
+        Returns:
+            The rectangle.
 
         Raises:
             UsageError: there is no such tile.

@@ -1,11 +1,12 @@
 """Entropy coding with integer tables: a range coder (constriction) that gives the same bytes everywhere.
 
->>> import numpy as np
->>> tables = gaussian_tables([0.5, 4.0])
->>> symbols, scales = np.array([[0, -1], [7, 1000000]]), np.array([[0, 0], [1, 1]])
->>> data = encode_symbols(symbols, scales, tables)
->>> decode_symbols(data, scales, tables).tolist()
-[[0, -1], [7, 1000000]]
+Examples:
+    >>> import numpy as np
+    >>> tables = gaussian_tables([0.5, 4.0])
+    >>> symbols, scales = np.array([[0, -1], [7, 1000000]]), np.array([[0, 0], [1, 1]])
+    >>> data = encode_symbols(symbols, scales, tables)
+    >>> decode_symbols(data, scales, tables).tolist()
+    [[0, -1], [7, 1000000]]
 """
 
 from wavelic.entropy.coder import RangeDecoder, RangeEncoder, decode_symbols, encode_symbols, ideal_bits

@@ -1,7 +1,8 @@
-"""The range coder: integers in, bytes out, and back.
+"""Range coder: integers in, bytes out, and back.
 
 Symbols that share a table are coded together, because one call of the coder for a thousand symbols of one table is ten
-times as fast as a thousand tables.  The order of symbols in the stream therefore is, for each call of `encode`:
+times as fast as a call for each of a thousand tables.  The order of the symbols in the stream therefore is, for each
+call of `encode`:
 
     blocks of BLOCK symbols in C order; in a block the tables in rising order; for a table its symbols in C order;
     after the last block all escaped symbols of the call, in the same order (see `escape`).
@@ -31,25 +32,32 @@ _Escapes = tuple[npt.NDArray[np.intp], npt.NDArray[np.int64]]
 
 
 class RangeEncoder:
-    """Codes any number of arrays one after another into one stream.
+    """Encoder of any number of arrays, one after another, into one stream.
 
-    >>> tables = TableSet.from_frequencies([[1, 6, 1], [9, 1]], offsets=[-1, 0])
-    >>> encoder = RangeEncoder()
-    >>> encoder.encode(np.array([0, 1, 0]), np.array([0, 0, 1]), tables)
-    >>> encoder.encode(np.array([-2147483648]), np.array([1]), tables)
-    >>> data = encoder.finish()
-    >>> decoder = RangeDecoder(data)
-    >>> decoder.decode(np.array([0, 0, 1]), tables), decoder.decode(np.array([1]), tables)
-    (array([0, 1, 0], dtype=int32), array([-2147483648], dtype=int32))
+    Examples:
+        >>> tables = TableSet.from_frequencies([[1, 6, 1], [9, 1]], offsets=[-1, 0])
+        >>> encoder = RangeEncoder()
+        >>> encoder.encode(np.array([0, 1, 0]), np.array([0, 0, 1]), tables)
+        >>> encoder.encode(np.array([-2147483648]), np.array([1]), tables)
+        >>> data = encoder.finish()
+        >>> decoder = RangeDecoder(data)
+        >>> decoder.decode(np.array([0, 0, 1]), tables), decoder.decode(np.array([1]), tables)
+        (array([0, 1, 0], dtype=int32), array([-2147483648], dtype=int32))
     """
 
     def __init__(self) -> None:
         self._coder = constriction.stream.queue.RangeEncoder()
 
     def encode(self, symbols: npt.ArrayLike, table_index: npt.ArrayLike, tables: TableSet) -> None:
-        """Append ``symbols``, integers of any shape within int32, with ``tables[table_index]``, of the same shape.
+        """Append symbols to the stream.
 
-        Raises UsageError for other types, shapes that differ, or an index without a table.
+        Args:
+            symbols: integers within int32, of any shape.
+            table_index: number of each symbol's table in ``tables``, of the same shape.
+            tables: the frequency tables.
+
+        Raises:
+            UsageError: symbols that are not integers within int32, shapes that differ, or an index without a table.
         """
         values = _int32s(symbols)
         index = _table_numbers(table_index, tables)
@@ -70,7 +78,7 @@ class RangeEncoder:
         entries = symbols.view(np.uint32)
         # modulo 2^32, so that just the symbols of a table come below their number
         entries -= grouping.spread(tables.modular_offsets)
-        places, numbers = grouping.reaching(entries, tables.counts)
+        places, numbers = grouping.at_or_above(entries, tables.counts)
         escaped = (entries[places] + tables.modular_offsets[numbers]).view(np.int32)
         entries[places] = tables.counts[numbers]
         for table, begin, end in grouping.runs():
@@ -78,7 +86,11 @@ class RangeEncoder:
         return numbers, escaped.astype(np.int64)
 
     def finish(self) -> bytes:
-        """The stream so far, as short as it can be: empty for no symbols, and never ending in a zero byte."""
+        """End the stream.
+
+        Returns:
+            The stream, as short as it can be: empty for no symbols, and never ending in a zero byte.
+        """
         words = self._coder.get_compressed()
         position, (lower, width) = self._coder.pos()
         if position == 0 and width == _WHOLE - 1:
@@ -94,10 +106,13 @@ class RangeEncoder:
 
 
 class RangeDecoder:
-    """Decodes what `RangeEncoder` wrote: the same calls, with the same table indices, in the same order.
+    """Decoder of a stream that `RangeEncoder` wrote: the same calls with the same table indices, in the same order.
 
-    A damaged stream gives other symbols or FormatError, at the usual speed and in the usual memory; integrity is the
-    container's task.  Bytes beyond the end read as zero.
+    A damaged stream gives other symbols or FormatError, in the usual time and memory; detecting damage is the
+    container's task.
+
+    Args:
+        data: the stream; bytes beyond its end read as zero.
     """
 
     def __init__(self, data: bytes) -> None:
@@ -105,9 +120,18 @@ class RangeDecoder:
         self._coder = constriction.stream.queue.RangeDecoder(np.frombuffer(padded, dtype=">u4").astype(np.uint32))
 
     def decode(self, table_index: npt.ArrayLike, tables: TableSet) -> npt.NDArray[np.int32]:
-        """The next symbols: int32, in the shape of ``table_index``.
+        """Decode the next symbols.
 
-        Raises FormatError if the stream cannot come from an encoder, UsageError for an index without a table.
+        Args:
+            table_index: number of each symbol's table in ``tables``, of any shape.
+            tables: the frequency tables.
+
+        Returns:
+            The symbols, int32, in the shape of ``table_index``.
+
+        Raises:
+            FormatError: no encoder can have written the stream.
+            UsageError: an index without a table.
         """
         index = _table_numbers(table_index, tables)
         symbols = np.empty(index.size, dtype=np.int32)
@@ -126,33 +150,69 @@ class RangeDecoder:
         return symbols.reshape(index.shape)
 
     def _decode_block(self, symbols: npt.NDArray[np.int32], index: Integers, tables: TableSet) -> _Escapes:
-        """Fills ``symbols`` but for the escaped ones, and returns the tables and places of those."""
+        """Fill ``symbols`` except for the escaped ones; return the tables and positions of those."""
         grouping = Grouping(index, len(tables))
         grouped = np.empty_like(symbols)
         for table, begin, end in grouping.runs():
             grouped[begin:end] = self._coder.decode(tables.model(table), end - begin)
-        places, numbers = grouping.reaching(grouped, tables.counts)
+        places, numbers = grouping.at_or_above(grouped, tables.counts)
         grouped += grouping.spread(tables.offsets)
         grouping.scatter(grouped, symbols)
         return numbers, grouping.positions(places)
 
 
 def encode_symbols(symbols: npt.ArrayLike, table_index: npt.ArrayLike, tables: TableSet) -> bytes:
-    """Code integers within int32 with ``tables[table_index]``: one `RangeEncoder.encode`, then `finish`."""
+    """Code one array: one `RangeEncoder.encode`, then `finish`.
+
+    Args:
+        symbols: integers within int32, of any shape.
+        table_index: number of each symbol's table in ``tables``, of the same shape.
+        tables: the frequency tables.
+
+    Returns:
+        The stream.
+
+    Raises:
+        UsageError: symbols that are not integers within int32, shapes that differ, or an index without a table.
+    """
     encoder = RangeEncoder()
     encoder.encode(symbols, table_index, tables)
     return encoder.finish()
 
 
 def decode_symbols(data: bytes, table_index: npt.ArrayLike, tables: TableSet) -> npt.NDArray[np.int32]:
-    """Inverse of `encode_symbols`: int32 symbols in the shape of ``table_index``."""
+    """Decode one array; the inverse of `encode_symbols`.
+
+    Args:
+        data: the stream.
+        table_index: number of each symbol's table in ``tables``, of any shape.
+        tables: the frequency tables.
+
+    Returns:
+        The symbols, int32, in the shape of ``table_index``.
+
+    Raises:
+        FormatError: no encoder can have written the stream.
+        UsageError: an index without a table.
+    """
     return RangeDecoder(data).decode(table_index, tables)
 
 
 def ideal_bits(symbols: npt.ArrayLike, table_index: npt.ArrayLike, tables: TableSet) -> float:
-    """The sum of -log2 of the tables' probabilities, escapes included: the length an ideal coder would need, in bits.
+    """Code length of an ideal coder: the sum of -log2 of the tables' probabilities, escapes included.
 
-    For reports and rate control; the only float arithmetic here, and no part of coding.
+    For reports and rate control.  This is the only float arithmetic here, and no part of coding.
+
+    Args:
+        symbols: integers within int32, of any shape.
+        table_index: number of each symbol's table in ``tables``, of the same shape.
+        tables: the frequency tables.
+
+    Returns:
+        The length in bits.
+
+    Raises:
+        UsageError: symbols that are not integers within int32, or shapes that differ.
     """
     values = _int32s(symbols)
     index = _table_numbers(table_index, tables)
@@ -172,7 +232,7 @@ def ideal_bits(symbols: npt.ArrayLike, table_index: npt.ArrayLike, tables: Table
 
 
 def _shortest_point(lower: int, width: int) -> tuple[int, int]:
-    """The number in [lower, lower + width) with the fewest leading bytes before its zeros, and how many these are.
+    """Number in [lower, lower + width) with the fewest bytes before its trailing zeros, and how many these are.
 
     Numbers are 64-bit fractions of the coder's last word; the interval may reach beyond 2^64, into a carry.
     """
@@ -193,7 +253,7 @@ def _no_escapes() -> _Escapes:
 
 
 def _joined(escapes: list[_Escapes]) -> _Escapes:
-    """The escapes of all blocks, of which there may be none."""
+    """Escapes of all blocks, of which there may be none."""
     tables, values = zip(_no_escapes(), *escapes, strict=True)
     return np.concatenate(tables), np.concatenate(values)
 

@@ -1,7 +1,7 @@
-"""Making tables: discretised Gaussians on a grid of scales, and free-form distributions per channel.
+"""Construction of tables: discretised Gaussians on a grid of scales, and a free-form distribution per channel.
 
-Floats are used here and only here.  It happens when weights are exported, and the resulting integers are stored with
-the weights; a decoder never repeats it.
+Floats are used in this module and in no other.  It runs when weights are exported; the resulting integers are stored
+with the weights, and a decoder never repeats it.
 """
 
 from __future__ import annotations
@@ -21,12 +21,24 @@ _WEIGHT_BITS = 40
 
 
 def gaussian_scales(count: int = 64, lowest: float = 0.11, highest: float = 256.0) -> npt.NDArray[np.float64]:
-    """``count`` standard deviations from ``lowest`` to ``highest`` in geometric progression, in quantiser steps.
+    """Standard deviations in geometric progression, in quantiser steps.
 
     The defaults are those of Balle et al. 2018 (scale hyperprior).
 
-    >>> gaussian_scales(3, 0.5, 8.0).tolist()
-    [0.5, 2.0, 8.0]
+    Args:
+        count: how many, at least 1.
+        lowest: the first, above 0.
+        highest: the last.
+
+    Returns:
+        float64 (count,), rising.
+
+    Raises:
+        UsageError: arguments out of range.
+
+    Examples:
+        >>> gaussian_scales(3, 0.5, 8.0).tolist()
+        [0.5, 2.0, 8.0]
     """
     if count < 1 or not 0 < lowest <= highest < math.inf:
         raise UsageError(f"{count} scales from {lowest} to {highest}; expected at least 1 and 0 < lowest <= highest")
@@ -34,13 +46,21 @@ def gaussian_scales(count: int = 64, lowest: float = 0.11, highest: float = 256.
 
 
 def scale_index(deviations: npt.ArrayLike, scales: npt.ArrayLike) -> npt.NDArray[np.int64]:
-    """For every standard deviation the number of the nearest of the rising ``scales``, by ratio.
+    """Index of the scale nearest to each standard deviation, by ratio.
 
     A float computation: use it in training, or where encoder and decoder are known to agree on ``deviations`` to the
     bit.
 
-    >>> scale_index([0.0, 0.9, 1.1, 100.0], [0.5, 2.0, 8.0]).tolist()
-    [0, 0, 1, 2]
+    Args:
+        deviations: standard deviations of any shape.
+        scales: the grid, rising.
+
+    Returns:
+        int64, in the shape of ``deviations``.
+
+    Examples:
+        >>> scale_index([0.0, 0.9, 1.1, 100.0], [0.5, 2.0, 8.0]).tolist()
+        [0, 0, 1, 2]
     """
     grid = np.asarray(scales, dtype=np.float64)
     return np.searchsorted(np.sqrt(grid[1:] * grid[:-1]), np.asarray(deviations), side="right")
@@ -49,15 +69,26 @@ def scale_index(deviations: npt.ArrayLike, scales: npt.ArrayLike) -> npt.NDArray
 def gaussian_tables(
     scales: npt.ArrayLike | None = None, *, tail_mass: float = 2.0**-16, precision: int = MAX_PRECISION
 ) -> TableSet:
-    """Zero-mean Gaussian tables, one per standard deviation in ``scales`` (default `gaussian_scales`).
+    """Make zero-mean Gaussian tables.
 
     Symbol k has the mass of [k - 1/2, k + 1/2].  A table covers -r .. r with the smallest r >= 1 that leaves at most
-    ``tail_mass`` outside, which is the mass of the escape entry.  Raises UsageError for scales that are not positive,
-    or a table that needs more entries than 2^precision allows.
+    ``tail_mass`` outside, which is the mass of the escape entry.
 
-    >>> tables = gaussian_tables([0.25, 1.0])
-    >>> tables.table(0).tolist(), tables.offsets.tolist()
-    ([1491, 62553, 1491, 1], [-1, -4])
+    Args:
+        scales: standard deviations, one per table, in quantiser steps; by default `gaussian_scales`.
+        tail_mass: largest mass outside a table, between 0 and 1.
+        precision: every table sums to 2^precision, at most 16.
+
+    Returns:
+        One table per scale.
+
+    Raises:
+        UsageError: scales that are not positive, or a table that needs more entries than 2^precision allows.
+
+    Examples:
+        >>> tables = gaussian_tables([0.25, 1.0])
+        >>> tables.table(0).tolist(), tables.offsets.tolist()
+        ([1491, 62553, 1491, 1], [-1, -4])
     """
     grid = gaussian_scales() if scales is None else np.asarray(scales, dtype=np.float64).ravel()
     if grid.size == 0 or not np.isfinite(grid).all() or grid.min() <= 0 or not 0 < tail_mass < 1:
@@ -80,14 +111,24 @@ def factorized_tables(
     escape_weights: Sequence[float] | None = None,
     precision: int = MAX_PRECISION,
 ) -> TableSet:
-    """One table per channel from free-form distributions.
+    """Make one table per channel from free-form distributions.
 
-    weights: per channel, non-negative numbers proportional to the probability of ``offset, offset + 1, ...`` (a
-    histogram or a probability mass function).  escape_weights: the same for all other symbols; by default the smallest
-    frequency. Raises UsageError for negative or non-finite weights.
+    Args:
+        weights: per channel, non-negative numbers proportional to the probabilities of ``offset, offset + 1, ...``: a
+            histogram or a probability mass function.
+        offsets: per channel, the symbol that the first weight stands for.
+        escape_weights: per channel, the weight of all other symbols together; by default the smallest frequency.
+        precision: every table sums to 2^precision, at most 16.
 
-    >>> factorized_tables([[0.25, 0.5, 0.25]], [-1], precision=8).table(0).tolist()
-    [64, 127, 64, 1]
+    Returns:
+        One table per channel.
+
+    Raises:
+        UsageError: negative or non-finite weights, or lists of different lengths.
+
+    Examples:
+        >>> factorized_tables([[0.25, 0.5, 0.25]], [-1], precision=8).table(0).tolist()
+        [64, 127, 64, 1]
     """
     escapes = [0.0] * len(weights) if escape_weights is None else escape_weights
     if len(weights) != len(escapes):

@@ -1,4 +1,4 @@
-"""Symbols outside their table: an Elias-gamma-like code inside the same range-coded stream.
+"""Code of symbols outside their table: Elias-gamma-like, inside the same range-coded stream.
 
 An escaped symbol v of a table that covers [first, last] is written as its distance e >= 0 beyond the nearer end
 (v = last + 1 + e or v = first - 1 - e).  With k = floor(log2(e + 1)), 0 <= k <= 32:
@@ -40,7 +40,14 @@ _FLAT = constriction.stream.model.Uniform()
 
 
 def encode_escapes(coder: Any, symbols: Int64s, first: Int64s, last: Int64s) -> None:
-    """Write escaped ``symbols`` of tables that cover [first, last], elementwise, to a constriction encoder."""
+    """Write escaped symbols to a constriction encoder.
+
+    Args:
+        coder: constriction's range encoder.
+        symbols: the symbols.
+        first: first symbol of each symbol's table.
+        last: last symbol of each symbol's table.
+    """
     classes, bits, mantissas = _split(symbols, first, last)
     coder.encode(classes.astype(np.int32), _CLASS_MODEL)
     for shift, counts in _halves(bits):
@@ -51,7 +58,19 @@ def encode_escapes(coder: Any, symbols: Int64s, first: Int64s, last: Int64s) -> 
 
 
 def decode_escapes(coder: Any, first: Int64s, last: Int64s) -> npt.NDArray[np.int32]:
-    """Inverse of `encode_escapes`; raises FormatError if the stream asks for a symbol outside int32."""
+    """Read escaped symbols; the inverse of `encode_escapes`.
+
+    Args:
+        coder: constriction's range decoder.
+        first: first symbol of each symbol's table.
+        last: last symbol of each symbol's table.
+
+    Returns:
+        The symbols, int32.
+
+    Raises:
+        FormatError: a symbol lies outside int32.
+    """
     classes = coder.decode(_CLASS_MODEL, len(first)).astype(np.int64)
     below, bits = np.divmod(classes, CLASSES_PER_SIDE)
     magnitudes = np.left_shift(1, bits)
@@ -68,7 +87,16 @@ def decode_escapes(coder: Any, first: Int64s, last: Int64s) -> npt.NDArray[np.in
 
 
 def escape_bits(symbols: Int64s, first: Int64s, last: Int64s) -> npt.NDArray[np.float64]:
-    """Ideal code length of each escaped symbol in bits, without its escape entry."""
+    """Ideal code length of each escaped symbol in bits, without its escape entry.
+
+    Args:
+        symbols: the symbols.
+        first: first symbol of each symbol's table.
+        last: last symbol of each symbol's table.
+
+    Returns:
+        float64, one per symbol.
+    """
     classes, bits, _ = _split(symbols, first, last)
     return CLASS_PRECISION - np.log2(CLASS_FREQUENCIES[classes]) + bits
 
@@ -83,5 +111,5 @@ def _split(symbols: Int64s, first: Int64s, last: Int64s) -> tuple[Int64s, Int64s
 
 
 def _halves(bits: Int64s) -> tuple[tuple[int, Int64s], tuple[int, Int64s]]:
-    """(shift, how many bits of each symbol) for the low and for the high half of the mantissa."""
+    """(shift, number of bits of each symbol) for the low and for the high half of the mantissa."""
     return (0, np.minimum(bits, _HALF)), (_HALF, np.maximum(bits - _HALF, 0))

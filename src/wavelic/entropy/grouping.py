@@ -1,4 +1,4 @@
-"""Putting the symbols of a block in the order of the stream: table after table, the symbols of a table in C order.
+"""Order of a block's symbols in the stream: table after table, the symbols of a table in C order.
 
 A block is sorted in parts that stay in a core's second-level cache.  The stream does not show the parts: the runs of
 one table follow each other, part after part, and so are in C order.
@@ -23,15 +23,19 @@ Places = npt.NDArray[np.intp]
 
 
 class Grouping:
-    """The runs of equal tables of one block.
+    """Runs of equal tables in one block.
 
-    index: unsigned 8- or 16-bit table numbers of the block's symbols, one-dimensional and at least one; tables: how
-    many tables there are.  A "grouped" array holds one value per symbol: part after part, and a part in the order of
-    its tables.
+    A "grouped" array holds one value per symbol: part after part, and a part in the order of its tables.
 
-    >>> grouping, grouped = Grouping.gather(np.array([7, 8, 9]), np.array([1, 0, 1], dtype=np.uint8), tables=2)
-    >>> grouped, list(grouping.runs()), grouping.spread(np.array([10, 20]))
-    (array([8, 7, 9]), [(0, 0, 1), (1, 1, 3)], array([10, 20, 20]))
+    Args:
+        index: table number of each symbol of the block, unsigned with 8 or 16 bits, one-dimensional, at least one.
+        tables: number of tables.
+        values: an array to group at once while each part's order is in the cache; see `gather`.
+
+    Examples:
+        >>> grouping, grouped = Grouping.gather(np.array([7, 8, 9]), np.array([1, 0, 1], dtype=np.uint8), tables=2)
+        >>> grouped, list(grouping.runs()), grouping.spread(np.array([10, 20]))
+        (array([8, 7, 9]), [(0, 0, 1), (1, 1, 3)], array([10, 20, 20]))
     """
 
     def __init__(self, index: Integers, tables: int, values: npt.NDArray[Any] | None = None) -> None:
@@ -49,13 +53,22 @@ class Grouping:
 
     @classmethod
     def gather(cls, values: npt.NDArray[Any], index: Integers, tables: int) -> tuple[Grouping, npt.NDArray[Any]]:
-        """The grouping of ``index`` and the grouped ``values``, for an encoder: it cannot `scatter`."""
+        """Group an encoder's symbols.
+
+        Args:
+            values: the symbols.
+            index: table number of each symbol.
+            tables: number of tables.
+
+        Returns:
+            The grouping, which cannot `scatter`, and the grouped ``values``.
+        """
         grouping = cls(index, tables, values)
         assert grouping.grouped is not None
         return grouping, grouping.grouped
 
     def _sort(self, part: slice, index: Integers, tables: int, values: npt.NDArray[Any] | None) -> Places:
-        """Where the tables begin in the grouped array."""
+        """First position of each table in the grouped array."""
         order = None if _rises(index) else index.argsort(kind="stable")  # a radix sort for one- and two-byte numbers
         if values is None or self.grouped is None:
             self._orders.append((part, order))
@@ -68,18 +81,34 @@ class Grouping:
         return index.searchsorted(np.arange(tables, dtype=index.dtype), sorter=order) + part.start
 
     def runs(self) -> Iterator[tuple[int, int, int]]:
-        """(table, begin, end) of all runs of a grouped array, in the order of the stream."""
+        """Runs of a grouped array, in the order of the stream.
+
+        Returns:
+            An iterator over (table, begin, end).
+        """
         order = self._tables.argsort(kind="stable")
         begins, ends = self._begins[order], (self._begins + self._lengths)[order]
         return zip(self._tables[order].tolist(), begins.tolist(), ends.tolist(), strict=True)
 
     def scatter(self, grouped: npt.NDArray[Any], values: npt.NDArray[Any]) -> None:
-        """Put the ``grouped`` values where they belong in the block."""
+        """Put grouped values back into the order of the block.
+
+        Args:
+            grouped: one value per symbol, grouped.
+            values: the block, written.
+        """
         for part, order in self._orders:
             values[part][slice(None) if order is None else order] = grouped[part]
 
     def positions(self, places: Places) -> Places:
-        """Where `scatter` puts what is at ``places`` of a grouped array."""
+        """Positions in the block of elements of a grouped array.
+
+        Args:
+            places: indices into a grouped array.
+
+        Returns:
+            For each the index to which `scatter` moves it.
+        """
         positions = places.copy()
         for part, order in self._orders:
             inside = (places >= part.start) & (places < part.stop)
@@ -88,11 +117,26 @@ class Grouping:
         return positions
 
     def spread(self, per_table: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """A grouped array of every symbol's element of ``per_table``."""
+        """Repeat a table's value for each of its symbols.
+
+        Args:
+            per_table: one value per table.
+
+        Returns:
+            A grouped array.
+        """
         return np.repeat(per_table[self._tables], self._lengths)
 
-    def reaching(self, grouped: npt.NDArray[Any], limits: npt.NDArray[Any]) -> tuple[Places, Places]:
-        """The places of the ``grouped`` values that reach their table's limit, and their tables, as in the stream."""
+    def at_or_above(self, grouped: npt.NDArray[Any], limits: npt.NDArray[Any]) -> tuple[Places, Places]:
+        """Find the values that are not below their table's limit.
+
+        Args:
+            grouped: one value per symbol, grouped.
+            limits: one limit per table.
+
+        Returns:
+            Their indices in ``grouped`` and their tables, in the order of the stream.
+        """
         highest = np.maximum.reduceat(grouped, self._begins)
         runs = np.flatnonzero(highest >= limits[self._tables])
         runs = runs[self._tables[runs].argsort(kind="stable")]
@@ -103,12 +147,12 @@ class Grouping:
 
 
 def _parts(index: Integers, tables: int) -> list[tuple[int, int]]:
-    """(begin, end) of the parts of a block."""
+    """Bounds (begin, end) of the parts of a block."""
     if tables > MANY_TABLES or len(index) <= PART or _rises(index):
         return [(0, len(index))]
     return list(pairwise([*range(0, len(index), PART), len(index)]))
 
 
 def _rises(index: Integers) -> bool:
-    """Whether the tables are in order already.  Most often a glance says no."""
+    """Whether the tables are in order already; most often the first few show that they are not."""
     return all(bool((some[1:] >= some[:-1]).all()) for some in (index[:_GLANCE], index))

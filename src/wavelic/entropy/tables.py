@@ -1,4 +1,4 @@
-"""Integer frequency tables: what the range coder is told about the symbols.
+"""Integer frequency tables, the probabilities of the range coder.
 
 A table covers a run of integers ``offset, offset + 1, ...`` and ends with an escape entry for everything else.  Entry k
 has the frequency f_k >= 1, all frequencies sum to 2^precision, and f_k / 2^precision is the probability, exactly.
@@ -30,16 +30,19 @@ _INT32_MIN, _INT32_MAX = -(1 << 31), (1 << 31) - 1
 class TableSet:
     """Frequency tables numbered 0 .. len(tables) - 1.
 
-    frequencies: uint16[total], the tables one after another, each ending with its escape entry.
-    sizes: int32[tables], entries per table, the escape entry included, at least 2.
-    offsets: int32[tables], the symbol that the first entry stands for.
-    precision: every table sums to 2^precision, at most 16.
+    Attributes:
+        frequencies: uint16 (total,), the tables one after another, each ending with its escape entry.
+        sizes: int32 (tables,), entries of each table including the escape entry, at least 2.
+        offsets: int32 (tables,), the symbol that the first entry stands for.
+        precision: every table sums to 2^precision, at most 16.
 
-    Raises UsageError if these do not fit together.
+    Raises:
+        UsageError: the arrays do not fit together.
 
-    >>> tables = TableSet.from_frequencies([[1, 2, 1], [5, 1]], offsets=[-1, 0], precision=8)
-    >>> len(tables), tables.frequencies.tolist(), tables.sizes.tolist()
-    (2, [64, 127, 64, 1, 213, 42, 1], [4, 3])
+    Examples:
+        >>> tables = TableSet.from_frequencies([[1, 2, 1], [5, 1]], offsets=[-1, 0], precision=8)
+        >>> len(tables), tables.frequencies.tolist(), tables.sizes.tolist()
+        (2, [64, 127, 64, 1, 213, 42, 1], [4, 3])
     """
 
     frequencies: npt.NDArray[np.uint16]
@@ -83,12 +86,22 @@ class TableSet:
         escape_counts: Sequence[int] | None = None,
         precision: int = MAX_PRECISION,
     ) -> TableSet:
-        """Tables for arbitrary histograms: ``counts[t][k]`` is how often ``offsets[t] + k`` occurs in context t.
+        """Make tables from arbitrary histograms.
 
-        Counts are whole numbers from 0 to 2^40; every symbol of a table stays codable, also one that was never seen.
-        escape_counts: how often other symbols occur (default 0: the smallest frequency).  Integer arithmetic only, so
-        an encoder may send counts and let the decoder repeat this.  Raises UsageError for negative or fractional
-        counts.
+        Only integer arithmetic is used, so an encoder may send counts and let the decoder repeat this.  Every symbol of
+        a table stays codable, also one that was never seen.
+
+        Args:
+            counts: ``counts[t][k]`` is how often ``offsets[t] + k`` occurs in context t, a whole number from 0 to 2^40.
+            offsets: per table, the symbol that the first count stands for.
+            escape_counts: per table, how often other symbols occur; by default 0, which gives the smallest frequency.
+            precision: every table sums to 2^precision, at most 16.
+
+        Returns:
+            One table per histogram.
+
+        Raises:
+            UsageError: negative or fractional counts, or lists of different lengths.
         """
         escapes = [0] * len(counts) if escape_counts is None else escape_counts
         if not len(counts) == len(offsets) == len(escapes):
@@ -105,7 +118,7 @@ class TableSet:
         return cls(np.concatenate(tables), sizes, _integers("offsets", np.asarray(offsets), np.int32), precision)
 
     def to_arrays(self) -> dict[str, npt.NDArray[Any]]:
-        """The set as named integer arrays, ready for safetensors."""
+        """Named integer arrays that hold the set, ready for safetensors."""
         return {
             "frequencies": self.frequencies,
             "sizes": self.sizes,
@@ -115,7 +128,17 @@ class TableSet:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> TableSet:
-        """Inverse of `to_arrays`; raises UsageError if an array is missing or the set is inconsistent."""
+        """Restore a set; the inverse of `to_arrays`.
+
+        Args:
+            arrays: the named arrays.
+
+        Returns:
+            The set.
+
+        Raises:
+            UsageError: an array is missing, or the arrays do not fit together.
+        """
         missing = [name for name in ("frequencies", "sizes", "offsets", "precision") if name not in arrays]
         if missing:
             raise UsageError(f"entropy tables lack {', '.join(missing)}; pass the arrays that to_arrays() gave")
@@ -126,31 +149,45 @@ class TableSet:
 
     @cached_property
     def starts(self) -> npt.NDArray[np.int64]:
-        """Where each table begins in ``frequencies``: int64[tables]."""
+        """First entry of each table in ``frequencies``: int64 (tables,)."""
         return np.cumsum(self.sizes, dtype=np.int64) - self.sizes
 
     def table(self, index: int) -> npt.NDArray[np.uint16]:
-        """The frequencies of one table, escape entry last."""
+        """Frequencies of one table.
+
+        Args:
+            index: number of the table.
+
+        Returns:
+            uint16, the escape entry last.
+        """
         begin = int(self.starts[index])
         return self.frequencies[begin : begin + int(self.sizes[index])]
 
     @cached_property
     def bounds(self) -> list[tuple[int, int]]:
-        """Per table (offset, number of symbols without the escape entry) as Python integers."""
+        """(offset, number of symbols without the escape entry) of each table, as Python integers."""
         return list(zip(self.offsets.tolist(), self.counts.tolist(), strict=True))
 
     @cached_property
     def counts(self) -> npt.NDArray[np.uint32]:
-        """Per table the number of its symbols, the escape entry not among them, which is also that entry's place."""
+        """Number of symbols of each table, which is also the index of its escape entry: uint32 (tables,)."""
         return (self.sizes - 1).astype(np.uint32)
 
     @cached_property
     def modular_offsets(self) -> npt.NDArray[np.uint32]:
-        """The offsets modulo 2^32."""
+        """Offsets modulo 2^32: uint32 (tables,)."""
         return self.offsets.view(np.uint32)
 
     def model(self, index: int) -> Any:
-        """constriction's model of one table, made on first use."""
+        """Return constriction's model of one table, made on first use.
+
+        Args:
+            index: number of the table.
+
+        Returns:
+            The model.
+        """
         model = self._models[index]
         if model is None:
             model = self._models[index] = exact_model(self.table(index), self.precision)
@@ -162,7 +199,7 @@ class TableSet:
 
 
 def exact_model(frequencies: npt.ArrayLike, precision: int) -> Any:
-    """A constriction model in which entry k has the probability frequencies[k] / 2^precision, with no rounding at all.
+    """Make a constriction model in which entry k has the probability frequencies[k] / 2^precision, unrounded.
 
     constriction takes floats and turns them into 24-bit integers.  For weights w_0 .. w_(n-1) it computes
 
@@ -171,19 +208,37 @@ def exact_model(frequencies: npt.ArrayLike, precision: int) -> Any:
     reserving 1 of 2^24 for each entry (`fast_quantized_cdf` in constriction 0.4 and 0.5).  We pass the float64 integers
     w_k = f_k * 2^(24 - precision) - 1.  They sum to 2^24 - n, so scale is exactly 1.0, all partial sums are integers
     below 2^53, nothing is rounded, and cumulative_k = (f_0 + ... + f_(k-1)) * 2^(24 - precision) on every IEEE machine.
+
+    Args:
+        frequencies: of one table, summing to 2^precision.
+        precision: at most 16.
+
+    Returns:
+        constriction's Categorical model.
     """
     weights = np.asarray(frequencies).astype(np.int64) << (CODER_PRECISION - precision)
     return constriction.stream.model.Categorical((weights - 1).astype(np.float64), lazy=False, perfect=False)
 
 
 def normalize_frequencies(counts: Sequence[int], precision: int) -> npt.NDArray[np.uint16]:
-    """Scale whole-number ``counts`` to frequencies >= 1 that sum to 2^precision, by integer arithmetic alone.
+    """Scale whole-number counts to frequencies of at least 1 that sum to 2^precision, by integer arithmetic alone.
 
     Entries whose share is below 1 get 1; the others share the rest in proportion, rounded by largest remainder, the
-    first of equal remainders first.  All-zero counts give a flat table.
+    first of equal remainders first.  Counts that are all zero give a flat table.
 
-    >>> normalize_frequencies([3, 0, 1], precision=4).tolist()
-    [11, 1, 4]
+    Args:
+        counts: whole numbers from 0 to 2^40.
+        precision: 1 to 16.
+
+    Returns:
+        uint16, as many as there are counts.
+
+    Raises:
+        UsageError: counts or precision out of range, or more than 2^precision entries.
+
+    Examples:
+        >>> normalize_frequencies([3, 0, 1], precision=4).tolist()
+        [11, 1, 4]
     """
     if not 1 <= precision <= MAX_PRECISION:
         raise UsageError(f"table precision {precision} bits; expected 1 to {MAX_PRECISION}")

@@ -1,8 +1,8 @@
-"""The codecs wavelic is measured against, each at its defaults and at its best setting for PSNR.
+"""Anchors, the codecs that wavelic is measured against: each at its defaults and at its best setting for PSNR.
 
 An anchor is data: a name, a list of settings, and two functions between pixels and file bytes.  What each parameter
 does to the rate was measured before it was chosen; docs/evaluation.md has the figures.  A weak anchor is a false
-result, so a library version that changes a default is answered here, not in a footnote.
+result, so where a library version changes a default, the setting is changed here.
 """
 
 from __future__ import annotations
@@ -26,11 +26,19 @@ from wavelic.jpeg2000 import without_packet_lengths
 
 @dataclass(frozen=True)
 class Anchor:
-    """A codec with everything needed to measure it.
+    """Codec with everything needed to measure it.
 
-    `encode` takes uint8 pixels (height, width, 3) and one setting and returns the bytes of a complete file; `decode`
-    takes those bytes and nothing else.  `settings` run from the lowest rate to the highest.  `finest` and `coarsest`
-    bound the settings `match_size` may try; `integer` says that only whole numbers mean something.
+    Attributes:
+        name: on the command line and in files.
+        label: for plots and tables.
+        description: settings and library versions.
+        parameter: name of the setting that changes the rate.
+        settings: values of it, from the lowest rate to the highest.
+        encode: uint8 pixels (height, width, 3) and a setting to the bytes of a complete file.
+        decode: these bytes, and nothing else, to pixels.
+        coarsest: setting of lowest rate that `match_size` may try.
+        finest: setting of highest rate that `match_size` may try.
+        integer: whether only whole numbers are settings.
     """
 
     name: str
@@ -341,14 +349,17 @@ REFERENCE_ANCHOR = "jpeg2000"
 
 
 def get_anchor(name: str) -> Anchor:
-    """The anchor called `name`.
+    """Look up an anchor.
 
-    Raises
-    ------
-    UsageError
-        No such anchor.
-    MissingDependencyError
-        Its library is not installed.
+    Args:
+        name: one of `ANCHORS`.
+
+    Returns:
+        The anchor.
+
+    Raises:
+        UsageError: there is no such anchor.
+        MissingDependencyError: its library is not installed.
     """
     if name not in _FACTORIES:
         raise UsageError(f"unknown anchor {name!r}; choose one of {', '.join(ANCHORS)}")

@@ -30,12 +30,15 @@ LARGEST_RATIO = 20.0
 
 @dataclass(frozen=True)
 class Delta:
-    """A Bjontegaard delta and the range it was taken over.
+    """Bjontegaard delta, and the range it was taken over.
 
-    `value` is in percent of the reference's rate for `bd_rate` (negative: the test codec needs fewer bits) and in dB
-    for `bd_quality` (positive: the test codec is better).  `low`..`high` is the overlap: quality in dB for `bd_rate`,
-    rate in bpp for `bd_quality`.  `coverage` is the overlap divided by the shorter of the two ranges (of log rate for
-    `bd_quality`).
+    Attributes:
+        value: for `bd_rate` percent of the reference's rate (negative: the test codec needs fewer bits), for
+            `bd_quality` dB (positive: the test codec is better).
+        low: lower end of the overlap: quality in dB for `bd_rate`, rate in bpp for `bd_quality`.
+        high: upper end of the overlap.
+        coverage: the overlap divided by the shorter of the two ranges (of log rate for `bd_quality`).
+        method: the interpolation, "pchip" or "akima".
     """
 
     value: float
@@ -55,24 +58,22 @@ def bd_rate(
     test_quality: Sequence[float] | np.ndarray,
     method: Method = "pchip",
 ) -> Delta:
-    """Mean rate difference of `test` against `reference` at equal quality, in percent.
+    """Mean rate difference of a test codec against a reference at equal quality, in percent.
 
-    Parameters
-    ----------
-    reference_rate, test_rate
-        Positive rates, any one unit, at least four points each.
-    reference_quality, test_quality
-        Quality in dB, strictly increasing with rate.
-    method
-        "pchip" (what is quoted) or "akima".
+    Args:
+        reference_rate: positive rates of the reference, any unit, at least four.
+        reference_quality: quality of the reference in dB, strictly increasing with rate.
+        test_rate: positive rates of the test codec, in the same unit, at least four.
+        test_quality: quality of the test codec in dB, strictly increasing with rate.
+        method: interpolation, "pchip" (the one that is quoted) or "akima".
 
-    Raises
-    ------
-    UsageError
-        Fewer than four points, unequal lengths, values not finite, quality not increasing with rate, an overlap of
-        less than half a dB, or a result outside a factor of 20.
-    MissingDependencyError
-        scipy is not installed.
+    Returns:
+        The delta in percent.
+
+    Raises:
+        UsageError: fewer than four points, unequal lengths, values not finite, quality not increasing with rate, an
+            overlap of less than half a dB, or a result outside a factor of 20.
+        MissingDependencyError: scipy is not installed.
     """
     reference = _checked("reference", reference_rate, reference_quality)
     test = _checked("test", test_rate, test_quality)
@@ -97,9 +98,22 @@ def bd_quality(
     test_quality: Sequence[float] | np.ndarray,
     method: Method = "pchip",
 ) -> Delta:
-    """Mean quality difference of `test` over `reference` at equal rate, in dB (BD-PSNR when quality is PSNR).
+    """Mean quality difference of a test codec over a reference at equal rate, in dB (BD-PSNR where quality is PSNR).
 
-    Parameters and errors as in `bd_rate`; the overlap must be a quarter of an octave of rate.
+    Args:
+        reference_rate: positive rates of the reference, any unit, at least four.
+        reference_quality: quality of the reference in dB, strictly increasing with rate.
+        test_rate: positive rates of the test codec, in the same unit, at least four.
+        test_quality: quality of the test codec in dB, strictly increasing with rate.
+        method: interpolation, "pchip" or "akima".
+
+    Returns:
+        The delta in dB.
+
+    Raises:
+        UsageError: fewer than four points, unequal lengths, values not finite, quality not increasing with rate, or an
+            overlap of less than a quarter of an octave of rate.
+        MissingDependencyError: scipy is not installed.
     """
     reference = _checked("reference", reference_rate, reference_quality)
     test = _checked("test", test_rate, test_quality)
@@ -119,10 +133,25 @@ def saving_at(
     qualities: Sequence[float],
     method: Method = "pchip",
 ) -> dict[float, float | None]:
-    """Rate difference in percent at single qualities; None outside the overlap.
+    """Rate differences in percent at single qualities.
 
-    One mean hides crossings: a codec that wins at 30 dB and loses at 40 dB may have a BD-rate of zero.  Parameters and
-    errors as in `bd_rate`.
+    One mean hides crossings: a codec that wins at 30 dB and loses at 40 dB may have a BD-rate of zero.
+
+    Args:
+        reference_rate: positive rates of the reference, any unit, at least four.
+        reference_quality: quality of the reference in dB, strictly increasing with rate.
+        test_rate: positive rates of the test codec, in the same unit, at least four.
+        test_quality: quality of the test codec in dB, strictly increasing with rate.
+        qualities: qualities in dB at which to compare.
+        method: interpolation, "pchip" or "akima".
+
+    Returns:
+        The difference for each of ``qualities``, negative where the test codec needs fewer bits; None outside the
+        overlap.
+
+    Raises:
+        UsageError: as for `bd_rate`.
+        MissingDependencyError: scipy is not installed.
     """
     reference = _checked("reference", reference_rate, reference_quality)
     test = _checked("test", test_rate, test_quality)
@@ -138,7 +167,7 @@ def saving_at(
 def _checked(
     name: str, rate: Sequence[float] | np.ndarray, quality: Sequence[float] | np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Natural log of the rate and quality, both increasing."""
+    """Natural logarithm of the rate, and quality, both increasing."""
     r, q = np.asarray(rate, dtype=np.float64), np.asarray(quality, dtype=np.float64)
     if r.ndim != 1 or r.shape != q.shape:
         raise UsageError(

@@ -1,9 +1,9 @@
-"""Tables of BD-rates of several curves against one reference.
+"""BD-rates of several curves against one reference, as tables.
 
-Two figures are given, because means over pictures answer two questions.  `curve` is the BD-rate between the two curves
-of means: what papers quote.  It depends on how each codec spreads bits over the pictures (equal rate, equal quality and
-equal slope give different mean curves for the same codec, by tens of percent on Kodak).  `per image` is the mean of the
-BD-rates of single pictures and does not depend on it; it needs rows of the same pictures on both sides.
+There are two figures, because means over pictures answer two questions.  `curve` is the BD-rate between the two curves
+of means, the one that papers quote.  It depends on how each codec spreads bits over the pictures (equal rate, equal
+quality and equal slope give different mean curves for the same codec, by tens of percent on Kodak).  `per_image` is the
+mean of the BD-rates of single pictures and does not depend on it; it needs rows of the same pictures on both sides.
 """
 
 from __future__ import annotations
@@ -35,11 +35,20 @@ FIXED_QUALITIES = {
 
 @dataclass(frozen=True)
 class Comparison:
-    """One curve against the reference under one metric.
+    """Comparison of one curve with the reference under one metric.
 
-    `curve` and `quality` are None and `refusal` says why when no honest figure exists; `per_image` is None without
-    common rows.  `image_range` is the smallest and the largest BD-rate of a single picture; `images` of `images_total`
-    pictures allowed a figure.
+    Attributes:
+        label: of the curve.
+        reference: label of the reference.
+        metric: "psnr-rgb", "psnr-y" or "ms-ssim-rgb".
+        curve: BD-rate of the curves of means; None where it is refused.
+        quality: BD gain in dB of the curves of means; None where it is refused.
+        savings: rate difference in percent at single qualities, None outside the overlap.
+        per_image: mean of the BD-rates of single pictures in percent; None without common rows.
+        image_range: smallest and largest BD-rate of a single picture.
+        images: pictures that allowed a figure.
+        images_total: pictures of the curve.
+        refusal: why there is no figure, or empty.
     """
 
     label: str
@@ -56,7 +65,18 @@ class Comparison:
 
 
 def quality_db(curve: Curve, metric: str) -> np.ndarray:
-    """Quality in dB, one per point: PSNR as it is, MS-SSIM as -10 log10(1 - x)."""
+    """Quality of a curve in dB: PSNR as it is, MS-SSIM as -10 log10(1 - x).
+
+    Args:
+        curve: the curve.
+        metric: "psnr-rgb", "psnr-y" or "ms-ssim-rgb".
+
+    Returns:
+        One value per point.
+
+    Raises:
+        UsageError: the curve has no such metric.
+    """
     values = curve.quality(metric)
     return np.asarray([to_db(v) for v in values]) if metric.startswith("ms-ssim") else values
 
@@ -64,9 +84,18 @@ def quality_db(curve: Curve, metric: str) -> np.ndarray:
 def compare(
     reference: Curve, curves: Sequence[Curve], metric: str = "psnr-rgb", method: Method = "pchip"
 ) -> list[Comparison]:
-    """Compare each of `curves` with `reference`, in the order given.
+    """Compare curves with a reference.
 
-    A pair without an honest figure (too few points, no overlap, no such metric) is listed with the reason.
+    A pair without a meaningful figure (too few points, no overlap, no such metric) is listed with the reason.
+
+    Args:
+        reference: the curve to compare with.
+        curves: the curves to compare.
+        metric: "psnr-rgb", "psnr-y" or "ms-ssim-rgb".
+        method: interpolation, "pchip" or "akima".
+
+    Returns:
+        One comparison per curve, in the order given.
     """
     return [_compare(reference, curve, metric, method) for curve in curves]
 
@@ -113,7 +142,14 @@ HEADINGS = ("codec", "BD-rate of means [%]", "BD-rate per image [%]", "BD gain [
 
 
 def row_texts(comparison: Comparison) -> list[str]:
-    """The cells of one row under `HEADINGS`, then one saving per fixed quality."""
+    """Cells of a comparison under `headings`.
+
+    Args:
+        comparison: one row.
+
+    Returns:
+        The texts.
+    """
     if comparison.curve is None or comparison.quality is None:
         return [comparison.label, "refused", "", "", ""] + [""] * len(FIXED_QUALITIES[comparison.metric])
     return [
@@ -134,12 +170,29 @@ def _per_image_text(comparison: Comparison) -> str:
 
 
 def headings(metric: str) -> list[str]:
-    """Column headings for tables of one metric."""
+    """Column headings for tables of one metric.
+
+    Args:
+        metric: "psnr-rgb", "psnr-y" or "ms-ssim-rgb".
+
+    Returns:
+        The texts.
+    """
     return [*HEADINGS, *(f"at {quality:g} dB [%]" for quality in FIXED_QUALITIES[metric])]
 
 
 def as_markdown(comparisons: Sequence[Comparison]) -> str:
-    """A Markdown table, one line per codec, refusals below it; all rows must share reference and metric."""
+    """Format comparisons as a Markdown table, one line per codec, refusals below it.
+
+    Args:
+        comparisons: rows of one reference and metric.
+
+    Returns:
+        The text.
+
+    Raises:
+        UsageError: rows of several references or metrics.
+    """
     metric = _one_metric(comparisons)
     head = headings(metric)
     lines = [
@@ -154,7 +207,17 @@ def as_markdown(comparisons: Sequence[Comparison]) -> str:
 
 
 def as_table(comparisons: Sequence[Comparison]) -> Table:
-    """The same as a rich table for the terminal."""
+    """Format comparisons as a rich table for the terminal.
+
+    Args:
+        comparisons: rows of one reference and metric.
+
+    Returns:
+        The table.
+
+    Raises:
+        UsageError: rows of several references or metrics.
+    """
     from rich.table import Table
 
     metric = _one_metric(comparisons)
@@ -170,12 +233,26 @@ def as_table(comparisons: Sequence[Comparison]) -> Table:
 
 
 def as_json(comparisons: Sequence[Comparison]) -> str:
-    """The same for machines: a list of objects, figures rounded to three decimals."""
+    """Format comparisons as JSON: a list of objects, figures rounded to three decimals.
+
+    Args:
+        comparisons: any rows.
+
+    Returns:
+        The text.
+    """
     return json.dumps([to_dict(c) for c in comparisons], indent=2, allow_nan=False) + "\n"
 
 
 def to_dict(comparison: Comparison) -> dict[str, Any]:
-    """One comparison as plain JSON types."""
+    """Convert one comparison to plain JSON types.
+
+    Args:
+        comparison: one row.
+
+    Returns:
+        The object, figures rounded to three decimals.
+    """
 
     def rounded(value: float | None) -> float | None:
         return None if value is None else round(value, 3)

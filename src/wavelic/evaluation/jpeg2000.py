@@ -1,9 +1,9 @@
-"""JPEG 2000 anchors: choosing a rate by slope.
+"""Rate of JPEG 2000 anchors at a given Lagrangian slope.
 
 `lowest_cost` allocates rate between pictures as a constant quantiser step does in other codecs: one Lagrangian slope
 for the whole set, instead of one rate for pictures that need very different rates.  The smaller files a layered
 codestream contains come from `wavelic.jpeg2000.without_packet_lengths`: complete legal codestreams, whose length is the
-honest price of their layers.
+true price of their layers.
 """
 
 from __future__ import annotations
@@ -19,19 +19,20 @@ def lowest_cost(
     highest_rate: float = 8.0,
     evaluations: int = 11,
 ) -> bytes:
-    """The encoding of least cost (distortion + slope x rate) over log rate, by golden-section search.
+    """Find the encoding of least Lagrangian cost (distortion + slope x rate), by golden-section search over log rate.
 
     Distortion is a nearly convex function of rate, so the cost has one valley; ripples of the rate control leave the
     result within a few tenths of a percent of the valley.
 
-    Parameters
-    ----------
-    encode_at
-        Rate in bits per pixel -> file.
-    cost_of
-        File -> Lagrangian cost.
-    evaluations
-        Encodings tried; 11 narrow an interval of a factor 800 to 5 %.
+    Args:
+        encode_at: maps a rate in bits per pixel to a file.
+        cost_of: maps a file to its Lagrangian cost.
+        lowest_rate: lower end of the search, bits per pixel.
+        highest_rate: upper end of the search, bits per pixel.
+        evaluations: encodings to try; 11 narrow an interval of a factor 800 to 5 %.
+
+    Returns:
+        The file.
     """
     golden = (math.sqrt(5) - 1) / 2
     low, high = math.log(lowest_rate), math.log(highest_rate)

@@ -1,8 +1,8 @@
 """Distortion between two 8-bit pictures: PSNR on RGB, PSNR on luma, MS-SSIM.
 
 Every function takes two uint8 arrays of equal shape (height, width, 3), the reference first, and returns a Python
-float.  Sums are exact integers or float64.  Grey pictures are measured after repeating the plane three times, so that
-a grey picture has the same PSNR whichever way it is counted.
+float.  Sums are exact integers or float64.  Gray pictures are measured after repeating the plane three times, so that
+a gray picture has the same PSNR whichever way it is counted.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def _checked(reference: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.nd
             )
         if pixels.ndim not in (2, 3) or (pixels.ndim == 3 and pixels.shape[2] not in (1, 3)) or pixels.size == 0:
             raise UsageError(
-                f"{name} picture has shape {pixels.shape}, expected (height, width, 3) or grey; drop the alpha first"
+                f"{name} picture has shape {pixels.shape}, expected (height, width, 3) or gray; drop the alpha first"
             )
     if reference.shape[:2] != test.shape[:2]:
         raise UsageError(
@@ -55,51 +55,86 @@ def _psnr(mean_squared_error: float) -> float:
 
 
 def mse_rgb(reference: np.ndarray, test: np.ndarray) -> float:
-    """Mean squared error over all height x width x 3 samples, in squared grey levels; the sum is an exact integer."""
+    """Mean squared error over all height x width x 3 samples; the sum is an exact integer.
+
+    Args:
+        reference: original, uint8 (height, width, 3) or gray.
+        test: the picture to measure, of the same size.
+
+    Returns:
+        The error in squared gray levels.
+
+    Raises:
+        UsageError: shapes differ, or the arrays are not uint8 RGB or gray.
+    """
     a, b = _checked(reference, test)
     difference = a.astype(np.int32) - b.astype(np.int32)
     return int(np.sum(difference * difference, dtype=np.int64)) / difference.size
 
 
 def psnr_rgb(reference: np.ndarray, test: np.ndarray) -> float:
-    """PSNR in dB, 10 log10(255^2 / MSE), one MSE over all three channels (not the mean of three PSNRs).
+    """PSNR, 10 log10(255^2 / MSE), with one MSE over all three channels (not the mean of three PSNRs).
 
-    Identical pictures give `inf`.
+    Args:
+        reference: original, uint8 (height, width, 3) or gray.
+        test: the picture to measure, of the same size.
 
-    Raises
-    ------
-    UsageError
-        Shapes differ, or the arrays are not uint8 (height, width, 3) or grey.
+    Returns:
+        dB; `inf` for identical pictures.
+
+    Raises:
+        UsageError: shapes differ, or the arrays are not uint8 RGB or gray.
     """
     return _psnr(mse_rgb(reference, test))
 
 
 def luma(pixels: np.ndarray) -> np.ndarray:
-    """BT.601 full-range luma of uint8 RGB, unrounded: float64 (height, width) in 0..255."""
+    """BT.601 full-range luma, not rounded.
+
+    Args:
+        pixels: uint8 (height, width, 3) or gray.
+
+    Returns:
+        float64 (height, width) in 0..255.
+    """
     weights = np.asarray(LUMA_WEIGHTS, dtype=np.float64)
     return _rgb(pixels).astype(np.float64) @ weights
 
 
 def psnr_y(reference: np.ndarray, test: np.ndarray) -> float:
-    """PSNR in dB of the BT.601 full-range luma, peak 255, luma not rounded.  Identical pictures give `inf`."""
+    """PSNR of the BT.601 full-range luma, peak 255, luma not rounded.
+
+    Args:
+        reference: original, uint8 (height, width, 3) or gray.
+        test: the picture to measure, of the same size.
+
+    Returns:
+        dB; `inf` for identical pictures.
+
+    Raises:
+        UsageError: shapes differ, or the arrays are not uint8 RGB or gray.
+    """
     a, b = _checked(reference, test)
     return _psnr(float(np.mean(np.square(luma(a) - luma(b)))))
 
 
 def ms_ssim_rgb(reference: np.ndarray, test: np.ndarray) -> float:
-    """MS-SSIM in -1..1, mean over the three RGB channels, five scales, 11-tap Gaussian window of sigma 1.5.
+    """MS-SSIM, mean over the three RGB channels: five scales, 11-tap Gaussian window of sigma 1.5.
 
     Computed by `pytorch_msssim` in float32 on the CPU (within 1e-6 of float64): valid windows only, 2x2 means between
-    scales, odd sizes padded.
-    A side of 160 pixels or less has no five scales; the result is `nan` then, never a number of fewer scales that
-    looks like the real thing.
+    scales, odd sizes padded.  A side of 160 pixels or less has no five scales; the result is then `nan`, and never a
+    number from fewer scales that could be taken for MS-SSIM.
 
-    Raises
-    ------
-    MissingDependencyError
-        `pytorch_msssim` is not installed.
-    UsageError
-        As in `psnr_rgb`.
+    Args:
+        reference: original, uint8 (height, width, 3) or gray.
+        test: the picture to measure, of the same size.
+
+    Returns:
+        A number in -1..1, or `nan`.
+
+    Raises:
+        MissingDependencyError: `pytorch_msssim` is not installed.
+        UsageError: shapes differ, or the arrays are not uint8 RGB or gray.
     """
     a, b = _checked(reference, test)
     if min(a.shape[:2]) < MS_SSIM_MIN_SIDE:
@@ -114,12 +149,31 @@ def ms_ssim_rgb(reference: np.ndarray, test: np.ndarray) -> float:
 
 
 def to_db(ms_ssim: float) -> float:
-    """MS-SSIM as -10 log10(1 - x) dB; 1 gives `inf`, `nan` stays `nan`."""
+    """MS-SSIM in dB, -10 log10(1 - x).
+
+    Args:
+        ms_ssim: in -1..1.
+
+    Returns:
+        dB; `inf` for 1, `nan` for `nan`.
+    """
     return math.inf if ms_ssim >= 1 else -10 * math.log10(1 - ms_ssim)
 
 
 def bits_per_pixel(file_bytes: int, width: int, height: int) -> float:
-    """All bytes of the file, headers included, x 8 / (width x height)."""
+    """Rate of a file: all its bytes, headers included, x 8 / (width x height).
+
+    Args:
+        file_bytes: size of the file.
+        width: columns of the original.
+        height: rows of the original.
+
+    Returns:
+        Bits per pixel.
+
+    Raises:
+        UsageError: a size that is not positive.
+    """
     if width <= 0 or height <= 0:
         raise UsageError(f"picture is {width}x{height}, expected at least 1x1; give the size of the original picture")
     return 8 * file_bytes / (width * height)

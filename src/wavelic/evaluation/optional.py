@@ -1,4 +1,4 @@
-"""Imports of the `wavelic[eval]` extra, made where they are needed and failing with the remedy."""
+"""Imports of the extra `wavelic[eval]`, made where they are needed, with an error that names the extra."""
 
 from __future__ import annotations
 
@@ -9,12 +9,16 @@ from wavelic.errors import MissingDependencyError
 
 
 def require(module: str) -> ModuleType:
-    """Import `module`, or say which extra brings it.
+    """Import a module of the extra.
 
-    Raises
-    ------
-    MissingDependencyError
-        The module is not installed; the message names the extra `wavelic[eval]`.
+    Args:
+        module: its full name.
+
+    Returns:
+        The module.
+
+    Raises:
+        MissingDependencyError: it is not installed; the message names the extra `wavelic[eval]`.
     """
     try:
         return importlib.import_module(module)

@@ -1,6 +1,6 @@
-"""Pictures coded by several codecs to the same file size, for looking at them side by side.
+"""Pictures coded by several codecs to one file size, to be looked at side by side.
 
-Equal file size, not equal setting: quality 50 means something else in every codec.
+File sizes are equal, not settings: quality 50 means something else in every codec.
 """
 
 from __future__ import annotations
@@ -18,7 +18,12 @@ from wavelic.evaluation.metrics import bits_per_pixel, ms_ssim_rgb, psnr_rgb
 
 @dataclass(frozen=True)
 class Match:
-    """The setting found by `match_size` and the file it gives."""
+    """Setting that `match_size` found, and the file it gives.
+
+    Attributes:
+        setting: the setting.
+        data: the file.
+    """
 
     setting: float
     data: bytes
@@ -26,7 +31,16 @@ class Match:
 
 @dataclass(frozen=True)
 class PictureEntry:
-    """One codec's rendering: decoded uint8 pixels (height, width, 3), file size, PSNR in dB, MS-SSIM in -1..1."""
+    """Picture decoded from one codec's file.
+
+    Attributes:
+        label: of the codec.
+        bytes: size of the file.
+        pixels: decoded, uint8 (height, width, 3).
+        psnr_rgb: dB.
+        ms_ssim_rgb: in -1..1, `nan` for small pictures.
+        setting: in words.
+    """
 
     label: str
     bytes: int
@@ -38,7 +52,14 @@ class PictureEntry:
 
 @dataclass(frozen=True)
 class PictureSet:
-    """One original, uint8 (height, width, 3), and its renderings at nearly `target_bytes`."""
+    """Original picture and its decodes from files of nearly equal size.
+
+    Attributes:
+        name: of the picture.
+        original: uint8 (height, width, 3).
+        target_bytes: size that no file exceeds.
+        entries: one for each codec.
+    """
 
     name: str
     original: np.ndarray
@@ -55,27 +76,23 @@ def match_size(
     integer: bool = False,
     evaluations: int = 16,
 ) -> Match:
-    """The finest setting whose file is not above `target_bytes`, by bisection.
+    """Find the finest setting whose file is not above a size, by bisection.
 
-    Parameters
-    ----------
-    encode
-        Setting -> file.  Sizes must not fall from coarse to fine settings; small ripples only cost a little size.
-    target_bytes
-        Upper bound of the file size.
-    settings
-        The settings to choose from, coarsest first; or:
-    span
-        (coarsest, finest) ends of a continuous setting.  A span over more than a decade is halved geometrically.
-    integer
-        With `span`: only whole numbers.
-    evaluations
-        With a continuous `span`: encodings tried at most.
+    Args:
+        encode: maps a setting to a file.  Sizes must not fall from coarse to fine settings; small ripples only cost a
+            little size.
+        target_bytes: upper bound of the file size.
+        settings: the settings to choose from, coarsest first; this or ``span``.
+        span: (coarsest, finest) ends of a continuous setting.  A span over more than a decade is halved geometrically.
+        integer: with ``span``, try whole numbers only.
+        evaluations: with a continuous ``span``, encodings tried at most.
 
-    Raises
-    ------
-    UsageError
-        The coarsest setting is already above the target, or neither or both of `settings` and `span` are given.
+    Returns:
+        The setting and its file.
+
+    Raises:
+        UsageError: the coarsest setting is already above the target, or neither or both of ``settings`` and ``span``
+            are given.
     """
     if (settings is None) == (span is None):
         raise UsageError("match_size needs either settings or span, got both or neither; give one")
@@ -130,7 +147,19 @@ def _match_span(
 
 
 def match_anchor(anchor: Anchor, pixels: np.ndarray, target_bytes: int) -> Match:
-    """`match_size` over the whole range of an anchor's parameter."""
+    """Run `match_size` over the whole range of an anchor's parameter.
+
+    Args:
+        anchor: the codec.
+        pixels: uint8 (height, width, 3).
+        target_bytes: upper bound of the file size.
+
+    Returns:
+        The setting and its file.
+
+    Raises:
+        UsageError: the anchor cannot make a file that small.
+    """
     return match_size(
         lambda setting: anchor.encode(pixels, setting),
         target_bytes,
@@ -142,7 +171,18 @@ def match_anchor(anchor: Anchor, pixels: np.ndarray, target_bytes: int) -> Match
 def picture_entry(
     label: str, original: np.ndarray, data: bytes, decode: Callable[[bytes], np.ndarray], setting: str = ""
 ) -> PictureEntry:
-    """Decode a file and measure it against the original."""
+    """Decode a file and measure it against the original.
+
+    Args:
+        label: of the codec.
+        original: uint8 (height, width, 3).
+        data: the file.
+        decode: maps the file to pixels.
+        setting: in words.
+
+    Returns:
+        The entry.
+    """
     decoded = decode(data)
     return PictureEntry(label, len(data), decoded, psnr_rgb(original, decoded), ms_ssim_rgb(original, decoded), setting)
 
@@ -155,9 +195,18 @@ def anchor_pictures(
     more: Sequence[PictureEntry] = (),
     progress: Callable[[str], None] | None = None,
 ) -> PictureSet:
-    """A picture coded by every anchor to `target_bytes`; entries in `more` (wavelic's own) come first.
+    """Code a picture with several anchors to one size; an anchor that cannot make a file that small is left out.
 
-    An anchor that cannot make a file that small is left out.
+    Args:
+        name: of the picture.
+        original: uint8 (height, width, 3).
+        target_bytes: upper bound of every file.
+        anchors: the codecs.
+        more: entries that come first, for instance wavelic's own.
+        progress: called with a line of text before each anchor.
+
+    Returns:
+        The pictures.
     """
     entries = list(more)
     for anchor in anchors:
@@ -173,5 +222,12 @@ def anchor_pictures(
 
 
 def bpp_of(entry: PictureEntry) -> float:
-    """Bits per pixel of an entry."""
+    """Rate of an entry.
+
+    Args:
+        entry: a decoded picture and its file size.
+
+    Returns:
+        Bits per pixel.
+    """
     return bits_per_pixel(entry.bytes, entry.pixels.shape[1], entry.pixels.shape[0])

@@ -1,4 +1,4 @@
-"""Pictures for the evaluation: 8-bit RGB arrays from files and PNG bytes from arrays."""
+"""Pixels for the evaluation: 8-bit RGB arrays from files, and PNG bytes from arrays."""
 
 from __future__ import annotations
 
@@ -13,17 +13,21 @@ from wavelic.images import load_image
 
 
 def load_rgb(path: Path) -> np.ndarray:
-    """Pixels of an image file as uint8 (height, width, 3); grey is repeated, alpha is refused.
+    """Read an image file as RGB; gray is repeated.
 
-    Raises
-    ------
-    ImageError
-        Not an image `wavelic.images` reads, or more than 8 bits, or with alpha: the evaluation compares 8-bit RGB.
+    Args:
+        path: of the file.
+
+    Returns:
+        uint8 (height, width, 3).
+
+    Raises:
+        ImageError: not an image `wavelic.images` reads, or one with more than 8 bits or alpha.
     """
     image = load_image(path)
     if image.has_alpha or image.bit_depth != 8:
         raise ImageError(
-            f"{path.name} has {image.channels} channels of {image.bit_depth} bits, expected RGB or grey of 8 bits; "
+            f"{path.name} has {image.channels} channels of {image.bit_depth} bits, expected RGB or gray of 8 bits; "
             "convert it first"
         )
     pixels = image.pixels
@@ -31,7 +35,14 @@ def load_rgb(path: Path) -> np.ndarray:
 
 
 def png_bytes(pixels: np.ndarray) -> bytes:
-    """uint8 (height, width, 3) as a PNG file, for pages that must show exactly these pixels."""
+    """Write pixels as a PNG file, for pages that must show exactly these pixels.
+
+    Args:
+        pixels: uint8 (height, width, 3).
+
+    Returns:
+        The file.
+    """
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "PNG", optimize=True)
     return buffer.getvalue()

@@ -30,21 +30,19 @@ def rate_distortion_svg(
     logarithmic: bool = True,
     size_inches: tuple[float, float] = (9.0, 5.4),
 ) -> str:
-    """An SVG of quality over rate for the curves that have `metric`.
+    """Draw quality over rate.
 
-    Parameters
-    ----------
-    curves
-        Drawn in order, measured ones in colour.
-    metric
-        "psnr-rgb", "psnr-y" or "ms-ssim-rgb" (drawn in dB).
-    logarithmic
-        Logarithmic rate axis, on which equal BD-rates are equal horizontal distances.
+    Args:
+        curves: drawn in order, measured ones in colour; those without the metric are left out.
+        metric: "psnr-rgb", "psnr-y" or "ms-ssim-rgb" (drawn in dB).
+        logarithmic: logarithmic rate axis, on which equal BD-rates are equal horizontal distances.
+        size_inches: width and height.
 
-    Raises
-    ------
-    MissingDependencyError
-        matplotlib is not installed.
+    Returns:
+        The SVG text.
+
+    Raises:
+        MissingDependencyError: matplotlib is not installed.
     """
     require("matplotlib")
     from matplotlib import rc_context
@@ -103,12 +101,20 @@ def rate_distortion_svg(
 
 
 def recolour(svg: str, ink: str) -> str:
-    """A figure with text and axes in another CSS colour; `currentColor` follows the page when the SVG is inline."""
+    """Change the colour of a figure's text and axes.
+
+    Args:
+        svg: text of `rate_distortion_svg`.
+        ink: a CSS colour; `currentColor` follows the page when the SVG is inline.
+
+    Returns:
+        The SVG text.
+    """
     return svg.replace(_INK, ink)
 
 
 def _is_anchor(name: str) -> bool:
-    """Whether a curve is of somebody else's codec: an anchor, or a variant that extends an anchor's name."""
+    """Whether a curve belongs to an anchor or to a variant that extends an anchor's name."""
     return any(name == anchor or name.startswith(f"{anchor}-") for anchor in ANCHORS)
 
 

@@ -21,22 +21,19 @@ _KEYS = {"bpp": BPP, "psnr_rgb": METRICS[0], "ms_ssim_rgb": METRICS[2]}
 
 
 def published_curves(dataset: str = "kodak", path: Path | None = None) -> dict[str, Curve]:
-    """Curves of one dataset by name.
+    """Read published curves of one data set.
 
-    Parameters
-    ----------
-    dataset
-        For instance "kodak".
-    path
-        A JSON file `{"anchors": {dataset: {name: {bpp, psnr_rgb, ms_ssim_rgb, source, note}}}}`, optionally with more
-        of the same under "supplement"; None reads the file in the package.
+    Args:
+        dataset: for instance "kodak".
+        path: a JSON file `{"anchors": {dataset: {name: {bpp, psnr_rgb, ms_ssim_rgb, source, note}}}}`, optionally with
+            more of the same under "supplement"; None reads the file in the package.
 
-    Raises
-    ------
-    UsageError
-        No such dataset in the file.
-    FormatError
-        Not a file of that structure.
+    Returns:
+        The curves by name.
+
+    Raises:
+        UsageError: no such data set in the file.
+        FormatError: not a file of that structure.
     """
     try:
         if path is None:

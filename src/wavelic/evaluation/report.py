@@ -1,9 +1,9 @@
-"""The HTML report: one folder that opens from file:// and asks nothing of the network.
+"""HTML report: one folder that opens from file:// and asks nothing of the network.
 
     out/index.html  results.json  plots/*.svg  pictures/<set>/*.png  assets/{report.css,report.js,slider}
 
-Pictures are PNG, because browsers cannot show our format and any lossy container would add its own artefacts to the
-codec under test.
+Pictures are PNG, because browsers cannot show `.wlic` and any lossy format would add artefacts of its own to those of
+the codec under test.
 """
 
 from __future__ import annotations
@@ -41,31 +41,23 @@ def build_report(
     reference: Curve | None = None,
     notes: Sequence[str] = (),
 ) -> Path:
-    """Write the report folder and return the path of its `index.html`.
+    """Write the report folder.
 
-    Parameters
-    ----------
-    out_dir
-        Created if missing; files of an earlier report in it are overwritten.
-    curves
-        Measured and published curves in the order of the legend; may be empty if there are pictures.
-    pictures
-        Picture sets at equal file size.
-    title
-        Heading of the page.
-    reference
-        What BD-rates are quoted against; default: the curve of the JPEG 2000 anchor, else the first.
-    notes
-        Sentences shown under the heading, for instance what was run.
+    Args:
+        out_dir: created if missing; files of an earlier report in it are overwritten.
+        curves: measured and published curves in the order of the legend; may be empty if there are pictures.
+        pictures: picture sets at equal file size.
+        title: heading of the page.
+        reference: the curve that BD-rates are quoted against; by default that of the JPEG 2000 anchor, else the first.
+        notes: sentences shown under the heading, for instance the command that was run.
 
-    Raises
-    ------
-    UsageError
-        Neither curves nor pictures.
-    OutputError
-        The folder cannot be written.
-    MissingDependencyError
-        jinja2, matplotlib or scipy is not installed.
+    Returns:
+        The path of `index.html`.
+
+    Raises:
+        UsageError: neither curves nor pictures.
+        OutputError: the folder cannot be written.
+        MissingDependencyError: jinja2, matplotlib or scipy is not installed.
     """
     pictures = pictures or ()
     if not curves and not pictures:
@@ -160,7 +152,7 @@ def _write_plots(folder: Path, curves: Sequence[Curve]) -> list[dict[str, Any]]:
 
 
 def _write_pictures(out_dir: Path, index: int, item: PictureSet) -> dict[str, Any]:
-    """PNG files of one set, and what the page needs to know about them."""
+    """Write the PNG files of one set; return the facts that the page shows about them."""
     folder = Path("pictures") / f"{index:02d}-{_slug(item.name)}"
     (out_dir / folder).mkdir(parents=True, exist_ok=True)
 

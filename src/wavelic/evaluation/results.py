@@ -1,4 +1,4 @@
-"""Measured rate-distortion curves: per-image rows, their means, and the JSON file that keeps both.
+"""Measured rate-distortion curves: rows per picture, their means, and the JSON file that holds both.
 
 The file is a superset of CompressAI's (`name`, `description`, `results: {bpp, psnr-rgb, ms-ssim-rgb}`), so CompressAI's
 plot tool draws it; our own part is under `wavelic`.  Numbers are rounded and lines are stable, so that a re-run changes
@@ -34,8 +34,17 @@ _DIGITS = {"bpp": 6, "psnr-rgb": 4, "psnr-y": 4, "ms-ssim-rgb": 6, "encoding_tim
 class Row:
     """One picture at one setting.
 
-    `bytes` is the size of the whole file; `bpp` = 8 bytes / (width height); PSNR in dB, `inf` for identical pixels;
-    MS-SSIM in -1..1, `nan` where the picture is too small; times in seconds of wall clock.
+    Attributes:
+        image: name of the picture.
+        setting: of the codec.
+        bytes: size of the whole file.
+        width: columns.
+        height: rows.
+        psnr_rgb: dB, `inf` for identical pixels.
+        psnr_y: dB, `inf` for identical pixels.
+        ms_ssim_rgb: in -1..1, `nan` where the picture is too small.
+        encode_s: seconds of wall clock.
+        decode_s: seconds of wall clock.
     """
 
     image: str
@@ -51,10 +60,18 @@ class Row:
 
     @property
     def bpp(self) -> float:
+        """Rate in bits per pixel."""
         return 8 * self.bytes / (self.width * self.height)
 
     def value(self, key: str) -> float:
-        """The row's value under a CompressAI name: bpp, a metric, or a time."""
+        """Value under a CompressAI name.
+
+        Args:
+            key: "bpp", a metric, or a time.
+
+        Returns:
+            The number.
+        """
         return {
             "bpp": self.bpp,
             "psnr-rgb": self.psnr_rgb,
@@ -70,9 +87,19 @@ COLUMNS = tuple(Row.__dataclass_fields__)
 
 @dataclass(frozen=True)
 class Curve:
-    """A rate-distortion curve: points of increasing mean bpp, and the rows they are the means of, where known.
+    """Rate-distortion curve: points of increasing mean bpp, and the rows they are means of, where available.
 
-    `points` maps "bpp", each metric and each time to one value per point.  Published curves have no rows.
+    Attributes:
+        name: of the codec, as in file names.
+        label: for plots and tables.
+        description: settings and versions.
+        points: "bpp", each metric and each time, with one value per point.
+        settings: of the codec, one per point.
+        parameter: name of the setting.
+        dataset: for instance "kodak".
+        source: of a published curve.
+        rows: per picture and setting; empty for a published curve.
+        environment: versions and thread count of the run.
     """
 
     name: str
@@ -88,15 +115,20 @@ class Curve:
 
     @property
     def bpp(self) -> np.ndarray:
+        """Rates in bits per pixel, one per point."""
         return np.asarray(self.points[BPP], dtype=np.float64)
 
     def quality(self, metric: str) -> np.ndarray:
-        """Values of "psnr-rgb", "psnr-y" or "ms-ssim-rgb" (0..1, not dB), one per point.
+        """Values of one metric.
 
-        Raises
-        ------
-        UsageError
-            The curve has no such metric.
+        Args:
+            metric: "psnr-rgb", "psnr-y" or "ms-ssim-rgb" (0..1, not dB).
+
+        Returns:
+            One value per point.
+
+        Raises:
+            UsageError: the curve has no such metric.
         """
         if metric not in self.points:
             known = ", ".join(key for key in self.points if key in METRICS)
@@ -108,7 +140,17 @@ class Curve:
         return tuple(sorted({row.image for row in self.rows}))
 
     def of_image(self, image: str) -> Curve:
-        """The curve of one picture alone."""
+        """Curve of one picture alone.
+
+        Args:
+            image: name of the picture.
+
+        Returns:
+            The curve.
+
+        Raises:
+            UsageError: there are no rows of that picture.
+        """
         rows = tuple(row for row in self.rows if row.image == image)
         if not rows:
             raise UsageError(f"{self.label} has no rows for {image}; it has {', '.join(self.images()) or 'no rows'}")
@@ -125,12 +167,23 @@ def curve_from_rows(
     dataset: str = "",
     environment: Mapping[str, Any] | None = None,
 ) -> Curve:
-    """Means of per-image values, one point per setting, sorted by mean bpp.
+    """Average rows over pictures, one point per setting, sorted by mean bpp.
 
-    Raises
-    ------
-    UsageError
-        No rows, a row twice, or settings measured on different pictures (their means could not be compared).
+    Args:
+        name: of the codec, as in file names.
+        label: for plots and tables.
+        description: settings and versions.
+        rows: one per picture and setting.
+        parameter: name of the setting.
+        dataset: for instance "kodak".
+        environment: versions and thread count of the run.
+
+    Returns:
+        The curve.
+
+    Raises:
+        UsageError: no rows, a row twice, or settings measured on different pictures (their means could not be
+            compared).
     """
     ordered = tuple(rounded_row(row) for row in rows)
     by_setting: dict[float, dict[str, Row]] = {}
@@ -186,12 +239,26 @@ _ROW_DIGITS = {"psnr_rgb": 4, "psnr_y": 4, "ms_ssim_rgb": 6, "encode_s": 4, "dec
 
 
 def rounded_row(row: Row) -> Row:
-    """The row as files hold it; means are taken of rounded rows, so that a file reproduces its own means."""
+    """Round a row as files hold it; means are taken of rounded rows, so that a file reproduces its own means.
+
+    Args:
+        row: any row.
+
+    Returns:
+        The rounded row.
+    """
     return replace(row, **{key: round(getattr(row, key), digits) for key, digits in _ROW_DIGITS.items()})
 
 
 def row_from_json(values: Sequence[Any]) -> Row:
-    """A row from its list in column order; the inverse of what files hold."""
+    """Restore a row from its list in column order.
+
+    Args:
+        values: the list that a file holds.
+
+    Returns:
+        The row.
+    """
     image, setting, size, width, height, *rest = values
     psnr, psnr_luma, ms_ssim, encode_s, decode_s = map(_number, rest)
     return Row(
@@ -200,13 +267,27 @@ def row_from_json(values: Sequence[Any]) -> Row:
 
 
 def row_to_line(row: Row) -> str:
-    """A row as one line of JSON, rounded as in results files."""
+    """Format a row as one line of JSON, rounded as in results files.
+
+    Args:
+        row: any row.
+
+    Returns:
+        The line, without its end.
+    """
     rounded = rounded_row(row)
     return json.dumps([_to_json(getattr(rounded, column)) for column in COLUMNS], allow_nan=False)
 
 
 def curve_to_json(curve: Curve) -> str:
-    """The text of a results file: small, one row per line, keys in a fixed order."""
+    """Format a curve as the text of a results file: small, one row per line, keys in a fixed order.
+
+    Args:
+        curve: the curve.
+
+    Returns:
+        The text.
+    """
     lines = ["{", f'  "name": {json.dumps(curve.label)},', f'  "description": {json.dumps(curve.description)},']
     lines.append('  "results": {')
     items = [f"    {json.dumps(key)}: {_list(values)}" for key, values in curve.points.items()]
@@ -235,26 +316,31 @@ def _list(values: Sequence[float]) -> str:
 def write_curve(path: Path, curve: Curve) -> None:
     """Write a results file: whole or not at all, replacing an old one.
 
-    Raises
-    ------
-    OutputError
-        The folder does not exist or cannot be written.
+    Args:
+        path: of the file.
+        curve: the curve.
+
+    Raises:
+        OutputError: the folder does not exist or cannot be written.
     """
     with atomic_output(path, force=True) as stream:
         stream.write(curve_to_json(curve).encode())
 
 
 def read_curve(path: Path) -> Curve:
-    """A results file of ours or of CompressAI.
+    """Read a results file of wavelic or of CompressAI.
 
     Points are sorted by bpp.  CompressAI's older metric names (`psnr`, `ms-ssim`) are understood.
 
-    Raises
-    ------
-    UsageError
-        The file does not exist.
-    FormatError
-        Not JSON, or without `results` and `results.bpp`, or with lists of different lengths.
+    Args:
+        path: of the file.
+
+    Returns:
+        The curve.
+
+    Raises:
+        UsageError: the file does not exist.
+        FormatError: not JSON, or without `results` and `results.bpp`, or with lists of different lengths.
     """
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
@@ -266,7 +352,18 @@ def read_curve(path: Path) -> Curve:
 
 
 def curve_from_json(data: Any, default_name: str = "results") -> Curve:
-    """A curve from parsed JSON; see `read_curve`."""
+    """Make a curve from parsed JSON.
+
+    Args:
+        data: the parsed file.
+        default_name: name and label where the file has none.
+
+    Returns:
+        The curve.
+
+    Raises:
+        FormatError: not the structure of a results file.
+    """
     try:
         own = data.get("wavelic", {})
         points = _sorted_points(data["results"], default_name)
@@ -291,8 +388,8 @@ def curve_from_json(data: Any, default_name: str = "results") -> Curve:
 
 
 def _sorted_points(results: Mapping[str, Any], name: str) -> dict[str, tuple[float, ...]]:
-    known = {_ALIASES.get(key, key): values for key, values in results.items()}
-    columns = {key: [_number(v) for v in known[key]] for key in (BPP, *METRICS, *TIMES) if key in known}
+    by_name = {_ALIASES.get(key, key): values for key, values in results.items()}
+    columns = {key: [_number(v) for v in by_name[key]] for key in (BPP, *METRICS, *TIMES) if key in by_name}
     count = len(columns[BPP])
     for key, values in columns.items():
         if len(values) != count:

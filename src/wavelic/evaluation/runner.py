@@ -1,4 +1,4 @@
-"""Evaluate a codec on a folder of pictures: encode, decode from the bytes, measure, keep every row.
+"""Evaluation of a codec on a folder of pictures: encode, decode from the bytes, measure, keep every row.
 
 Rows are appended to `<out>.partial.jsonl` and flushed to disk one by one; a run that was killed continues after the
 last whole row.  The first line of that file is a fingerprint of the work, so that rows of another codec version,
@@ -41,29 +41,56 @@ _LIBRARIES = ("numpy", "pillow", "torch", "pytorch-msssim", "imagecodecs", "cons
 
 
 class EvaluatedCodec(Protocol):
-    """What `evaluate` needs of a codec; `anchors.Anchor` is one, and a wavelic codec is wrapped into one."""
+    """Interface of a codec that `evaluate` measures.
+
+    `anchors.Anchor` has it; wavelic's codecs are wrapped to have it.
+    """
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """Name, as in file names."""
+        ...
+
     @property
-    def label(self) -> str: ...
+    def label(self) -> str:
+        """Label for plots and tables."""
+        ...
+
     @property
-    def description(self) -> str: ...
+    def description(self) -> str:
+        """Settings and versions."""
+        ...
+
     @property
-    def parameter(self) -> str: ...
+    def parameter(self) -> str:
+        """Name of the setting that changes the rate."""
+        ...
+
     @property
-    def encode(self) -> Callable[[np.ndarray, float], bytes]: ...
+    def encode(self) -> Callable[[np.ndarray, float], bytes]:
+        """Function from uint8 pixels (height, width, 3) and a setting to the bytes of a complete file."""
+        ...
+
     @property
-    def decode(self) -> Callable[[bytes], np.ndarray]: ...
+    def decode(self) -> Callable[[bytes], np.ndarray]:
+        """Function from these bytes to pixels."""
+        ...
 
 
 def measure(codec: EvaluatedCodec, image: str, pixels: np.ndarray, setting: float) -> Row:
-    """One row: encode `pixels` (uint8, height x width x 3), decode from the bytes alone, measure.
+    """Encode a picture, decode it from the bytes alone, and measure.
 
-    Raises
-    ------
-    UsageError
-        The decoder returned a picture of another size.
+    Args:
+        codec: the codec.
+        image: name of the picture.
+        pixels: uint8 (height, width, 3).
+        setting: of the codec.
+
+    Returns:
+        The row.
+
+    Raises:
+        UsageError: the decoder returned a picture of another size.
     """
     start = time.perf_counter()
     data = codec.encode(pixels, setting)
@@ -94,36 +121,24 @@ def evaluate(
     resume: bool = True,
     progress: Progress | None = None,
 ) -> Curve:
-    """Measure `codec` on every picture at every quality and write `out_json`.
+    """Measure a codec on every picture at every quality and write a results file.
 
-    Parameters
-    ----------
-    codec
-        An anchor or a wrapped wavelic codec.
-    images
-        Paths of 8-bit RGB or grey pictures; their stems name the rows and must be distinct.
-    qualities
-        Settings of the codec, each used on every picture.
-    out_json
-        Results file; its folder is created.  Rows wait in `<out_json>.partial.jsonl` until all are there.
-    dataset
-        Name written into the file, for instance "kodak".
-    resume
-        Continue an interrupted run of the same work; otherwise start again.
+    Args:
+        codec: an anchor or a wrapped wavelic codec.
+        images: paths of 8-bit RGB or gray pictures; their stems name the rows and must be distinct.
+        qualities: settings of the codec, each used on every picture.
+        out_json: results file; its folder is created.  Rows wait in `<out_json>.partial.jsonl` until all are there.
+        dataset: name written into the file, for instance "kodak".
+        resume: continue an interrupted run of the same work; otherwise start again.
+        progress: called as progress(rows done, rows in all, text) after every row, and once at the start.
 
-    Returns
-    -------
-    Curve
-        What `out_json` holds.
+    Returns:
+        The curve that the file holds.
 
-    Raises
-    ------
-    UsageError
-        No pictures, no qualities, equal stems, or a partial file of different work.
-    ImageError
-        A picture cannot be read.
-    OutputError
-        The output cannot be written.
+    Raises:
+        UsageError: no pictures, no qualities, equal stems, or a partial file of different work.
+        ImageError: a picture cannot be read.
+        OutputError: the output cannot be written.
     """
     if not images or not qualities:
         raise UsageError(f"{len(images)} pictures and {len(qualities)} qualities given; give at least one of each")
@@ -174,7 +189,18 @@ def evaluate(
 
 
 def fingerprint(codec: EvaluatedCodec, images: Sequence[Path], qualities: Sequence[float]) -> str:
-    """SHA-256 over codec name and description (which states versions), qualities, names and sizes of the pictures."""
+    """SHA-256 of the work, which tells whether two runs measure the same.
+
+    It covers the codec's name and description (which states versions), qualities, names and sizes of the pictures.
+
+    Args:
+        codec: the codec.
+        images: paths of the pictures.
+        qualities: settings of the codec.
+
+    Returns:
+        Hexadecimal digits.
+    """
     work = {
         "schema": SCHEMA,
         "codec": codec.name,
@@ -186,7 +212,7 @@ def fingerprint(codec: EvaluatedCodec, images: Sequence[Path], qualities: Sequen
 
 
 def _open_partial(partial: Path, work: str) -> list[Row]:
-    """Rows of an interrupted run; a line cut by the interruption is dropped from the file."""
+    """Rows of an interrupted run; a line cut by the interruption is removed from the file."""
     if not partial.exists():
         partial.write_text(json.dumps({"fingerprint": work}) + "\n", encoding="utf-8")
         return []

@@ -1,4 +1,4 @@
-"""One picture by every codec at one file size: files on disk, decoded from there, timed and measured."""
+"""Comparison of all codecs on one picture at one file size: files on disk, decoded from there, timed and measured."""
 
 from __future__ import annotations
 
@@ -30,7 +30,14 @@ EXTENSIONS = {"jpeg2000-default": ".jp2", "jpeg2000": ".j2k", "webp": ".webp", "
 
 @dataclass(frozen=True)
 class Rendering:
-    """A codec's file of the picture: what it decodes to, and the seconds one encode and one decode took."""
+    """File of one codec, with its decode and times.
+
+    Attributes:
+        file: where it is.
+        entry: decoded pixels and metrics.
+        encode_s: seconds of one encode.
+        decode_s: seconds of one decode.
+    """
 
     file: Path
     entry: PictureEntry
@@ -41,12 +48,24 @@ class Rendering:
 def side_by_side(
     name: str, pixels: np.ndarray, bpp: float, folder: Path, anchors: Sequence[str], device: str, step: Step
 ) -> tuple[PictureSet, list[Rendering], list[str]]:
-    """Code ``pixels`` (uint8 RGB) with our codecs and the anchors into ``folder``.
+    """Code a picture with wavelic's codecs and with anchors.
 
-    The default codec comes first and is given ``bpp``; the size of its file is what all others get at most.
+    The default codec comes first and is given ``bpp``; no other file is larger than its file.
+
+    Args:
+        name: of the picture.
+        pixels: uint8 (height, width, 3).
+        bpp: rate of the default codec.
+        folder: for the files; created.
+        anchors: names of anchors.
+        device: for wavelic's codecs, for instance "cpu".
+        step: called as step(done, total, text) before each codec.
 
     Returns:
-        Everything for a report, the renderings, and one remark for each codec that could not take part.
+        Pictures for a report, the files, and one remark for each codec that could not take part.
+
+    Raises:
+        OutputError: the folder cannot be written.
     """
     renderings: list[Rendering] = []
     remarks: list[str] = []

@@ -1,4 +1,4 @@
-"""WebP at its best PSNR: the libwebp options Pillow does not pass on.
+"""WebP at its best PSNR, through libwebp options that Pillow does not pass on.
 
 libwebp spends bits where they look best (spatial noise shaping, 50 of 100 by default) and averages the chroma of
 neighbouring pixels without regard to luma.  Noise shaping off and the sharp chroma conversion on (`cwebp -m 6 -sns 0
@@ -85,7 +85,7 @@ def _library() -> ctypes.CDLL:
 
 
 def library_version() -> str:
-    """libwebp's encoder version, for instance "1.6.0"."""
+    """Version of libwebp's encoder, for instance "1.6.0"."""
     packed = int(_library().WebPGetEncoderVersion())
     return f"{packed >> 16}.{packed >> 8 & 255}.{packed & 255}"
 
@@ -93,25 +93,21 @@ def library_version() -> str:
 def encode_webp(
     pixels: np.ndarray, quality: float, *, method: int = 6, noise_shaping: int = 0, sharp_yuv: bool = True
 ) -> bytes:
-    """A lossy WebP file of uint8 (height, width, 3) pixels.
+    """Write a lossy WebP file.
 
-    Parameters
-    ----------
-    quality
-        0..100, not only whole numbers.
-    method
-        Effort, 0..6.
-    noise_shaping
-        `-sns` of cwebp, 0..100; 0 is best for PSNR.
-    sharp_yuv
-        Iterative 4:2:0 conversion that keeps the colours of edges.
+    Args:
+        pixels: uint8 (height, width, 3).
+        quality: 0..100, not only whole numbers.
+        method: effort, 0..6.
+        noise_shaping: `-sns` of cwebp, 0..100; 0 is best for PSNR.
+        sharp_yuv: iterative 4:2:0 conversion that keeps the colours of edges.
 
-    Raises
-    ------
-    MissingDependencyError
-        No libwebp.
-    ImageError
-        libwebp refused the picture, for instance sides above 16383.
+    Returns:
+        The file.
+
+    Raises:
+        MissingDependencyError: there is no libwebp.
+        ImageError: libwebp refused the picture, for instance sides above 16383.
     """
     library = _library()
     config, picture, writer = _Config(), _Picture(), _Writer()

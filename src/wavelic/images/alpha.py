@@ -15,8 +15,8 @@ import PIL.Image
 
 from wavelic.errors import FormatError, LimitError, UsageError
 from wavelic.images.image import MAX_SIDE
-from wavelic.images.png import SIGNATURE, write_png
-from wavelic.images.reading import MAX_PIXELS
+from wavelic.images.readers.checks import MAX_PIXELS
+from wavelic.images.writers.png import SIGNATURE, write_png
 
 _CONSTANT, _PNG = 0, 1
 
@@ -58,8 +58,10 @@ def decode_alpha(payload: bytes, width: int, height: int, bit_depth: int, max_pi
 
 
 def _check_png(data: bytes, header: bytes, size: int) -> None:
-    """Raise FormatError unless `data` is a PNG with that IHDR, IDAT chunks and IEND, nothing else, all CRCs right, and
-    inflates to exactly `size` bytes (Pillow takes fewer for an image with black rows).
+    """Raise FormatError unless `data` is a plain gray PNG of exactly that header and size.
+
+    It must have IDAT chunks and IEND and nothing else, all CRCs right, and inflate to exactly `size` bytes (Pillow
+    takes fewer for an image with black rows).
     """
     kinds: list[bytes] = []
     rows: list[bytes] = []

@@ -8,30 +8,32 @@ from typing import Any
 import numpy as np
 
 from wavelic.errors import ImageError, UsageError
+from wavelic.images.metadata import Metadata
 
+#: Of an image that comes without any.
+NO_METADATA = Metadata()
+#: Largest side of an image, in samples.
 MAX_SIDE = 65535
 CHANNEL_NAMES = {1: "gray", 2: "gray+alpha", 3: "RGB", 4: "RGBA"}
 
 
-@dataclass(frozen=True)
-class Metadata:
-    """Raw bytes as the source file had them, or None; Exif starts with its TIFF header (`II` or `MM`)."""
-
-    icc: bytes | None = None
-    exif: bytes | None = None
-    xmp: bytes | None = None
-
-
 @dataclass(frozen=True, eq=False)
 class Image:
-    """Samples as stored: an Exif orientation is kept in the metadata and not applied.
+    """Samples as stored: an Exif orientation is kept in the metadata and not applied (see `orientation.upright`).
 
-    `pixels` is (height, width, channels), C-contiguous, uint8 or uint16 over its full range; both sides 1..65535;
-    channels 1 gray, 2 gray+alpha, 3 RGB, 4 RGBA, alpha not premultiplied.  Raises ImageError for anything else.
+    Attributes:
+        pixels: (height, width, channels), C-contiguous, uint8 or uint16 over its full range; both sides 1..65535;
+            channels 1 gray, 2 gray+alpha, 3 RGB, 4 RGBA, alpha not premultiplied.
+        metadata: what goes with the samples.
+        remarks: what was left out or changed when the image was read, one sentence each, to be shown to the user.
+
+    Raises:
+        ImageError: the samples are of another kind.
     """
 
     pixels: np.ndarray
-    metadata: Metadata = Metadata()
+    metadata: Metadata = NO_METADATA
+    remarks: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         pixels = self.pixels
@@ -110,3 +112,14 @@ def convert_depth(pixels: np.ndarray, bits: int) -> np.ndarray:
         return pixels.astype(np.uint16) * np.uint16(257)
     table = ((np.arange(65536, dtype=np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
     return table[pixels]
+
+
+def scale_to_full(samples: np.ndarray, bits: int) -> np.ndarray:
+    """Return samples in 0..2**bits - 1 over the full range of uint8 (``bits`` up to 8) or uint16, rounded.
+
+    Larger values are clipped.  No two of the values become one, so the original depth can be had back.
+    """
+    depth = 8 if bits <= 8 else 16
+    peak, full = 2**bits - 1, 2**depth - 1
+    table = (np.arange(peak + 1, dtype=np.uint64) * (2 * full) + peak) // (2 * peak)
+    return table.astype(f"uint{depth}")[np.minimum(samples, peak)]

@@ -11,11 +11,12 @@ import numpy as np
 from numcodecs.abc import Codec
 from numcodecs.compat import ensure_bytes, ensure_contiguous_ndarray, ndarray_copy
 
-from wavelic.integrations.chunk import CODEC_ID, decode_chunk, options_from
+from wavelic.integrations.chunk import CODEC_ID, options_from
+from wavelic.integrations.layout import decode_laid_out, encode_laid_out
 
 
 class Wavelic(Codec):
-    """Lossy image chunks; options as in `arrays.chunk.ChunkOptions`.  Safe to use from several threads.
+    """Lossy image chunks; options as in `wavelic.integrations.chunk.ChunkOptions`.  Safe to use from several threads.
 
     >>> import numpy as np
     >>> codec = Wavelic(codec="lifting", quality=60)
@@ -31,15 +32,22 @@ class Wavelic(Codec):
         self.options = options_from(**options)
 
     def encode(self, buf: Any) -> bytes:
-        """Compress an array.  Raises ImageError if it is not an image chunk."""
-        return self.options.encode(np.asarray(buf))
+        """Compress an array, with its byte order and the order of its axes in memory.
+
+        Raises:
+            ImageError: it is not an image chunk, or neither C- nor Fortran-contiguous.
+        """
+        return encode_laid_out(np.asarray(buf), self.options)
 
     def decode(self, buf: Any, out: Any = None) -> Any:
-        """The samples (height, width) or (height, width, channels), or ``out`` filled with them."""
-        pixels = decode_chunk(ensure_bytes(buf))
+        """Return the samples (height, width) or (height, width, channels), laid out in memory as they were given.
+
+        ``out``, if given, is filled with them instead.
+        """
+        pixels = decode_laid_out(ensure_bytes(buf))
         if out is None:
             return pixels
-        ndarray_copy(np.ascontiguousarray(pixels), ensure_contiguous_ndarray(out))
+        ndarray_copy(pixels.reshape(-1, order="A"), ensure_contiguous_ndarray(out))
         return out
 
     def get_config(self) -> dict[str, Any]:

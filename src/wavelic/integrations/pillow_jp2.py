@@ -1,19 +1,24 @@
 """Pillow and JP2 files of codec `lifting`: opened with the learned synthesis, not as the softer plain JPEG 2000.
 
-Registered only on request (``register_pillow(jp2=True)``), since Pillow opens these files by itself.  Opening reads the
-boxes in front of the codestream and nothing else; a file without wavelic's box is left to Pillow's own plugin.
+Opening reads the boxes in front of the codestream and nothing else; a file without wavelic's box is left to Pillow's
+own plugin, and so is saving without ``codec="lifting"``.
 """
 
 from __future__ import annotations
 
+import os
 from typing import IO, Any
 
 import PIL.Image
 import PIL.ImageFile
+import PIL.Jpeg2KImagePlugin
 
 FORMAT = "JPEG2000"  # what the files are; the entry in Pillow's list has a name of its own
 REGISTERED = "WAVELIC-JP2"
 _SIGNATURE = b"\x00\x00\x00\x0cjP  \r\n\x87\n"
+_CODESTREAMS = (".j2k", ".j2c", ".jpc")
+EXTENSION = ".jp2"
+_OURS_ALONE = ("bpp", "psnr", "size", "access", "strip", "device")  # options that Pillow's plugin does not have
 _MOST_BOXES = 1024
 _MAIN_HEADER = 1 << 13  # bytes of the codestream in which its main header ends
 
@@ -31,28 +36,24 @@ class LiftingImageFile(PIL.ImageFile.ImageFile):
     def _open(self) -> None:
         from wavelic.errors import WavelicError
         from wavelic.images.picture import pillow_mode
-        from wavelic.jpeg2000 import Uuid, parse_main_header
-        from wavelic.jpeg2000.boxes import list_boxes
-        from wavelic.lifting.jp2.box import ALPHA_ID, BOX_ID, EXIF_ID, XMP_ID, find_payload
+        from wavelic.images.readers.jp2 import LIFTING_BOX, read_boxes
+        from wavelic.integrations.pillow import info_of
+        from wavelic.jpeg2000 import parse_main_header
+        from wavelic.lifting.jp2.box import ALPHA_ID
 
         assert self.fp is not None
         head = _boxes_before_codestream(self.fp)
         try:
-            found = [(box.kind, head[box.start : box.stop]) for box in list_boxes(head)]
+            boxes = read_boxes(head)
             main = parse_main_header(self.fp.read(_MAIN_HEADER))
+            box = boxes.uuids.get(LIFTING_BOX, b"")
+            if len(box) < 3:
+                raise SyntaxError("not a JP2 file of wavelic")  # Pillow then asks its own plugin
+            channels = len(main.components) + (ALPHA_ID in boxes.uuids)
+            self.info |= info_of(boxes.metadata(channels, []))
         except WavelicError as error:  # Pillow's contract: SyntaxError means "not a file I can open"
             raise SyntaxError(str(error)) from error
-        uuids = tuple(Uuid(data[:16], data[16:]) for kind, data in found if kind == b"uuid")
-        box = find_payload(uuids, BOX_ID)
-        if box is None or len(box) < 3:
-            raise SyntaxError("not a JP2 file of wavelic")  # Pillow then asks its own plugin
-        channels = len(main.components) + (find_payload(uuids, ALPHA_ID) is not None)
         self._size, self._mode = (main.width, main.height), pillow_mode(channels, 16 if box[2] == 16 else 8)
-        icc = _icc(next((data for kind, data in found if kind == b"jp2h"), b""))
-        exif, xmp = find_payload(uuids, EXIF_ID), find_payload(uuids, XMP_ID)
-        for key, value in (("icc_profile", icc), ("exif", exif and b"Exif\0\0" + exif), ("xmp", xmp)):
-            if value:
-                self.info[key] = value
         self._levels = main.levels
         self._reduce = 0
         self.layers = 0
@@ -84,15 +85,15 @@ class LiftingImageFile(PIL.ImageFile.ImageFile):
 
     def load(self) -> Any:
         """Decode on first use.  Raises OSError, as Pillow's own decoders do, for a damaged file."""
+        from wavelic.api.files import open_file
         from wavelic.errors import WavelicError
         from wavelic.images import from_array, to_pillow
-        from wavelic.lifting.file import open_jpeg2000
 
         if self._im is None:
             assert self.fp is not None
             try:
                 self.fp.seek(0)
-                file = open_jpeg2000(self.fp.read())
+                file = open_file(self.fp.read())
                 picture = to_pillow(from_array(file.read(self._reduce, self.layers or None)))
             except WavelicError as error:
                 raise OSError(str(error)) from error
@@ -124,24 +125,35 @@ def _boxes_before_codestream(stream: IO[bytes]) -> bytes:
     return head
 
 
-def _icc(header: bytes) -> bytes | None:
-    """The ICC profile in the payload of a `jp2h` box."""
-    from wavelic.jpeg2000.boxes import list_boxes
-
-    for box in list_boxes(header):
-        payload = header[box.start : box.stop]
-        if box.kind == b"colr" and payload[:1] in (b"\x02", b"\x03"):
-            return payload[3:]
-    return None
-
-
 def _accept(prefix: bytes) -> bool:
     return prefix.startswith(_SIGNATURE)
 
 
+def _save(picture: PIL.Image.Image, stream: IO[bytes], filename: str | bytes) -> None:
+    """Write a file of codec lifting if that is asked for; else let Pillow's plugin write plain JPEG 2000."""
+    from wavelic.codec.registry import get_codec
+    from wavelic.errors import UsageError
+    from wavelic.integrations.pillow import encoded
+
+    given = picture.encoderinfo
+    name = os.fsdecode(filename).lower() if filename else ""
+    if "codec" not in given:
+        if ours := sorted(set(_OURS_ALONE) & given.keys()):
+            raise UsageError(f"option {', '.join(ours)} without codec, expected codec='lifting' with it; add that")
+        PIL.Jpeg2KImagePlugin._save(picture, stream, filename)
+        return
+    if get_codec(given["codec"]).extension != EXTENSION or name.endswith(_CODESTREAMS):
+        raise UsageError(
+            f"codec {given['codec']!r} for {name or 'a JPEG 2000 file'}, expected 'lifting' and a name that ends in "
+            ".jp2; choose the extension .wlic for other codecs"
+        )
+    stream.write(encoded(picture))
+
+
 def register_jp2() -> None:
-    """Let ``PIL.Image.open`` decode JP2 files of wavelic; other JP2 files stay with Pillow's plugin."""
+    """Let Pillow open and save JP2 files of wavelic; other JPEG 2000 files stay with Pillow's plugin."""
     PIL.Image.register_open(REGISTERED, LiftingImageFile, _accept)
     while REGISTERED in PIL.Image.ID:
         PIL.Image.ID.remove(REGISTERED)
     PIL.Image.ID.insert(0, REGISTERED)  # in front of Pillow's plugin, which opens every JP2 file
+    PIL.Image.register_save(FORMAT, _save)  # Pillow's plugin is imported above, and does not register again

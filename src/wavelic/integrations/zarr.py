@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class WavelicCodec(ArrayBytesCodec):
-    """Lossy image chunks; options as in `arrays.chunk.ChunkOptions`."""
+    """Lossy image chunks; options as in `wavelic.integrations.chunk.ChunkOptions`."""
 
     options: ChunkOptions
     is_fixed_size = False

@@ -3,13 +3,14 @@
 The parsers and writers (`codestream`, `tileparts`, `packets`, `boxes`, `trim`) are wavelic's own, work on bytes and
 need no library.  Encoding and decoding of code-blocks is libopenjp2's work; it is loaded on the first use.
 
->>> import numpy as np
->>> picture = np.arange(64 * 48).reshape(48, 64) % 256
->>> codestream = encode_codestream([picture], bits=8, options=EncodeOptions(reversible=True))
->>> bool((decode_codestream(codestream).planes[0] == picture).all())
-True
->>> decode_codestream(codestream, reduce=2).planes[0].shape
-(12, 16)
+Examples:
+    >>> import numpy as np
+    >>> picture = np.arange(64 * 48).reshape(48, 64) % 256
+    >>> codestream = encode_codestream([picture], bits=8, options=EncodeOptions(reversible=True))
+    >>> bool((decode_codestream(codestream).planes[0] == picture).all())
+    True
+    >>> decode_codestream(codestream, reduce=2).planes[0].shape
+    (12, 16)
 """
 
 from wavelic.jpeg2000.binding import OpenJpeg, openjpeg

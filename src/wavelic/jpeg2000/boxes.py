@@ -9,8 +9,9 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
-from wavelic.errors import FormatError
+from wavelic.errors import FormatError, UsageError
 from wavelic.jpeg2000.codestream import CUT_SHORT, parse_main_header
 from wavelic.jpeg2000.limits import DEFAULT_LIMITS, Limits, admit
 
@@ -47,7 +48,8 @@ class Jp2:
     width, height, components: the image header.  colour: an enumerated colour space (SRGB, GREY, SYCC), or None if an
     ICC profile says it.  icc: that profile.  alpha: index of the opacity channel, if any.  uuids: all `uuid` boxes of
     the file, in order.  codestream: the bytes of the first `jp2c` box.  complete: False if the file ends inside the
-    codestream (only with ``partial``).
+    codestream (only with ``partial``).  resolution: samples per metre across and down, if the file says it.  order:
+    the components in the order of the colours (red, green, blue), opacity last; empty if that is their own order.
     """
 
     width: int
@@ -59,6 +61,8 @@ class Jp2:
     uuids: tuple[Uuid, ...]
     codestream: bytes
     complete: bool
+    resolution: tuple[Fraction, Fraction] | None = None
+    order: tuple[int, ...] = ()
 
 
 def is_jp2(data: bytes) -> bool:
@@ -83,7 +87,7 @@ def read_jp2(data: bytes, limits: Limits = DEFAULT_LIMITS, *, partial: bool = Fa
     if len(headers) != 1 or headers[0].start > streams[0].start:
         raise FormatError(f"{len(headers)} header boxes, expected one in front of the codestream; {_DAMAGED}")
     admit("max_metadata_bytes", "the metadata", len(data) - sum(b.stop - b.start for b in streams), limits)
-    width, height, components, colour, icc, alpha = _parse_header(data, headers[0], limits)
+    width, height, components, colour, icc, alpha, resolution, order = _parse_header(data, headers[0], limits)
     stream = streams[0]
     codestream = bytes(data[stream.start : stream.stop])
     main = parse_main_header(codestream, limits)
@@ -93,7 +97,8 @@ def read_jp2(data: bytes, limits: Limits = DEFAULT_LIMITS, *, partial: bool = Fa
             f"{main.width}x{main.height}x{len(main.components)}; {_DAMAGED}"
         )
     uuids = tuple(_uuid(data[box.start : box.stop]) for box in found if box.kind == b"uuid")
-    return Jp2(width, height, components, colour, icc, alpha, uuids, codestream, stream.stop <= len(data))
+    complete = stream.stop <= len(data)
+    return Jp2(width, height, components, colour, icc, alpha, uuids, codestream, complete, resolution, order)
 
 
 def list_boxes(
@@ -102,12 +107,15 @@ def list_boxes(
     """The boxes in ``data[start:stop]``, not descending into superboxes.
 
     partial: the last box, if it is the codestream, may end beyond the data; its ``stop`` then says where it should.
+    Fewer than 8 bytes, or zeros, behind the codestream are no box and are passed over: they are padding.
     Raises FormatError for a length that does not fit, LimitError for too many boxes.
     """
     stop = len(data) if stop is None else stop
     boxes: list[Box] = []
     position = start
     while position < stop:
+        if boxes and any(found.kind == b"jp2c" for found in boxes) and _is_padding(data[position:stop]):
+            break
         if stop - position < 8:
             raise FormatError(f"{stop - position} bytes at {position} are too few for a box; {CUT_SHORT}")
         length, kind = struct.unpack_from(">I4s", data, position)
@@ -126,6 +134,10 @@ def list_boxes(
     return boxes
 
 
+def _is_padding(rest: bytes) -> bool:
+    return len(rest) < 8 or not any(rest)
+
+
 def write_jp2(
     codestream: bytes,
     *,
@@ -133,12 +145,13 @@ def write_jp2(
     icc: bytes | None = None,
     alpha: int | None = None,
     uuids: Sequence[Uuid] = (),
+    resolution: tuple[Fraction, Fraction] | None = None,
 ) -> bytes:
     """A JP2 file around ``codestream``; the image header is taken from it.
 
     colour: enumerated colour space, used unless ``icc`` is given.  alpha: index of the opacity channel.  uuids: written
-    in front of the codestream, so that a reader of a stream meets them first.  Raises FormatError if ``codestream`` is
-    none.
+    in front of the codestream, so that a reader of a stream meets them first.  resolution: samples per metre across and
+    down, for the capture resolution box.  Raises FormatError if ``codestream`` is none.
     """
     main = parse_main_header(codestream)
     depths = [component.bits - 1 | component.signed << 7 for component in main.components]
@@ -158,8 +171,49 @@ def write_jp2(
         ]
         entries.sort()
         header += box(b"cdef", struct.pack(">H", len(entries)) + b"".join(struct.pack(">HHH", *e) for e in entries))
+    if resolution is not None:
+        header += box(b"res ", box(b"resc", pack_resolution(*resolution)))
     tail = b"".join(box(b"uuid", uuid.identifier + uuid.data) for uuid in uuids)
     return SIGNATURE + box(b"ftyp", _FILE_TYPE) + box(b"jp2h", header) + tail + box(b"jp2c", codestream)
+
+
+def pack_resolution(x: Fraction, y: Fraction) -> bytes:
+    """Return the payload of a `resc` or `resd` box: samples per metre across (x) and down (y), T.800 I.5.3.7."""
+    (vertical, vertical_power), (horizontal, horizontal_power) = _u16_fraction(y), _u16_fraction(x)
+    numbers = (vertical.numerator, vertical.denominator, horizontal.numerator, horizontal.denominator)
+    return struct.pack(">HHHHbb", *numbers, vertical_power, horizontal_power)
+
+
+def unpack_resolution(payload: bytes) -> tuple[Fraction, Fraction] | None:
+    """Return samples per metre (across, down) of a `resc` or `resd` box; None if it is damaged."""
+    if len(payload) != 10:
+        return None
+    *numbers, vertical_power, horizontal_power = struct.unpack(">HHHHbb", payload)
+    if 0 in numbers:
+        return None
+    ten = Fraction(10)
+    return (
+        Fraction(numbers[2], numbers[3]) * ten**horizontal_power,
+        Fraction(numbers[0], numbers[1]) * ten**vertical_power,
+    )
+
+
+def _u16_fraction(value: Fraction) -> tuple[Fraction, int]:
+    """The nearest fraction of two u16, and the power of ten it is to be multiplied with."""
+    best: tuple[Fraction, Fraction, int] | None = None
+    for power in range(-9, 10):
+        scaled = value / Fraction(10) ** power
+        if not Fraction(1, 65535) <= scaled <= 65535:
+            continue
+        near = scaled.limit_denominator(min(65535, max(1, int(65535 / scaled))))
+        if near.numerator > 65535:
+            continue
+        error = abs(near - scaled) / scaled
+        if best is None or (error, abs(power)) < (best[0], abs(best[2])):
+            best = error, near, power
+    if best is None or not best[1]:
+        raise UsageError(f"a resolution of {float(value)} samples per metre does not fit the box; leave it out")
+    return best[1], best[2]
 
 
 def replace_codestream(data: bytes, codestream: bytes, uuids: Sequence[Uuid] | None = None) -> bytes:
@@ -203,8 +257,8 @@ def _uuid(payload: bytes) -> Uuid:
 
 def _parse_header(
     data: bytes, header: Box, limits: Limits
-) -> tuple[int, int, int, int | None, bytes | None, int | None]:
-    """width, height, components, enumerated colour, ICC profile, opacity channel of a `jp2h` superbox."""
+) -> tuple[int, int, int, int | None, bytes | None, int | None, tuple[Fraction, Fraction] | None, tuple[int, ...]]:
+    """width, height, components, enumerated colour, ICC profile, opacity, resolution, order of a `jp2h` superbox."""
     inside = list_boxes(data, limits, header.start, header.stop)
     if not inside or inside[0].kind != b"ihdr" or inside[0].stop - inside[0].start != 14:
         raise FormatError(f"the header box does not begin with an image header of 14 bytes; {_DAMAGED}")
@@ -214,6 +268,8 @@ def _parse_header(
     colour: int | None = None
     icc: bytes | None = None
     alpha: int | None = None
+    order: tuple[int, ...] = ()
+    resolution: tuple[Fraction, Fraction] | None = None
     for found in inside[1:]:
         payload = data[found.start : found.stop]
         if found.kind == b"pclr":
@@ -224,20 +280,34 @@ def _parse_header(
             elif payload[0] in (2, 3):
                 icc = bytes(payload[3:])
         if found.kind == b"cdef":
-            alpha = _parse_channels(payload, components)
+            alpha, order = _parse_channels(payload, components)
+        if found.kind == b"res " and resolution is None:
+            resolution = stated_resolution(data, found, limits)
     if icc is None and colour not in _ENUMERATED_COLOURS:
         raise FormatError(f"colour space {colour} is not one of sRGB, grey, sYCC or an ICC profile; convert the file")
-    return width, height, components, colour, icc, alpha
+    return width, height, components, colour, icc, alpha, resolution, order
 
 
-def _parse_channels(payload: bytes, components: int) -> int | None:
-    """The opacity channel of a channel definition box, if it has one for the whole image."""
+def stated_resolution(data: bytes, found: Box, limits: Limits) -> tuple[Fraction, Fraction] | None:
+    """Return samples per metre (across, down) in a `res ` superbox: of the capture, else for display, else None."""
+    inside = list_boxes(data, limits, found.start, found.stop)
+    payloads = [data[b.start : b.stop] for kind in (b"resc", b"resd") for b in inside if b.kind == kind]
+    return next((both for payload in payloads if (both := unpack_resolution(payload))), None)
+
+
+def _parse_channels(payload: bytes, components: int) -> tuple[int | None, tuple[int, ...]]:
+    """The opacity channel of a channel definition box, if it has one for the whole image, and `Jp2.order`."""
     if len(payload) < 2 or len(payload) != 2 + 6 * int.from_bytes(payload[:2], "big"):
         raise FormatError(f"a channel definition box of {len(payload)} bytes has no matching count; {_DAMAGED}")
+    alpha: int | None = None
+    colours: dict[int, int] = {}
     for position in range(2, len(payload), 6):
         index, kind, association = struct.unpack_from(">HHH", payload, position)
         if index >= components:
             raise FormatError(f"channel {index} is defined, the image has {components}; {_DAMAGED}")
-        if kind == _ALPHA_CHANNEL and association == _WHOLE_IMAGE:
-            return index
-    return None
+        if kind == _ALPHA_CHANNEL and association == _WHOLE_IMAGE and alpha is None:
+            alpha = index
+        if kind == _COLOUR_CHANNEL and association:
+            colours.setdefault(association, index)
+    order = tuple(colours[number] for number in sorted(colours)) + (() if alpha is None else (alpha,))
+    return alpha, () if order == tuple(range(components)) or len(order) != components else order

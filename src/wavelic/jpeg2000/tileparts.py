@@ -55,6 +55,15 @@ def tile_parts(codestream: bytes, header: MainHeader, *, partial: bool = False) 
     return tuple(parts)
 
 
+def is_whole(codestream: bytes, header: MainHeader) -> bool:
+    """Whether all tile-parts and the end marker are there; bytes behind the marker do not count."""
+    try:
+        tile_parts(codestream, header)
+    except FormatError:
+        return False
+    return True
+
+
 def _parse(
     codestream: bytes, position: int, header: MainHeader, seen: dict[int, int], partial: bool
 ) -> tuple[TilePart, int]:
@@ -67,7 +76,8 @@ def _parse(
     seen[tile] = part + 1
     stop = position + size
     if size == 0:  # up to the end marker, allowed for the last tile-part
-        stop = len(codestream) - 2 if codestream[-2:] == struct.pack(">H", EOC) else len(codestream)
+        end = codestream.find(struct.pack(">H", EOC), position)  # no packet holds these two bytes
+        stop = len(codestream) if end < 0 else end
     found = []
     try:
         found = list(segments(codestream, position + _SOT_BYTES, stop))

@@ -18,7 +18,7 @@ import torch
 from wavelic.codec.options import Encoded, Options, check_device, psnr
 from wavelic.codec.target import Found, Target
 from wavelic.errors import UsageError
-from wavelic.images import Image, Metadata, encode_alpha
+from wavelic.images import Image, Metadata, encode_alpha, upright
 from wavelic.jpeg2000 import EncodeOptions
 from wavelic.jpeg2000.arrangement import WHOLE, WINDOWED, Arrangement
 from wavelic.lifting.cards import PRODUCT, lifting_cards, lifting_id
@@ -68,6 +68,7 @@ def encode_lifting(image: Image, target: Target, options: Options) -> Encoded:
     if options.published:
         raise UsageError("published given for codec lifting; it is a mode of wcae and nowcae")
     check_device(options.device)
+    image = upright(image)  # other viewers of JP2 files do not read Exif
     transform, model, name = product_transform(options.device)
     encoding = Encoding(image, transform, model, options)
     pixels = image.width * image.height
@@ -138,8 +139,8 @@ class Encoding:
     @property
     def beside(self) -> int:
         """Bytes of the file that are not coefficients: boxes, opacity, metadata, and about those of the main header."""
-        parts = (self.alpha, self.metadata.icc, self.metadata.exif, self.metadata.xmp)
-        return _HEADERS + sum(len(part) for part in parts if part)
+        parts = (self.alpha or b"", *self.metadata.blocks().values())
+        return _HEADERS + sum(map(len, parts))
 
     def file(self, layer_bytes: Sequence[int], *, thin: bool = True) -> bytes:
         """The whole file, with layers of these codestream sizes; fewer where they coincide.

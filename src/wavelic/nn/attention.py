@@ -1,4 +1,4 @@
-"""The "AttentionNet" of the slice coders: a gated residual module.
+"""AttentionNet of the slice coders: a gated residual module.
 
 Zou, Song and Zhang, *The devil is in the details* (CVPR 2022), and Liu, Sun and Katto, *Learned image compression with
 mixed transformer-CNN architectures* (CVPR 2023), where the first two blocks of the gate are window attention;
@@ -15,7 +15,13 @@ from wavelic.nn.blocks import ResidualBlock, conv
 
 
 class BottleneckUnit(nn.Module):
-    """relu(x + conv1(relu(conv3(relu(conv1(x)))))) at half the width inside; 53,504 parameters at 128 channels."""
+    """Residual bottleneck: relu(x + conv1(relu(conv3(relu(conv1(x)))))), at half the width inside.
+
+    A unit of 128 channels has 53,504 parameters.
+
+    Args:
+        channels: C of input and output.
+    """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -29,19 +35,21 @@ class BottleneckUnit(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) -> (N, C, H, W), non-negative."""
+        """Compute (N, C, H, W) -> (N, C, H, W), non-negative."""
         return relu(x + self.body(x))
 
 
 class AttentionNet(nn.Module):
-    """out = conv1(t + trunk(t) * sigmoid(gate(t))) with t = conv1(x).
+    """Gated residual module: out = conv1(t + trunk(t) * sigmoid(gate(t))) with t = conv1(x).
 
     Args:
-        in_channels, out_channels: of the whole module.
+        in_channels: channels of the input.
+        out_channels: channels of the output.
         width: channels of t; 128 in the paper, where the module has 927,872 + 128 in + 128 + 129 out parameters.
 
-    >>> AttentionNet(6, 4, width=8)(torch.zeros(2, 6, 5, 3)).shape
-    torch.Size([2, 4, 5, 3])
+    Examples:
+        >>> AttentionNet(6, 4, width=8)(torch.zeros(2, 6, 5, 3)).shape
+        torch.Size([2, 4, 5, 3])
     """
 
     def __init__(self, in_channels: int, out_channels: int, width: int = 128) -> None:
@@ -57,6 +65,6 @@ class AttentionNet(nn.Module):
         self.leave = conv(width, out_channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, in, H, W) -> (N, out, H, W)."""
+        """Compute (N, in, H, W) -> (N, out, H, W)."""
         t = self.enter(x)
         return self.leave(torch.addcmul(t, self.trunk(t), torch.sigmoid(self.gate(t))))

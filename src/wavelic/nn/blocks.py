@@ -22,9 +22,22 @@ GAMMA_INIT = 0.1  # initial diagonal of every GDN of these models
 
 
 def conv(in_channels: int, out_channels: int, kernel: int, stride: int = 1, groups: int = 1) -> nn.Conv2d:
-    """A kernel x kernel convolution, ``kernel`` odd: (N, in, H, W) -> (N, out, ceil(H / stride), ceil(W / stride)).
+    """Make a convolution with an odd kernel and zero padding.
 
-    Raises UsageError for a 1x1 convolution with a stride: torch's own is not safe, see `skip_connection`.
+    It maps (N, in, H, W) to (N, out, ceil(H / stride), ceil(W / stride)).
+
+    Args:
+        in_channels: channels of the input.
+        out_channels: channels of the output.
+        kernel: side of the kernel, odd.
+        stride: factor by which both sides shrink.
+        groups: groups of channels that do not mix.
+
+    Returns:
+        The layer, with a bias.
+
+    Raises:
+        UsageError: a 1x1 convolution with a stride; torch's own is not safe, see `skip_connection`.
     """
     if kernel == 1 and stride > 1:
         raise UsageError(f"a 1x1 convolution with stride {stride}; use `Subsample` before one without")
@@ -32,7 +45,13 @@ def conv(in_channels: int, out_channels: int, kernel: int, stride: int = 1, grou
 
 
 class SubpixelConv(nn.Module):
-    """3x3 convolution to out * factor^2 channels, then pixel shuffle: (N, in, H, W) -> (N, out, factor*H, factor*W)."""
+    """Sub-pixel convolution: 3x3 to out * factor^2 channels, then pixel shuffle.
+
+    Args:
+        in_channels: channels of the input.
+        out_channels: channels of the output.
+        factor: by which both sides grow.
+    """
 
     def __init__(self, in_channels: int, out_channels: int, factor: int) -> None:
         super().__init__()
@@ -40,26 +59,40 @@ class SubpixelConv(nn.Module):
         self.conv = conv(in_channels, out_channels * factor**2, 3)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Compute (N, in, H, W) -> (N, out, factor * H, factor * W)."""
         x = self.conv(x)
         return x if self.factor == 1 else pixel_shuffle(x, self.factor)
 
 
 class Subsample(nn.Module):
-    """Every ``stride``-th sample: (N, C, H, W) -> (N, C, ceil(H / stride), ceil(W / stride)), a view."""
+    """Subsampling: every ``stride``-th sample in both directions.
+
+    Args:
+        stride: distance of the samples that stay.
+    """
 
     def __init__(self, stride: int) -> None:
         super().__init__()
         self.stride = stride
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return a view (N, C, ceil(H / stride), ceil(W / stride)) of (N, C, H, W)."""
         return x[..., :: self.stride, :: self.stride]
 
 
 def skip_connection(in_channels: int, out_channels: int, stride: int) -> nn.Module:
-    """Identity where shapes allow it, else a 1x1 convolution with the stride.
+    """Make the skip of a residual block: identity where shapes allow it, else a 1x1 convolution with the stride.
 
     The stride is taken first: on CPUs, the backward pass of a channels-last 1x1 convolution with stride 2 writes beyond
     its memory for some channel counts (8 and 12, not 16 or 128; torch 2.13).
+
+    Args:
+        in_channels: channels of the input.
+        out_channels: channels of the output.
+        stride: factor by which both sides shrink.
+
+    Returns:
+        The module.
     """
     if stride == 1 and in_channels == out_channels:
         return nn.Identity()
@@ -69,9 +102,13 @@ def skip_connection(in_channels: int, out_channels: int, stride: int) -> nn.Modu
 
 
 class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions, each followed by LeakyReLU, plus the skip; nothing after the sum.
+    """Residual block: two 3x3 convolutions, each followed by LeakyReLU, plus the skip; nothing after the sum.
 
     ResidualBlock(128, 128) has 295,168 parameters.
+
+    Args:
+        in_channels: channels of the input.
+        out_channels: channels of the output.
     """
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
@@ -81,20 +118,33 @@ class ResidualBlock(nn.Module):
         self.skip = skip_connection(in_channels, out_channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, in, H, W) -> (N, out, H, W)."""
+        """Compute (N, in, H, W) -> (N, out, H, W)."""
         y = leaky_relu(self.first(x), SLOPE, inplace=True)
         return leaky_relu(self.second(y), SLOPE, inplace=True) + self.skip(x)
 
 
 class ResidualGroup(nn.Sequential):
-    """``blocks`` residual blocks of equal width in a row, without an outer skip ("ResGroup"; 3 in the paper)."""
+    """Residual blocks of equal width in a row, without an outer skip ("ResGroup").
+
+    Args:
+        channels: C of input and output.
+        blocks: number of blocks; 3 in the paper.
+    """
 
     def __init__(self, channels: int, blocks: int = 3) -> None:
         super().__init__(*(ResidualBlock(channels, channels) for _ in range(blocks)))
 
 
 class ResidualBlockDown(nn.Module):
-    """conv3 with a stride, LeakyReLU, conv3, GDN, plus the skip ("RBS").  RBS(3, 128, 1) has 168,192 parameters."""
+    """Residual block that downsamples ("RBS"): conv3 with a stride, LeakyReLU, conv3, GDN, plus the skip.
+
+    RBS(3, 128, 1) has 168,192 parameters.
+
+    Args:
+        in_channels: channels of the input.
+        out_channels: channels of the output.
+        stride: factor by which both sides shrink.
+    """
 
     def __init__(self, in_channels: int, out_channels: int, stride: int = 2) -> None:
         super().__init__()
@@ -104,15 +154,20 @@ class ResidualBlockDown(nn.Module):
         self.skip = skip_connection(in_channels, out_channels, stride)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, in, H, W) -> (N, out, ceil(H / stride), ceil(W / stride))."""
+        """Compute (N, in, H, W) -> (N, out, ceil(H / stride), ceil(W / stride))."""
         y = leaky_relu(self.first(x), SLOPE, inplace=True)
         return self.norm(self.second(y)) + self.skip(x)
 
 
 class ResidualBlockUp(nn.Module):
-    """Sub-pixel convolution, LeakyReLU, conv3, IGDN, plus a second sub-pixel convolution of the input ("RBU").
+    """Residual block that upsamples ("RBU"): sub-pixel convolution, LeakyReLU, conv3, IGDN, plus a sub-pixel skip.
 
     RBU(320, 128, 1) has 901,632 parameters: the skip is a convolution even where the factor is 1.
+
+    Args:
+        in_channels: channels of the input.
+        out_channels: channels of the output.
+        factor: by which both sides grow.
     """
 
     def __init__(self, in_channels: int, out_channels: int, factor: int = 2) -> None:
@@ -123,7 +178,7 @@ class ResidualBlockUp(nn.Module):
         self.skip = SubpixelConv(in_channels, out_channels, factor)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, in, H, W) -> (N, out, factor * H, factor * W)."""
+        """Compute (N, in, H, W) -> (N, out, factor * H, factor * W)."""
         y = leaky_relu(self.first(x), SLOPE, inplace=True)
         return self.norm(self.second(y)) + self.skip(x)
 
@@ -132,7 +187,8 @@ class ParameterNet(nn.Sequential):
     """Three convolutions with GELU between them: the "ParamNet" and the latent residual prediction of a slice.
 
     Args:
-        in_channels, out_channels: of the whole net.
+        in_channels: channels of the input.
+        out_channels: channels of the output.
         kernels: the three kernel sizes; (3, 1, 1) in 3DM-WeConvene ("some 1x1 convolutions"), (3, 3, 3) in WeConvene.
         hidden: widths after the first and second convolution.
     """

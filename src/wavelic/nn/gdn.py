@@ -21,7 +21,7 @@ _BLOCK_ELEMENTS = 1 << 16  # 256 KiB of float32: a handful of blocks fit in a co
 
 
 class _LowerBound(torch.autograd.Function):
-    """max(x, bound) whose gradient also passes where it would push x back above the bound."""
+    """max(x, bound), with a gradient that also passes where it would push x back above the bound."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, bound: float) -> Tensor:
@@ -37,12 +37,20 @@ class _LowerBound(torch.autograd.Function):
 
 
 def lower_bound(x: Tensor, bound: float) -> Tensor:
-    """Elementwise ``max(x, bound)``; below the bound only gradients that raise ``x`` pass."""
+    """Elementwise ``max(x, bound)`` whose gradient below the bound passes only where it raises ``x``.
+
+    Args:
+        x: tensor of any shape.
+        bound: the lower bound.
+
+    Returns:
+        A tensor of the shape of ``x``.
+    """
     return _LowerBound.apply(x, bound)
 
 
 def _blocks(x: Tensor) -> list[slice]:
-    """Runs of pixels of (pixels, channels) to work on at a time: all at once where there is no cache to stay in."""
+    """Runs of pixels of (pixels, channels) to process at a time; all at once on devices without a cache to stay in."""
     pixels, channels = x.shape
     step = max(1, _BLOCK_ELEMENTS // channels) if x.device.type == "cpu" else max(1, pixels)
     return [slice(start, start + step) for start in range(0, pixels, step)]
@@ -82,19 +90,20 @@ class _Normalize(torch.autograd.Function):
 
 
 class GDN(nn.Module):
-    """``y_i = x_i / sqrt(beta_i + sum_j gamma_ij x_j^2)``; with ``inverse=True`` multiplied instead of divided.
-
-    Args:
-        channels: C of the (N, C, H, W) input; the layer has C^2 + C parameters.
-        inverse: the synthesis form (IGDN).
-        beta_min: lower bound of beta, keeps the square root differentiable.
-        gamma_init: initial diagonal of gamma; beta starts at 1.
+    """Generalised divisive normalisation: ``y_i = x_i / sqrt(beta_i + sum_j gamma_ij x_j^2)``.
 
     The result is channels-last.  The computation runs in float32 (float64 if given) even under autocast: squares and
     small betas do not survive bfloat16.
 
-    >>> GDN(3)(torch.zeros(1, 3, 2, 2)).abs().max().item()
-    0.0
+    Args:
+        channels: C of the (N, C, H, W) input; the layer has C^2 + C parameters.
+        inverse: multiply instead of dividing (IGDN, the form for the synthesis).
+        beta_min: lower bound of beta, which keeps the square root differentiable.
+        gamma_init: initial diagonal of gamma; beta starts at 1.
+
+    Examples:
+        >>> GDN(3)(torch.zeros(1, 3, 2, 2)).abs().max().item()
+        0.0
     """
 
     def __init__(self, channels: int, inverse: bool = False, beta_min: float = 1e-6, gamma_init: float = 1e-3) -> None:
@@ -105,7 +114,7 @@ class GDN(nn.Module):
         self.gamma = nn.Parameter((gamma_init * torch.eye(channels) + _PEDESTAL).sqrt())
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) -> (N, C, H, W)."""
+        """Compute (N, C, H, W) -> (N, C, H, W)."""
         with torch.autocast(device_type=x.device.type, enabled=False):
             x = x if x.dtype == torch.float64 else x.float()
             beta = lower_bound(self.beta, self.beta_bound).square() - _PEDESTAL

@@ -1,7 +1,7 @@
-"""What quantised values cost in bits, differentiably: Gaussians with given parameters, and a free-form density.
+"""Differentiable code lengths of quantised values: Gaussians with given parameters, and a factorised prior.
 
 Balle, Minnen, Singh, Hwang and Johnston, *Variational image compression with a scale hyperprior* (ICLR 2018): section 3
-for the uniform noise that stands for the quantiser, appendix 6.1 for the free-form ("factorised") density.
+for the uniform noise that stands for the quantiser, appendix 6.1 for the factorised prior.
 """
 
 from __future__ import annotations
@@ -22,15 +22,29 @@ LIKELIHOOD_BOUND = 1e-9
 
 
 def round_straight_through(x: Tensor) -> Tensor:
-    """The nearest integers, with the gradient of the identity."""
+    """Round to the nearest integers, with the gradient of the identity (straight-through estimator).
+
+    Args:
+        x: tensor of any shape.
+
+    Returns:
+        Whole numbers, in the shape and dtype of ``x``.
+    """
     return x + (x.round() - x).detach()
 
 
 def gaussian_bits(values: Tensor, mean: Tensor, scale: Tensor) -> Tensor:
-    """-log2 of the mass of N(mean, scale) on the unit bin around each value, elementwise, in float32 or better.
+    """Code length of values under Gaussians: -log2 of the mass of N(mean, scale) on the unit bin around each value.
 
-    ``scale`` is bounded below by SCALE_BOUND, with a gradient that lets it rise again; no value costs more than
-    -log2(LIKELIHOOD_BOUND), about 30 bits.
+    No value costs more than -log2(LIKELIHOOD_BOUND), about 30 bits.
+
+    Args:
+        values: in quantiser steps, any shape.
+        mean: of each value's Gaussian.
+        scale: its standard deviation, bounded below by SCALE_BOUND, with a gradient that lets it rise again.
+
+    Returns:
+        Bits of each value, float32 or better.
     """
     distance = (values - mean).abs()
     distance = distance if distance.dtype == torch.float64 else distance.float()
@@ -41,17 +55,16 @@ def gaussian_bits(values: Tensor, mean: Tensor, scale: Tensor) -> Tensor:
 
 
 class FactorizedPrior(nn.Module):
-    """A learned density per channel, independent of position and of the other channels.
+    """Learned density per channel, independent of position and of the other channels.
 
-    The cumulative of channel c is the logistic function of ``logits``, a small monotone network.
+    The cumulative of channel c is the logistic function of ``logits``, a small monotone network.  With widths (3, 3, 3,
+    3) there are 61 parameters per channel, of which 3 are the quantiles at TAIL_MASS / 2, 1/2 and 1 - TAIL_MASS / 2.
+    The middle one, the median, is where values are rounded about; `quantile_loss` fits them.
 
     Args:
         channels: C of the (N, C, H, W) values.
         widths: of the hidden layers.
         spread: initial half-width of the density, in quantiser steps.
-
-    With widths (3, 3, 3, 3) there are 61 parameters per channel, of which 3 are the quantiles at TAIL_MASS / 2, 1/2 and
-    1 - TAIL_MASS / 2.  The middle one, the median, is where values are rounded about; `quantile_loss` fits them.
     """
 
     TAIL_MASS = 1e-9
@@ -72,19 +85,27 @@ class FactorizedPrior(nn.Module):
 
     @property
     def channels(self) -> int:
+        """Number of channels."""
         return self.quantiles.shape[0]
 
     @property
     def medians(self) -> Tensor:
-        """(1, C, 1, 1), without gradient."""
+        """Median of each channel, (1, C, 1, 1), without gradient."""
         return self.quantiles[None, :, 1, None, None].detach()
 
     def logits(self, values: Tensor) -> Tensor:
-        """Logit of the cumulative at ``values`` (C, n), in rising order for rising values."""
+        """Logits of the cumulative distribution.
+
+        Args:
+            values: (C, n), in quantiser steps.
+
+        Returns:
+            (C, n), rising with the values.
+        """
         return self._logits(values, self._density())
 
     def _density(self) -> list[Tensor]:
-        """All parameters but the quantiles."""
+        """All parameters except the quantiles."""
         return [*self.matrices, *self.biases, *self.factors]
 
     def _logits(self, values: Tensor, density: list[Tensor]) -> Tensor:
@@ -98,7 +119,14 @@ class FactorizedPrior(nn.Module):
         return x.squeeze(1)
 
     def bits(self, values: Tensor) -> Tensor:
-        """-log2 of the mass on the unit bin around each of ``values`` (N, C, H, W); float32 or better."""
+        """Code length of values: -log2 of the mass on the unit bin around each.
+
+        Args:
+            values: (N, C, H, W), in quantiser steps.
+
+        Returns:
+            Bits of each value, float32 or better.
+        """
         flat = values.transpose(0, 1).flatten(1)
         flat = flat if flat.dtype == torch.float64 else flat.float()
         lower, upper = self.logits(flat - 0.5), self.logits(flat + 0.5)
@@ -109,17 +137,23 @@ class FactorizedPrior(nn.Module):
         return cost.view(values.shape[1], values.shape[0], *values.shape[2:]).transpose(0, 1)
 
     def quantile_loss(self) -> Tensor:
-        """Zero when the quantiles are where they belong; moves them and nothing else."""
+        """Loss that moves the quantiles, and nothing else, to where they belong; zero when they are there."""
         frozen = [parameter.detach() for parameter in self._density()]
         tail = math.log(2.0 / self.TAIL_MASS - 1.0)
         return (self._logits(self.quantiles, frozen) - self.quantiles.new_tensor([-tail, 0.0, tail])).abs().sum()
 
     @torch.no_grad()
     def tables(self, tail_mass: float = 2.0**-16, radius: int = 1 << 11) -> TableSet:
-        """Integer tables, one per channel, of symbols k that stand for median + k.
+        """Make integer tables of symbols k that stand for median + k.
 
-        tail_mass: what the escape entry of a table gets at most, unless a table would reach beyond ``radius``.  Floats
-        are used here; store the result with the weights.
+        Floats are used here; store the result with the weights.
+
+        Args:
+            tail_mass: largest mass of a table's escape entry, unless the table would reach beyond ``radius``.
+            radius: largest absolute symbol of a table.
+
+        Returns:
+            One table per channel.
         """
         double = [parameter.double() for parameter in self._density()]
         edges = torch.arange(-radius, radius + 2, dtype=torch.float64, device=self.quantiles.device) - 0.5

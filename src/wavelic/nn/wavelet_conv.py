@@ -32,11 +32,11 @@ from wavelic.wavelets import WAVELETS, Bands2d, Coefficients1d, dwt1, dwt2, idwt
 
 
 class SubbandConv(nn.Module):
-    """Convolution and GDN over a few spatial subbands of one channel band: one low band, or LH, HL and HH.
+    """Convolution and GDN over the spatial subbands of one channel band: one low band, or LH, HL and HH.
 
     Args:
         channels: of each subband.
-        subbands: how many come in and go out.
+        subbands: number of subbands in and out.
         kernel: 1 for a 1x1 convolution of each; else one kernel x kernel convolution over all of them together.
         inverse: multiply by the norm (IGDN) instead of dividing.
     """
@@ -49,7 +49,7 @@ class SubbandConv(nn.Module):
         self.norm = GDN(total, inverse, gamma_init=GAMMA_INIT)
 
     def forward(self, *subbands: Tensor) -> tuple[Tensor, ...]:
-        """As many (N, C, h, w) tensors as there are subbands, in and out."""
+        """Compute as many (N, C, h, w) tensors as there are subbands, from as many."""
         if self.joint is not None:
             y = self.joint(torch.cat(subbands, 1) if len(subbands) > 1 else subbands[0])
         else:
@@ -63,7 +63,9 @@ class ChannelBandConv(nn.ModuleList):
 
     Args:
         sizes: channels of each channel band.
-        subbands, kernel, inverse: as there.
+        subbands: number of spatial subbands in and out.
+        kernel: 1 for a 1x1 convolution of each subband; else one kernel x kernel convolution over all of them together.
+        inverse: multiply by the norm (IGDN) instead of dividing.
     """
 
     def __init__(self, sizes: list[int], subbands: int, kernel: int, inverse: bool) -> None:
@@ -71,7 +73,7 @@ class ChannelBandConv(nn.ModuleList):
         self.sizes = sizes
 
     def forward(self, *subbands: Tensor) -> tuple[Tensor, ...]:
-        """As many (N, C, h, w) tensors as there are subbands, in and out; C holds the channel bands in a row."""
+        """Compute as many (N, C, h, w) tensors as there are subbands, from as many; C holds all channel bands."""
         if len(self) == 1:
             return self[0](*subbands)
         cut = zip(*(subband.split(self.sizes, 1) for subband in subbands), strict=True)
@@ -80,18 +82,7 @@ class ChannelBandConv(nn.ModuleList):
 
 
 class WaveletConv(nn.Module):
-    """A drop-in for a strided, plain or transposed convolution that does half of its work on wavelet coefficients.
-
-    Args:
-        in_channels, out_channels: any.
-        stride: 1, or the factor by which both sides shrink.
-        transposed: up-sample by ``stride`` instead, with IGDN in place of GDN; the layer of a decoder.
-        wavelet: "haar", "5/3" or "9/7", in orthonormal scaling.
-        levels: of the 2-D DWT (2 in the paper).
-        channel_levels: of the DWT along the channels (1 in the paper; 0 is the 2-D layer).
-        high_kernel: 1, or 3 for one 3x3 convolution over all three high bands (the 2-D layer; "3 x 3" in table II).
-        unused_parameters: own a further 3x3 convolution that is never called and takes no gradient, as the public
-            2-D layer does; only there so that published parameter counts can be reproduced.
+    """Convolution in the wavelet domain: a drop-in for a strided, plain or transposed convolution.
 
     (N, in, H, W) -> (N, out, ceil(H / stride), ceil(W / stride)), or (N, out, H * stride, W * stride) if transposed;
     any float tensor, any H and W from 1.  Maps whose sides are no multiples of 2^levels are extended by replication
@@ -100,16 +91,29 @@ class WaveletConv(nn.Module):
     The paper's 3DM-WeConv is the default.  Its WeConv is ``levels=1, channel_levels=0, high_kernel=3``;
     ``levels=0, channel_levels=0`` is a residual block without wavelets.
 
+    Args:
+        in_channels: channels of the input.
+        out_channels: channels of the output.
+        stride: 1, or the factor by which both sides shrink.
+        transposed: upsample by ``stride`` instead, with IGDN in place of GDN; the layer of a decoder.
+        wavelet: "haar", "5/3" or "9/7", in orthonormal scaling.
+        levels: of the 2-D DWT (2 in the paper).
+        channel_levels: of the DWT along the channels (1 in the paper; 0 is the 2-D layer).
+        high_kernel: 1, or 3 for one 3x3 convolution over all three high bands (the 2-D layer; "3 x 3" in table II).
+        unused_parameters: own a further 3x3 convolution that is never called and takes no gradient, as the public 2-D
+            layer does; only there so that published parameter counts can be reproduced.
+
     Raises:
         UsageError: an argument out of range, or an input that is not (N, in, H, W).
 
-    In a network of your own it stands where a strided convolution and its activation stood:
+    Examples:
+        In a network of your own it stands where a strided convolution and its activation stood:
 
-    >>> before = nn.Sequential(nn.Conv2d(3, 16, 5, 2, 2), nn.ReLU(), nn.Conv2d(16, 32, 3, stride=2, padding=1))
-    >>> after = nn.Sequential(nn.Conv2d(3, 16, 5, 2, 2), nn.ReLU(), WaveletConv(16, 32, stride=2, wavelet="9/7"))
-    >>> image = torch.rand(1, 3, 65, 47)
-    >>> before(image).shape == after(image).shape
-    True
+        >>> before = nn.Sequential(nn.Conv2d(3, 16, 5, 2, 2), nn.ReLU(), nn.Conv2d(16, 32, 3, stride=2, padding=1))
+        >>> after = nn.Sequential(nn.Conv2d(3, 16, 5, 2, 2), nn.ReLU(), WaveletConv(16, 32, stride=2, wavelet="9/7"))
+        >>> image = torch.rand(1, 3, 65, 47)
+        >>> before(image).shape == after(image).shape
+        True
     """
 
     channel_analysis: Tensor
@@ -146,6 +150,17 @@ class WaveletConv(nn.Module):
             self.unused = conv(out_channels, out_channels, 3).requires_grad_(False)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Compute the layer.
+
+        Args:
+            x: (N, in, H, W).
+
+        Returns:
+            (N, out, H', W').
+
+        Raises:
+            UsageError: another shape.
+        """
         if x.dim() != 4 or x.shape[1] != self.in_channels:
             raise UsageError(f"input has shape {tuple(x.shape)}; expected (N, {self.in_channels}, H, W)")
         x = x.contiguous(memory_format=torch.channels_last)
@@ -174,14 +189,21 @@ class WaveletConv(nn.Module):
 
 
 def channel_transform(channels: int, wavelet: str, levels: int) -> tuple[list[int], Tensor, Tensor]:
-    """The DWT along ``channels`` as matrices for products with rows of pixels.
+    """DWT along the channels as matrices, for products with rows of pixels.
 
-    Returns the sizes of the channel bands, the low band first and then the high bands from the finest, empty ones left
-    out; A with ``row @ A`` the bands one after another; S, its inverse.  Both (C, C), float64.
+    Args:
+        channels: C.
+        wavelet: "haar", "5/3" or "9/7".
+        levels: number of levels along the channels.
 
-    >>> sizes, analysis, synthesis = channel_transform(5, "9/7", 2)
-    >>> sizes, torch.allclose(analysis @ synthesis, torch.eye(5, dtype=torch.float64))
-    ([2, 2, 1], True)
+    Returns:
+        Sizes of the channel bands, the low band first, then the high bands from the finest, empty ones left out; the
+        analysis A, where ``row @ A`` gives the bands one after another; and its inverse S.  Both (C, C), float64.
+
+    Examples:
+        >>> sizes, analysis, synthesis = channel_transform(5, "9/7", 2)
+        >>> sizes, torch.allclose(analysis @ synthesis, torch.eye(5, dtype=torch.float64))
+        ([2, 2, 1], True)
     """
     cut = level_sizes(channels, levels)
     sizes = [cut[-1][0] if cut else channels, *(high for _, high in cut)]

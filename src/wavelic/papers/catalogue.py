@@ -14,7 +14,7 @@ _WECONVENE = {
     "3dm-weconvene-weconv": (83_903_308, "2D wavelet convolutions"),
     "3dm-weconvene-wecharm": (97_190_668, "2D wavelet entropy model"),
     "3dm-weconvene-plain": (73_133_260, "the twin without wavelets: plain convolutions"),
-    "weconvene": (107_147_148, "the 2D predecessor"),
+    "weconvene-2024": (107_147_148, "the 2D predecessor"),
 }
 
 PUBLISHED = tuple(

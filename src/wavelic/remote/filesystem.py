@@ -1,4 +1,4 @@
-"""Ranges through fsspec: s3, gs, zip members, and chains of those."""
+"""Byte ranges through fsspec: s3, gs, zip members, and chains of those."""
 
 from __future__ import annotations
 
@@ -12,7 +12,18 @@ _IDENTITIES = ("size", "ETag", "etag", "mtime", "LastModified", "updated", "gene
 
 
 class FilesystemSource(Source):
-    """A file on any file system fsspec knows; its size and what else identifies its content is compared after reads."""
+    """File on any file system that fsspec knows.
+
+    After every read its size and whatever else identifies its content are compared with those at the start.
+
+    Args:
+        url: the address, as fsspec writes it.
+        policy: bounds of a read.
+
+    Raises:
+        SourceError: the file cannot be opened.
+        MissingDependencyError: fsspec, or the package that it needs for this address, is not installed.
+    """
 
     def __init__(self, url: str, policy: Policy = DEFAULT_POLICY) -> None:
         super().__init__(policy)

@@ -1,4 +1,4 @@
-"""Ranges from a web server (RFC 9110 section 14), with nothing but the standard library.
+"""Byte ranges from a web server (RFC 9110 section 14), with the standard library alone.
 
 Every answer must come from the same version of the file as the first: same length and, where the server states them,
 same ETag and date.  What was received before a connection broke is kept, and the rest asked for again.
@@ -31,7 +31,7 @@ _TROUBLE = (OSError, http.client.HTTPException)  # URLError and timeouts are OSE
 
 @dataclass(frozen=True)
 class _Version:
-    """What identifies the content of a URL at one time."""
+    """Identity of the content of a URL at one time."""
 
     size: int
     etag: str | None
@@ -39,7 +39,15 @@ class _Version:
 
 
 class HttpSource(Source):
-    """A file on a web server.  Opening it fetches its first 8 KiB, which later reads of them reuse."""
+    """File on a web server.  Opening it fetches its first 8 KiB, which later reads of them reuse.
+
+    Args:
+        url: the address, http or https.
+        policy: bounds of a read.
+
+    Raises:
+        SourceError: no answer, or one that is not a file.
+    """
 
     def __init__(self, url: str, policy: Policy = DEFAULT_POLICY) -> None:
         super().__init__(policy)
@@ -55,8 +63,8 @@ class HttpSource(Source):
         self.kept = len(self._head) if self._whole is None else self.size
 
     def _fetch(self, spans: list[Span]) -> list[bytes]:
-        known = len(self._head)
-        missing = [(max(start, known), stop) for start, stop in spans if stop > known] if self._whole is None else []
+        cached = len(self._head)
+        missing = [(max(start, cached), stop) for start, stop in spans if stop > cached] if self._whole is None else []
         if len(missing) > 1:
             with ThreadPoolExecutor(min(self.policy.connections, len(missing))) as pool:
                 fetched = list(pool.map(self._get, missing))
@@ -65,10 +73,10 @@ class HttpSource(Source):
         if self._whole is not None:  # perhaps only since one of these requests
             return [self._whole[start:stop] for start, stop in spans]
         pieces = iter(fetched)
-        return [self._head[start:stop] + (next(pieces) if stop > known else b"") for start, stop in spans]
+        return [self._head[start:stop] + (next(pieces) if stop > cached else b"") for start, stop in spans]
 
     def _get(self, span: Span) -> bytes:
-        """Bytes of one range, in as many attempts as the policy allows."""
+        """Read one range, in as many attempts as the policy allows."""
         received = bytearray()
         end = time.monotonic() + self.policy.deadline
         reason = ""
@@ -90,7 +98,7 @@ class HttpSource(Source):
         raise SourceError(f"{self.name}: no complete answer in {attempt + 1} attempts ({reason}); try again later")
 
     def _attempt(self, span: Span, received: bytearray, end: float) -> None:
-        """One request for what is missing of ``span``; ``received`` grows by what arrives."""
+        """Request what is missing of ``span``; ``received`` grows by what arrives."""
         start, stop = span[0] + len(received), span[1]
         headers = {"Range": f"bytes={start}-{stop - 1}", "Accept-Encoding": "identity", "User-Agent": "wavelic"}
         request = urllib.request.Request(self.name, headers=headers)
@@ -123,7 +131,7 @@ class HttpSource(Source):
                 raise SourceError(f"{self.name} changed while it was read (now {version.size} bytes); open it again")
 
     def _receive(self, response: Any, count: int, received: bytearray, end: float) -> None:
-        """Append ``count`` bytes of the answer; an OSError if fewer come or time is up."""
+        """Append ``count`` bytes of the answer; raise an OSError if fewer come or time is up."""
         while count:
             if time.monotonic() > end:
                 raise TimeoutError(f"not finished within {self.policy.deadline:g} s")
@@ -135,7 +143,7 @@ class HttpSource(Source):
             count -= len(block)
 
     def _take_whole(self, response: Any, end: float) -> None:
-        """The server ignores ranges: keep all it sends."""
+        """Keep all that a server which ignores ranges sends."""
         stated = response.headers.get("Content-Length")
         size = int(stated) if stated and stated.isdigit() else None
         if size is not None and size > self.policy.max_bytes:

@@ -1,4 +1,4 @@
-"""From a name to a source."""
+"""Choice of a source by the name of the file."""
 
 from __future__ import annotations
 
@@ -12,19 +12,39 @@ _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:(//|:)")  # two letters at least: on
 
 
 def is_url(name: object) -> bool:
-    """Whether ``name`` is a URL, or a chain of them as fsspec writes it.
+    """Whether a name is a URL, or a chain of them as fsspec writes it.
 
-    >>> [is_url(name) for name in ("https://example.org/a.jp2", "zip://a.jp2::s3://bucket/b.zip", "C:/a.jp2", "a:b")]
-    [True, True, False, False]
+    Args:
+        name: anything; only strings can be URLs.
+
+    Returns:
+        True for a URL.
+
+    Examples:
+        >>> is_url("https://example.org/a.jp2"), is_url("zip://a.jp2::s3://bucket/b.zip")
+        (True, True)
+        >>> is_url("C:/a.jp2"), is_url("a:b")
+        (False, False)
     """
     return isinstance(name, str) and _URL.match(name) is not None
 
 
 def open_source(where: str | os.PathLike[str] | bytes, policy: Policy = DEFAULT_POLICY) -> Source:
-    """A source for bytes, a local path or a URL.
+    """Open bytes, a local file or a URL for reading by ranges.
 
     http and https need nothing beyond Python; every other scheme (s3, gs, zip, ...) goes through fsspec and the package
-    fsspec names for it.  Raises SourceError if it cannot be opened, MissingDependencyError without fsspec.
+    that fsspec names for it.
+
+    Args:
+        where: the bytes, a path, or an address.
+        policy: bounds of remote reads.
+
+    Returns:
+        The source; a context manager that closes it.
+
+    Raises:
+        SourceError: it cannot be opened.
+        MissingDependencyError: the address needs a package that is not installed.
     """
     if isinstance(where, bytes):
         return BytesSource(where, policy=policy)

@@ -1,4 +1,4 @@
-"""How long, how often and how much a remote read may take."""
+"""Bounds of remote reads: time, attempts and bytes."""
 
 from __future__ import annotations
 

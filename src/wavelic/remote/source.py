@@ -1,4 +1,4 @@
-"""What a source of bytes offers, and the two that need no network: memory and local files."""
+"""Interface of a source of bytes, and the two sources that need no network: memory and local files."""
 
 from __future__ import annotations
 
@@ -17,13 +17,21 @@ Span = tuple[int, int]  # [start, stop)
 
 
 def merge_spans(spans: Sequence[Span], max_gap: int, max_spans: int) -> list[Span]:
-    """Fewer ranges that cover all of ``spans``, which are sorted: those up to ``max_gap`` bytes apart are joined, then
-    the ones closest to each other until no more than ``max_spans`` are left.
+    """Join ranges that lie close to each other.
 
-    >>> merge_spans([(0, 4), (4, 8), (10, 12), (50, 60)], 2, 9)
-    [(0, 12), (50, 60)]
-    >>> merge_spans([(0, 1), (5, 6), (20, 21)], 0, 2)
-    [(0, 6), (20, 21)]
+    Args:
+        spans: [start, stop) of each range, sorted.
+        max_gap: ranges up to this many bytes apart are joined.
+        max_spans: after that, the ranges closest to each other are joined until no more than this remain.
+
+    Returns:
+        Ranges that cover all of ``spans``, sorted.
+
+    Examples:
+        >>> merge_spans([(0, 4), (4, 8), (10, 12), (50, 60)], 2, 9)
+        [(0, 12), (50, 60)]
+        >>> merge_spans([(0, 1), (5, 6), (20, 21)], 0, 2)
+        [(0, 6), (20, 21)]
     """
     gaps = [after[0] - before[1] for before, after in pairwise(spans)]
     if len(gaps) >= max_spans:  # the widest max_spans - 1 gaps stay
@@ -38,14 +46,17 @@ def merge_spans(spans: Sequence[Span], max_gap: int, max_spans: int) -> list[Spa
 
 
 class Source(ABC):
-    """A file that is read by ranges.  Safe to use from several threads.
+    """File that is read by ranges.  Safe to use from several threads.
+
+    Args:
+        policy: bounds of a read.
 
     Attributes:
-        name: for messages.
+        name: of the file, for messages.
         size: bytes of the whole file.
         bytes_read: bytes received so far.
-        requests: reads from where the bytes are, so far.
-        kept: bytes from the start of the file that are kept, and not fetched again.
+        requests: requests sent so far.
+        kept: bytes from the start of the file that are kept and not fetched again.
     """
 
     name: str
@@ -59,14 +70,32 @@ class Source(ABC):
         self._lock = threading.Lock()
 
     def read(self, start: int, stop: int) -> bytes:
-        """Bytes [start, stop), cut at the end of the file.  Raises SourceError if they cannot be had."""
+        """Read one range.
+
+        Args:
+            start: first byte.
+            stop: end of the range; cut at the end of the file.
+
+        Returns:
+            The bytes [start, stop).
+
+        Raises:
+            SourceError: they cannot be read.
+        """
         start, stop = min(start, self.size), min(stop, self.size)
         return self.read_spans([(start, stop)])[0]
 
     def read_spans(self, spans: Sequence[Span]) -> list[bytes]:
-        """The bytes of every [start, stop); sorted spans inside the file.  Neighbours are fetched together.
+        """Read several ranges; neighbours are fetched together.
 
-        Raises SourceError if they cannot be had, or if the file is not the one that was opened any more.
+        Args:
+            spans: [start, stop) of each range, sorted and inside the file.
+
+        Returns:
+            The bytes of each range.
+
+        Raises:
+            SourceError: they cannot be read, or the file is not the one that was opened any more.
         """
         wanted = [span for span in spans if span[0] < span[1]]
         if any(start < 0 or stop > self.size for start, stop in wanted):
@@ -85,13 +114,20 @@ class Source(ABC):
         return pieces
 
     def read_all(self) -> bytes:
-        """The whole file.  Raises SourceError, also if it is larger than the policy admits."""
+        """Read the whole file.
+
+        Returns:
+            Its bytes.
+
+        Raises:
+            SourceError: it cannot be read, or is larger than the policy admits.
+        """
         if self.size > self.policy.max_bytes:
             raise SourceError(f"{self.name} has {self.size} bytes, above max_bytes={self.policy.max_bytes}; raise it")
         return self.read(0, self.size)
 
     def close(self) -> None:  # noqa: B027 (most sources hold nothing open)
-        """Give back what is held open."""
+        """Release what is held open."""
 
     def __enter__(self) -> Self:
         return self
@@ -103,7 +139,7 @@ class Source(ABC):
 
     @abstractmethod
     def _fetch(self, spans: list[Span]) -> list[bytes]:
-        """The bytes of every span; they are sorted, inside the file, not empty, and worth a request each."""
+        """Read every span; they are sorted, inside the file, not empty, and worth a request each."""
 
     def _count(self, count: int, requests: int = 0) -> None:
         with self._lock:
@@ -112,7 +148,13 @@ class Source(ABC):
 
 
 class BytesSource(Source):
-    """Bytes in memory."""
+    """Bytes in memory.
+
+    Args:
+        data: the bytes.
+        name: for messages.
+        policy: bounds of a read.
+    """
 
     def __init__(self, data: bytes, name: str = "the data", policy: Policy = DEFAULT_POLICY) -> None:
         super().__init__(policy)
@@ -125,7 +167,15 @@ class BytesSource(Source):
 
 
 class FileSource(Source):
-    """A local file, held open; one that shrinks or is written to while it is read is an error."""
+    """Local file, held open.  A file that shrinks or is written to while it is read is an error.
+
+    Args:
+        path: of the file.
+        policy: bounds of a read.
+
+    Raises:
+        SourceError: the file cannot be opened.
+    """
 
     def __init__(self, path: str | os.PathLike[str], policy: Policy = DEFAULT_POLICY) -> None:
         super().__init__(policy)
@@ -139,6 +189,7 @@ class FileSource(Source):
         self.size = self._state[0]
 
     def close(self) -> None:
+        """Close the file."""
         self._stream.close()
 
     def _stat(self) -> tuple[int, int]:

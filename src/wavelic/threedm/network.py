@@ -220,7 +220,7 @@ CONFIGS: Mapping[str, WeConveneConfig] = MappingProxyType(
         "3dm-weconvene-weconv": replace(_PUBLISHED, **_LAYER_2D),  # type: ignore[arg-type]
         "3dm-weconvene-wecharm": replace(_PUBLISHED, **_ENTROPY_2D),  # type: ignore[arg-type]
         "3dm-weconvene-plain": replace(_PUBLISHED, levels=0, channel_levels=0, split="polyphase"),
-        "weconvene": replace(_PUBLISHED, **_LAYER_2D, **_ENTROPY_2D, latent_wavelet="haar"),  # type: ignore[arg-type]
+        "weconvene-2024": replace(_PUBLISHED, **_LAYER_2D, **_ENTROPY_2D, latent_wavelet="haar"),  # type: ignore[arg-type]
     }
 )
 

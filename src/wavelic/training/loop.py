@@ -13,6 +13,7 @@ import copy
 import json
 import math
 import os
+import shutil
 import signal
 import sys
 import time
@@ -39,6 +40,9 @@ from wavelic.training.throughput import Throughput
 
 CHECKPOINT = "checkpoint.pt"
 FINAL = "final.pt"
+LEVEL = "level.pt"
+#: How much of a trapezoid is level.
+LEVEL_SHARE = 0.8
 
 
 class Interrupted(Exception):
@@ -70,7 +74,29 @@ def learning_rate(stage: Stage, step: int, fraction: float | None = None) -> flo
     rate = stage.learning_rate * min(1.0, (step + 1) / max(1, stage.warmup))
     if stage.schedule == "cosine":
         rate *= 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * fraction))
+    if stage.schedule == "trapezoid":
+        rate *= 0.01 + 0.99 * min(1.0, (1 - fraction) / (1 - LEVEL_SHARE))
     return rate
+
+
+def make_optimizer(stage: Stage, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
+    """The optimiser that a stage names.  Raises UsageError for an unknown name or a package that is not installed."""
+    if stage.optimizer == "adam":
+        return torch.optim.Adam(groups, stage.learning_rate)
+    if stage.optimizer != "soap":
+        raise UsageError(f"optimizer {stage.optimizer!r}; expected 'adam' or 'soap'")
+    try:
+        from pytorch_optimizer import SOAP
+    except ImportError as error:
+        raise UsageError("optimizer soap needs pytorch-optimizer; pip install 'wavelic[train]'") from error
+    return SOAP(
+        groups,
+        lr=stage.learning_rate,
+        betas=(0.95, 0.95),
+        weight_decay=0.0,
+        precondition_frequency=10,
+        max_precondition_dim=400,
+    )
 
 
 def _atomic_save(value: dict[str, Any], path: Path) -> None:
@@ -88,7 +114,7 @@ class StageRunner:
         self.task = make_task(recipe, stage)
         self.objective = self.task.objective
         self.average = copy.deepcopy(self.objective).to(accelerator.device)
-        optimizer = torch.optim.Adam(self.task.parameter_groups(), stage.learning_rate)
+        optimizer = make_optimizer(stage, self.task.parameter_groups())
         self.wrapped, self.optimizer = accelerator.prepare(self.objective, optimizer)
         if stage.compile:
             self.wrapped = torch.compile(self.wrapped)
@@ -197,6 +223,8 @@ class StageRunner:
                     self.export("best.pt", metrics)
             if stop[0] or finished or self.step % stage.checkpoint_every == 0:
                 self.save()
+                if stage.schedule == "trapezoid" and self.fraction <= LEVEL_SHARE:
+                    shutil.copyfile(self.folder / CHECKPOINT, self.folder / LEVEL)
             if stop[0] and not finished:
                 raise Interrupted(f"stopped at step {self.step} of stage {stage.name}; run again to continue")
         if self.accelerator.is_main_process:
@@ -224,6 +252,7 @@ def train(recipe: Recipe, runs: Path, device: str = "cpu") -> Path:
     with accelerator.main_process_first():
         data = PackedImages.from_folder(Path(recipe.data), runs / "cache", crop)
         held_out = PackedImages.from_folder(Path(recipe.validation), runs / "cache", crop)
+    torch.set_flush_denormal(True)  # late in training, denormal numbers would take most of the time
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     more = (TimeRemainingColumn(), TextColumn("{task.fields[note]}"))
     quiet = not accelerator.is_main_process

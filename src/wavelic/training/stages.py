@@ -20,9 +20,12 @@ class Stage:
             by whichever of the two is used up further; such a run does not end with the same weights every time.
         batch: crops per step over all processes.
         crop: side of the square crops in pixels.
-        learning_rate: peak of Adam's step size.
+        optimizer: "adam", or "soap": Adam in the eigenbasis of Shampoo's preconditioner (Vyas et al., 2024), of the
+            package pytorch-optimizer.
+        learning_rate: peak of the optimiser's step size.
         warmup: steps of linear warm-up.
-        schedule: "constant", or "cosine" down to 1 % of the peak.
+        schedule: "constant"; "cosine" down to 1 % of the peak; or "trapezoid": constant, and over the last fifth
+            linear down to 1 %.  A trapezoid keeps ``level.pt``, the checkpoint before its fall, to train on from.
         ema: decay of the weights' moving average, which is what is validated and exported; 0 turns it off.
         clip: largest gradient norm; 0 turns it off.
         compile: let torch.compile fuse the objective's operations; it begins with minutes of compiling.
@@ -38,6 +41,7 @@ class Stage:
     budget: float = 0.0
     batch: int = 8
     crop: int = 256
+    optimizer: str = "adam"
     learning_rate: float = 1e-4
     warmup: int = 0
     schedule: str = "constant"

@@ -1,12 +1,13 @@
 """Haar, LeGall 5/3 and CDF 9/7 wavelets by lifting, in torch.
 
->>> import torch
->>> image = torch.rand(1, 3, 65, 47)
->>> coefficients = dwt2(image, "9/7", levels=3)
->>> coefficients.low.shape, coefficients.levels[0].hh.shape
-(torch.Size([1, 3, 9, 6]), torch.Size([1, 3, 32, 23]))
->>> torch.allclose(idwt2(coefficients), image, atol=1e-5)
-True
+Examples:
+    >>> import torch
+    >>> image = torch.rand(1, 3, 65, 47)
+    >>> coefficients = dwt2(image, "9/7", levels=3)
+    >>> coefficients.low.shape, coefficients.levels[0].hh.shape
+    (torch.Size([1, 3, 9, 6]), torch.Size([1, 3, 32, 23]))
+    >>> torch.allclose(idwt2(coefficients), image, atol=1e-5)
+    True
 """
 
 from wavelic.wavelets.coefficients import (

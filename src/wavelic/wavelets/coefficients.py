@@ -1,7 +1,8 @@
 """Containers for wavelet coefficients, and their Mallat layout in one array.
 
-A container knows everything its inverse transform needs: shapes, wavelet, normalisation and the coordinate of the first
-sample.  Levels are ordered as they are computed: ``levels[0]`` is the finest (level 1), ``levels[-1]`` the coarsest.
+A container holds everything its inverse transform needs: the bands, the size, the wavelet, the normalisation and the
+coordinate of the first sample.  Levels are in the order of computation: ``levels[0]`` is the finest (level 1),
+``levels[-1]`` the coarsest.
 """
 
 from __future__ import annotations
@@ -19,11 +20,16 @@ from wavelic.wavelets.schemes import Normalization
 
 @dataclass(frozen=True)
 class Coefficients1d:
-    """A multi-level decomposition along one axis.
+    """Multi-level decomposition along one axis.
 
-    low: the low band after the last level.  highs: the high bands, ``highs[0]`` the finest.  size: samples along
-    ``axis`` before the transform.  axis: negative axis index, -1 the last.  start: absolute coordinate of the first
-    sample.
+    Attributes:
+        low: the low band after the last level.
+        highs: the high bands, ``highs[0]`` the finest.
+        size: number of samples along ``axis`` before the transform.
+        axis: the axis as a negative index; -1 is the last.
+        wavelet: "haar", "5/3" or "9/7".
+        normalization: scale of the bands, see `schemes`.
+        start: absolute coordinate of the first sample.
     """
 
     low: Tensor
@@ -39,9 +45,10 @@ class Coefficients1d:
 class Bands2d:
     """The three detail bands of one 2-D level.
 
-    lh: high-pass vertically (along H), low-pass horizontally; answers to horizontal stripes.  Shape (..., h_high,
-    w_low). hl: high-pass horizontally (along W), low-pass vertically; answers to vertical stripes.  Shape (..., h_low,
-    w_high). hh: high-pass along both.  Shape (..., h_high, w_high).
+    Attributes:
+        lh: high-pass vertically (along H), low-pass horizontally: horizontal stripes.  Shape (..., h_high, w_low).
+        hl: high-pass horizontally (along W), low-pass vertically: vertical stripes.  Shape (..., h_low, w_high).
+        hh: high-pass along both axes.  Shape (..., h_high, w_high).
     """
 
     lh: Tensor
@@ -51,10 +58,15 @@ class Bands2d:
 
 @dataclass(frozen=True)
 class Coefficients2d:
-    """A multi-level 2-D decomposition of a tensor (..., H, W).
+    """Multi-level 2-D decomposition of a tensor (..., H, W).
 
-    low: (..., h, w), the low band after the last level.  levels: the details, ``levels[0]`` the finest.  size: (H, W).
-    start: absolute (row, column) of the first sample.
+    Attributes:
+        low: the low band after the last level, (..., h, w).
+        levels: the detail bands, ``levels[0]`` the finest.
+        size: (H, W) before the transform.
+        wavelet: "haar", "5/3" or "9/7".
+        normalization: scale of the bands, see `schemes`.
+        start: absolute (row, column) of the first sample.
     """
 
     low: Tensor
@@ -65,19 +77,30 @@ class Coefficients2d:
     start: tuple[int, int] = (0, 0)
 
     def map(self, function: Callable[[Tensor], Tensor]) -> Coefficients2d:
-        """The same decomposition with ``function`` applied to every band; it must keep height and width."""
+        """Apply ``function`` to every band.
+
+        Args:
+            function: maps a band to a tensor of the same height and width.
+
+        Returns:
+            The decomposition with the new bands.
+        """
         levels = tuple(Bands2d(function(b.lh), function(b.hl), function(b.hh)) for b in self.levels)
         return replace(self, low=function(self.low), levels=levels)
 
 
 @dataclass(frozen=True)
 class Coefficients3d:
-    """A decomposition of (..., C, H, W) along the channels first, then of every channel band in the plane.
+    """Decomposition of (..., C, H, W): along the channels first, then of every channel band in the plane.
 
-    low: the low channel band.  highs: the high channel bands, ``highs[0]`` the finest channel level.  channels: C.
     With one level each, the eight bands of 3DM-WeConvene are ``low.low`` (LLL), ``low.levels[0].lh`` (LLH), ...,
-    ``highs[0].low`` (HLL), ..., ``highs[0].levels[0].hh`` (HHH): first letter channel, second vertical, third
-    horizontal direction swapped as in `Bands2d` (LH is high-pass vertically).
+    ``highs[0].low`` (HLL), ..., ``highs[0].levels[0].hh`` (HHH).  The first letter is the channel direction; the other
+    two are those of `Bands2d` (LH is high-pass vertically).
+
+    Attributes:
+        low: the low channel band.
+        highs: the high channel bands, ``highs[0]`` the finest channel level.
+        channels: C before the transform.
     """
 
     low: Coefficients2d
@@ -86,14 +109,21 @@ class Coefficients3d:
 
 
 def to_mallat(coefficients: Coefficients2d) -> Tensor:
-    """All bands in one tensor (..., H, W): the low band top left, hl to the right, lh below, hh diagonally below.
+    """Arrange all bands in one tensor: the low band top left, hl to its right, lh below it, hh diagonally below.
 
-    >>> from wavelic.wavelets import dwt2
-    >>> coefficients = dwt2(torch.arange(12.0).reshape(3, 4), "haar", normalization="jpeg2000")
-    >>> to_mallat(coefficients)
-    tensor([[ 2.5000,  4.5000, -1.0000, -1.0000],
-            [ 8.5000, 10.5000, -1.0000, -1.0000],
-            [-4.0000, -4.0000,  0.0000,  0.0000]])
+    Args:
+        coefficients: a 2-D decomposition of any number of levels.
+
+    Returns:
+        The bands as (..., H, W), the size of the transformed tensor.
+
+    Examples:
+        >>> from wavelic.wavelets import dwt2
+        >>> coefficients = dwt2(torch.arange(12.0).reshape(3, 4), "haar", normalization="jpeg2000")
+        >>> to_mallat(coefficients)
+        tensor([[ 2.5000,  4.5000, -1.0000, -1.0000],
+                [ 8.5000, 10.5000, -1.0000, -1.0000],
+                [-4.0000, -4.0000,  0.0000,  0.0000]])
     """
     array = coefficients.low
     for bands in reversed(coefficients.levels):
@@ -110,7 +140,21 @@ def from_mallat(
     normalization: Normalization = "orthonormal",
     start: tuple[int, int] = (0, 0),
 ) -> Coefficients2d:
-    """Inverse of `to_mallat`: views into ``array`` (..., H, W), which must not be empty (else UsageError)."""
+    """Cut one array in Mallat layout into its bands; the inverse of `to_mallat`.
+
+    Args:
+        array: (..., H, W) with H, W >= 1.
+        wavelet: the wavelet of the coefficients: "haar", "5/3" or "9/7".
+        levels: number of levels in the array.
+        normalization: scale of the coefficients, see `schemes`.
+        start: absolute (row, column) of the first sample of the transformed tensor.
+
+    Returns:
+        The decomposition; its bands are views into ``array``.
+
+    Raises:
+        UsageError: ``array`` is empty or has fewer than two dimensions.
+    """
     if array.dim() < 2 or 0 in array.shape[-2:]:
         raise UsageError(f"an array of shape {tuple(array.shape)} holds no bands; expected (..., H, W) with H, W >= 1")
     size = (array.shape[-2], array.shape[-1])

@@ -1,4 +1,4 @@
-"""How many samples each band has: plain integers, no tensors.
+"""Sizes of wavelet bands, in plain integers.
 
 A signal of ``size`` samples whose first sample has the absolute coordinate ``start`` is split as in JPEG 2000
 (ITU-T T.800, Annex F): samples at even coordinates become the low band, samples at odd coordinates the high band.  With
@@ -17,7 +17,14 @@ from wavelic.errors import UsageError
 
 @dataclass(frozen=True)
 class BandSizes2d:
-    """Shapes (height, width) of the four bands of one 2-D level."""
+    """Shapes (height, width) of the four bands of one 2-D level.
+
+    Attributes:
+        low: low-pass along both axes.
+        lh: high-pass vertically.
+        hl: high-pass horizontally.
+        hh: high-pass along both axes.
+    """
 
     low: tuple[int, int]
     lh: tuple[int, int]
@@ -26,29 +33,53 @@ class BandSizes2d:
 
 
 def low_start(start: int) -> int:
-    """Coordinate of the first low-pass sample, ceil(start / 2).
+    """Coordinate of the first low-pass sample: ceil(start / 2).
 
-    >>> [low_start(start) for start in range(5)]
-    [0, 1, 1, 2, 2]
+    Args:
+        start: absolute coordinate of the first sample.
+
+    Returns:
+        The low band's first coordinate, which is ``start`` of the next level.
+
+    Examples:
+        >>> [low_start(start) for start in range(5)]
+        [0, 1, 1, 2, 2]
     """
     return -(-start // 2)
 
 
 def split_size(size: int, start: int = 0) -> tuple[int, int]:
-    """Sizes (low, high) of the two bands of ``size`` samples that begin at coordinate ``start``.
+    """Sizes of the two bands of a signal.
 
-    >>> split_size(5), split_size(5, start=1), split_size(1), split_size(1, start=1)
-    ((3, 2), (2, 3), (1, 0), (0, 1))
+    Args:
+        size: number of samples.
+        start: absolute coordinate of the first sample.
+
+    Returns:
+        Number of (low, high) samples.
+
+    Examples:
+        >>> split_size(5), split_size(5, start=1), split_size(1), split_size(1, start=1)
+        ((3, 2), (2, 3), (1, 0), (0, 1))
     """
     end = start + size
     return low_start(end) - low_start(start), end // 2 - start // 2
 
 
 def level_sizes(size: int, levels: int, start: int = 0) -> list[tuple[int, int]]:
-    """Sizes (low, high) at every level, the finest first.
+    """Sizes of the two bands at every level.
 
-    >>> level_sizes(11, 3)
-    [(6, 5), (3, 3), (2, 1)]
+    Args:
+        size: number of samples of the signal.
+        levels: number of levels.
+        start: absolute coordinate of the first sample.
+
+    Returns:
+        Number of (low, high) samples of each level, the finest first.
+
+    Examples:
+        >>> level_sizes(11, 3)
+        [(6, 5), (3, 3), (2, 1)]
     """
     sizes = []
     for _ in range(levels):
@@ -58,10 +89,19 @@ def level_sizes(size: int, levels: int, start: int = 0) -> list[tuple[int, int]]
 
 
 def level_sizes2d(size: Sequence[int], levels: int, start: Sequence[int] = (0, 0)) -> list[BandSizes2d]:
-    """Shapes of all bands of an image of ``size`` (height, width) at every level, the finest first.
+    """Shapes of the four bands at every level of a 2-D transform.
 
-    >>> level_sizes2d((5, 4), 1)
-    [BandSizes2d(low=(3, 2), lh=(2, 2), hl=(3, 2), hh=(2, 2))]
+    Args:
+        size: (height, width) of the image.
+        levels: number of levels.
+        start: absolute (row, column) of the first sample.
+
+    Returns:
+        The shapes of each level, the finest first.
+
+    Examples:
+        >>> level_sizes2d((5, 4), 1)
+        [BandSizes2d(low=(3, 2), lh=(2, 2), hl=(3, 2), hh=(2, 2))]
     """
     rows = level_sizes(size[0], levels, start[0])
     columns = level_sizes(size[1], levels, start[1])

@@ -1,4 +1,4 @@
-"""The two-dimensional orthonormal Haar transform of even-sized images: the cheap path for training.
+"""Orthonormal 2-D Haar transform of images with even sides, the cheapest path and so the one for training.
 
 One level maps every 2x2 block to four numbers by the orthonormal matrix
 
@@ -22,12 +22,29 @@ from wavelic.wavelets.memory import empty_plane
 
 
 def haar_analysis2d(x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """One orthonormal Haar level of ``x`` (..., H, W), H and W even: low, lh, hl, hh, each (..., H/2, W/2)."""
+    """Compute one orthonormal Haar level.
+
+    Args:
+        x: (..., H, W) with H and W even.
+
+    Returns:
+        The bands (low, lh, hl, hh), each (..., H/2, W/2).
+    """
     return _Analysis.apply(x)
 
 
 def haar_synthesis2d(low: Tensor, lh: Tensor, hl: Tensor, hh: Tensor) -> Tensor:
-    """Inverse of `haar_analysis2d`: four (..., h, w) bands to (..., 2h, 2w)."""
+    """Invert `haar_analysis2d`.
+
+    Args:
+        low: low-pass along both axes, (..., h, w).
+        lh: high-pass vertically, the same shape.
+        hl: high-pass horizontally, the same shape.
+        hh: high-pass along both axes, the same shape.
+
+    Returns:
+        The image, (..., 2h, 2w).
+    """
     return _Synthesis.apply(low, lh, hl, hh)
 
 

@@ -1,12 +1,11 @@
-"""One lifting level along one axis: analysis, synthesis and their adjoints, differentiable.
+"""Lifting level along one axis: analysis, synthesis and their adjoints, all differentiable.
 
-Everything rests on one remark.  A lifting step is a list of slice pairs ``target[a:b] += weight * source[c:d]``.  Then
+A lifting step is a list of slice pairs ``target[a:b] += weight * source[c:d]``.  Then
 
 * the inverse of the step is the same list with the weight negated,
 * the adjoint of the step is the same list with source and target exchanged,
 
-so the analysis A, the synthesis S = A^-1 and the two adjoints A^T, S^T are the same loop, run in the order of the
-table:
+so the analysis A, the synthesis S = A^-1 and the two adjoints A^T, S^T are one loop, run in the order of the table:
 
 =========  ==========================  ===========================
            steps                       gains of the two halves
@@ -34,35 +33,90 @@ from wavelic.wavelets.schemes import Normalization, Scheme, Step
 
 
 def analyze(x: Tensor, scheme: Scheme, normalization: Normalization, axis: int, start: int) -> tuple[Tensor, Tensor]:
-    """Split ``x`` along ``axis``: (low, high), sizes by `geometry.split_size`."""
+    """Split ``x`` into a low and a high band along one axis.
+
+    Args:
+        x: floating tensor of any shape.
+        scheme: the wavelet's lifting steps and gains.
+        normalization: scale of the bands, see `schemes`.
+        axis: negative index of the axis.
+        start: absolute coordinate of the first sample along ``axis``.
+
+    Returns:
+        (low, high), with sizes as in `geometry.split_size`.
+    """
     return _Split.apply(x, scheme, normalization, axis, start, False)
 
 
 def synthesize(
     low: Tensor, high: Tensor, scheme: Scheme, normalization: Normalization, axis: int, start: int
 ) -> Tensor:
-    """Inverse of `analyze`."""
+    """Merge a low and a high band; the inverse of `analyze`.
+
+    Args:
+        low: low band.
+        high: high band.
+        scheme: the wavelet's lifting steps and gains.
+        normalization: scale of the bands, see `schemes`.
+        axis: negative index of the axis.
+        start: absolute coordinate of the first sample along ``axis``.
+
+    Returns:
+        The signal.
+    """
     return _Merge.apply(low, high, scheme, normalization, axis, start, False)
 
 
 def analyze_adjoint(
     low: Tensor, high: Tensor, scheme: Scheme, normalization: Normalization, axis: int, start: int
 ) -> Tensor:
-    """A^T: carries a gradient with respect to (low, high) back to the input of `analyze`."""
+    """Apply A^T: carry a gradient with respect to (low, high) back to the input of `analyze`.
+
+    Args:
+        low: gradient with respect to the low band.
+        high: gradient with respect to the high band.
+        scheme: the wavelet's lifting steps and gains.
+        normalization: scale of the bands, see `schemes`.
+        axis: negative index of the axis.
+        start: absolute coordinate of the first sample along ``axis``.
+
+    Returns:
+        The gradient with respect to the signal.
+    """
     return _Merge.apply(low, high, scheme, normalization, axis, start, True)
 
 
 def synthesize_adjoint(
     x: Tensor, scheme: Scheme, normalization: Normalization, axis: int, start: int
 ) -> tuple[Tensor, Tensor]:
-    """S^T: carries a gradient with respect to the output of `synthesize` back to (low, high)."""
+    """Apply S^T: carry a gradient with respect to the output of `synthesize` back to (low, high).
+
+    Args:
+        x: gradient with respect to the signal.
+        scheme: the wavelet's lifting steps and gains.
+        normalization: scale of the bands, see `schemes`.
+        axis: negative index of the axis.
+        start: absolute coordinate of the first sample along ``axis``.
+
+    Returns:
+        The gradients with respect to (low, high).
+    """
     return _Split.apply(x, scheme, normalization, axis, start, True)
 
 
 def axis_gains(scheme: Scheme, normalization: Normalization, size: int, start: int) -> tuple[float, float]:
-    """Factors of the two halves along an axis of ``size`` samples.
+    """Gains of the two halves along an axis.
 
-    One sample alone passes unchanged if it is a low sample; a high one is doubled in JPEG 2000 (T.800 F.3.6).
+    A single sample passes unchanged if it is a low sample; a high one is doubled in JPEG 2000 (T.800 F.3.6).
+
+    Args:
+        scheme: the wavelet.
+        normalization: scale of the bands, see `schemes`.
+        size: number of samples along the axis.
+        start: absolute coordinate of the first sample.
+
+    Returns:
+        Factors (low, high).
     """
     if size == 1:
         return 1.0, 2.0 if normalization == "jpeg2000" else 1.0
@@ -72,10 +126,19 @@ def axis_gains(scheme: Scheme, normalization: Normalization, size: int, start: i
 def neighbour_slices(
     step: Step, targets: int, sources: int, target_first: bool, begin: int, end: int
 ) -> Iterator[tuple[float, int, int, int]]:
-    """The slice pairs of one step for the targets [begin, end): (weight, target from, target to, source from).
+    """Slice pairs of one lifting step, for a range of target samples.
 
-    targets, sources: sizes of the two halves (sources >= 1).  target_first: the signal begins with a target sample, so
-    that target i stands between sources i - 1 and i; otherwise between i and i + 1.
+    Args:
+        step: the lifting step.
+        targets: size of the half that changes.
+        sources: size of the other half, at least 1.
+        target_first: whether the signal begins with a target sample, so that target i lies between sources i - 1 and i;
+            otherwise it lies between i and i + 1.
+        begin: first target sample to compute.
+        end: end of the target samples to compute.
+
+    Yields:
+        (weight, first target, end of the targets, first source).
     """
     left = -1 if target_first else 0
     for weight, shift in ((step.left, left), (step.right, left + 1)):
@@ -93,10 +156,18 @@ def neighbour_slices(
 def lift(
     low: Tensor, high: Tensor, steps: tuple[Step, ...], axis: int, start: int, *, inverse: bool, swap: bool
 ) -> None:
-    """Apply ``steps`` to the two halves in place.
+    """Apply lifting steps to the two halves in place.
 
-    inverse: negate the weights.  swap: exchange source and target.  The order is last to first if exactly one of the
-    two holds (see the table above).
+    The order is last to first if exactly one of ``inverse`` and ``swap`` holds (see the table above).
+
+    Args:
+        low: samples at even coordinates.
+        high: samples at odd coordinates.
+        steps: the steps in analysis order.
+        axis: negative index of the axis.
+        start: absolute coordinate of the first sample along ``axis``.
+        inverse: negate the weights.
+        swap: exchange source and target.
     """
     low_count, high_count = low.shape[axis], high.shape[axis]
     if low_count == 0 or high_count == 0:
@@ -115,7 +186,16 @@ def lift(
 
 
 def even_odd(x: Tensor, axis: int, start: int) -> tuple[Tensor, Tensor]:
-    """Views of the samples of ``x`` at even and at odd coordinates along ``axis``."""
+    """Views of the samples of ``x`` at even and at odd coordinates.
+
+    Args:
+        x: tensor of any shape.
+        axis: negative index of the axis.
+        start: absolute coordinate of the first sample along ``axis``.
+
+    Returns:
+        (even, odd).
+    """
     first = [slice(None)] * x.dim()
     second = list(first)
     first[axis], second[axis] = slice(0, None, 2), slice(1, None, 2)
@@ -124,7 +204,7 @@ def even_odd(x: Tensor, axis: int, start: int) -> tuple[Tensor, Tensor]:
 
 
 class _Split(torch.autograd.Function):
-    """A, or S^T if ``adjoint``."""
+    """A, or S^T where ``adjoint``."""
 
     @staticmethod
     def forward(
@@ -145,7 +225,7 @@ class _Split(torch.autograd.Function):
 
 
 class _Merge(torch.autograd.Function):
-    """S, or A^T if ``adjoint``."""
+    """S, or A^T where ``adjoint``."""
 
     @staticmethod
     def forward(

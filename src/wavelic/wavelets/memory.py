@@ -1,8 +1,8 @@
 """Uninitialised tensors for bands and images, on large memory pages where the system has them.
 
 A transform writes every sample of fresh memory once, and the first touch of each 4 KiB page is a trap into the kernel:
-for a large image that costs more than the arithmetic.  numpy asks Linux for 2 MiB pages (madvise) for arrays from 4 MiB
-on, torch does not, so large tensors on the CPU live in memory that numpy allocated.
+for a large image that costs more than the arithmetic.  For arrays of 4 MiB and more numpy asks Linux for 2 MiB pages
+(madvise), torch does not; so large tensors on the CPU are made in memory that numpy allocated.
 """
 
 from __future__ import annotations
@@ -18,7 +18,15 @@ _ALIGNMENT = 64
 
 
 def empty_plane(like: Tensor, size: tuple[int, int]) -> Tensor:
-    """An uninitialised (..., *size) tensor with the leading shape, dtype, device and memory format of ``like``."""
+    """Make an uninitialised tensor like another one, with a new height and width.
+
+    Args:
+        like: gives the leading shape, dtype, device and memory format.
+        size: (height, width).
+
+    Returns:
+        A tensor (..., height, width).
+    """
     shape = (*like.shape[:-2], *size)
     if not is_channels_last(like):
         return empty(shape, like)
@@ -27,7 +35,15 @@ def empty_plane(like: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def empty(shape: tuple[int, ...], like: Tensor) -> Tensor:
-    """An uninitialised contiguous tensor of ``shape`` with the dtype and device of ``like``."""
+    """Make an uninitialised contiguous tensor.
+
+    Args:
+        shape: of the result.
+        like: gives dtype and device.
+
+    Returns:
+        A tensor of ``shape``.
+    """
     count = int(np.prod(shape, dtype=np.int64)) * like.element_size()
     if like.device.type != "cpu" or count < LARGE_BYTES:
         return torch.empty(shape, dtype=like.dtype, device=like.device)

@@ -1,9 +1,9 @@
-"""Sharing planes between threads: whole planes first, then planes cut into bands of rows.
+"""Division of planes among threads: whole planes first, the remaining planes cut into bands of rows.
 
-Three planes on two threads would take as long as four.  So the planes that do not go evenly into the threads are cut
-into equally many row parts for each thread.  A part is transformed with a margin of rows on either side: one lifting
-step carries the false border at most one band row further, so with as many rows as there are steps the part itself gets
-the arithmetic of the whole plane, to the bit.
+Three planes on two threads would take as long as four.  So planes left over after an even division are cut into
+equally many row parts for each thread.  A part is transformed with a margin of rows on either side.  One lifting step
+carries the wrong border at most one band row further, so with as many rows of margin as there are steps the part itself
+gets the arithmetic of the whole plane, to the bit.
 """
 
 from __future__ import annotations
@@ -21,6 +21,14 @@ class Part:
     """Band rows [begin, end) of ``planes``, to be computed from the band rows [first, last).
 
     Band row k belongs to the image rows 2k and 2k + 1, counted from the first row of the image whatever its coordinate.
+
+    Attributes:
+        planes: the planes.
+        begin: first band row that belongs to the part.
+        end: end of these rows.
+        first: first band row to read, ``begin`` less the margin.
+        last: end of the rows to read.
+        whole: whether the part is whole planes.
     """
 
     planes: slice
@@ -32,10 +40,21 @@ class Part:
 
 
 def share(planes: int, rows: int, group: int, threads: int, margin: int) -> list[Part]:
-    """Parts of about equal work for ``threads`` threads: ``planes`` planes of ``rows`` band rows, ``group`` at a time.
+    """Divide planes into parts of about equal work.
 
-    >>> [(part.planes.start, part.begin, part.end, part.first, part.last) for part in share(3, 100, 1, 2, 4)]
-    [(0, 0, 100, 0, 100), (1, 0, 100, 0, 100), (2, 0, 50, 0, 54), (2, 50, 100, 46, 100)]
+    Args:
+        planes: number of planes.
+        rows: band rows of each plane.
+        group: planes to put into one part where planes stay whole.
+        threads: number of threads.
+        margin: band rows to read on either side of a cut: the number of lifting steps.
+
+    Returns:
+        The parts; they cover every row of every plane once.
+
+    Examples:
+        >>> [(part.planes.start, part.begin, part.end, part.first, part.last) for part in share(3, 100, 1, 2, 4)]
+        [(0, 0, 100, 0, 100), (1, 0, 100, 0, 100), (2, 0, 50, 0, 54), (2, 50, 100, 46, 100)]
     """
     groups = [slice(begin, begin + group) for begin in range(0, planes, group)]
     left = len(groups) % threads

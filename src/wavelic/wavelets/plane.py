@@ -1,9 +1,9 @@
-"""One lifting level of a plane (both axes), blocked for the cache.
+"""Lifting level of a plane along both axes, blocked for the cache.
 
-The arithmetic is that of `lifting`, axis after axis.  What differs is the order: memory traffic is what a wavelet
-transform costs, so the plane is walked through once, in strips of rows that stay in the cache.  For each strip
+The arithmetic is that of `lifting`, axis after axis; only the order differs.  A wavelet transform is bound by memory
+traffic, so the plane is walked through once, in strips of rows that stay in the cache.  For each strip
 
-1. the four phases of the 2x2 grid are gathered into the four bands, multiplied by their gains on the way,
+1. the four phases of the 2x2 grid are gathered into the four bands and multiplied by their gains on the way,
 2. the horizontal steps run inside the strip (rows do not depend on each other),
 3. the vertical steps run as far down as the rows seen so far allow: step k stays one row behind step k - 1.  These rows
    were touched a moment ago, so they are still in the cache.
@@ -11,9 +11,9 @@ transform costs, so the plane is walked through once, in strips of rows that sta
 The synthesis is the mirror image: copy a strip of the bands, vertical steps as far as possible, horizontal steps for
 the rows that are complete, scatter with gains.  No padded copy of the image is ever made.
 
-Large planes, and parts of planes where they do not go evenly into the threads (see `parts`), run beside each other on
-threads of ours, in which torch does not split operations (see `serial`).  No sum depends on strips, parts or threads,
-so neither do the results, to the bit.
+Large planes, and parts of planes where they do not divide evenly among the threads (see `parts`), run concurrently on
+threads in which torch does not split operations (see `wavelic.threads`).  No sum depends on strips, parts or threads,
+so the results do not either, to the bit.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from wavelic.threads import run_serially, serial_threads
+from wavelic.threads import map_on_threads, thread_count
 from wavelic.wavelets.geometry import BandSizes2d, level_sizes2d
 from wavelic.wavelets.lifting import (
     analyze_adjoint,
@@ -48,26 +48,46 @@ STRIP_ELEMENTS = 1 << 18
 
 
 def analyze2d(x: Tensor, scheme: Scheme, normalization: Normalization, start: tuple[int, int]) -> Bands:
-    """One level of ``x`` (..., H, W): low, lh, hl, hh with the shapes of `geometry.level_sizes2d`; differentiable."""
+    """Compute one level of a 2-D transform; differentiable.
+
+    Args:
+        x: floating tensor (..., H, W).
+        scheme: the wavelet's lifting steps and gains.
+        normalization: scale of the bands, see `schemes`.
+        start: absolute (row, column) of the first sample.
+
+    Returns:
+        The bands (low, lh, hl, hh), with the shapes of `geometry.level_sizes2d`.
+    """
     return _Analysis2d.apply(x, scheme, normalization, start)
 
 
 def synthesize2d(bands: Bands, scheme: Scheme, normalization: Normalization, start: tuple[int, int]) -> Tensor:
-    """Inverse of `analyze2d`; differentiable."""
+    """Invert `analyze2d`; differentiable.
+
+    Args:
+        bands: (low, lh, hl, hh).
+        scheme: the wavelet's lifting steps and gains.
+        normalization: scale of the bands, see `schemes`.
+        start: absolute (row, column) of the first sample.
+
+    Returns:
+        The plane, (..., H, W).
+    """
     return _Synthesis2d.apply(*bands, scheme, normalization, start)
 
 
 def _gains2d(
     scheme: Scheme, normalization: Normalization, size: tuple[int, int], start: tuple[int, int]
 ) -> list[float]:
-    """Factors of low, lh, hl, hh."""
+    """Gains of low, lh, hl, hh."""
     low_rows, high_rows = axis_gains(scheme, normalization, size[0], start[0])
     low_columns, high_columns = axis_gains(scheme, normalization, size[1], start[1])
     return [low_rows * low_columns, high_rows * low_columns, low_rows * high_columns, high_rows * high_columns]
 
 
 def _phases(x: Tensor, start: tuple[int, int]) -> Bands:
-    """Views of the samples of ``x`` that turn into low, lh, hl, hh."""
+    """Views of the samples of ``x`` that become low, lh, hl, hh."""
     even_rows, odd_rows = even_odd(x, -2, start[0])
     low, hl = even_odd(even_rows, -1, start[1])
     lh, hh = even_odd(odd_rows, -1, start[1])
@@ -75,7 +95,7 @@ def _phases(x: Tensor, start: tuple[int, int]) -> Bands:
 
 
 def _strips(band: Tensor, band_rows: int) -> Iterator[tuple[int, int]]:
-    """Row ranges of the bands that keep a strip of ``band`` within STRIP_ELEMENTS; one strip on other devices."""
+    """Row ranges of the bands that keep a strip of ``band`` within STRIP_ELEMENTS; a single strip on other devices."""
     rows = max(1, band_rows)
     if band.device.type == "cpu":
         rows = max(2, STRIP_ELEMENTS * band.shape[-2] // max(1, band.numel()))
@@ -98,20 +118,24 @@ def _for_parts(task: Callable[..., None], margin: int, x: Tensor, bands: Bands) 
         tensors = tuple(tensor.flatten(0, -3) for tensor in tensors)
     planes = tensors[0].shape[0]
     group = max(1, STRIP_ELEMENTS * planes // max(1, x.numel()))
-    parts = share(planes, rows, group, serial_threads(x.numel()), margin)
+    parts = share(planes, rows, group, thread_count(x.numel()), margin)
 
     def run_part(number: int) -> None:
         part = parts[number]
         plane, *own = (tensor[part.planes] for tensor in tensors)
         task(part, plane, own)
 
-    return run_serially(run_part, range(len(parts)), x.numel())
+    return map_on_threads(run_part, range(len(parts)), x.numel())
 
 
 class _VerticalSteps:
-    """The vertical steps of the two column halves, run only as far as the rows made ready so far allow.
+    """Vertical lifting steps of the two column halves, run as far as the rows that are ready allow.
 
-    pairs: (low in rows, high in rows) tensors.  Steps change them in place.
+    Args:
+        pairs: (low in rows, high in rows) tensors, changed in place.
+        steps: the steps in analysis order.
+        start: absolute row of the first sample.
+        inverse: run the inverse steps.
     """
 
     def __init__(
@@ -125,9 +149,16 @@ class _VerticalSteps:
         self.done = [0] * len(self.steps)
 
     def advance(self, low_ready: int, high_ready: int) -> tuple[int, int]:
-        """Rows [0, ready) of the two halves are in place; returns how many rows of each are finished.
+        """Run the steps as far as rows [0, ready) of the two halves allow.
 
-        A row is finished when it is through its own steps and no step of a later row will read it any more.
+        A row is finished when it is through its own steps and no step of a later row reads it any more.
+
+        Args:
+            low_ready: rows of the low half in place.
+            high_ready: rows of the high half in place.
+
+        Returns:
+            Number of finished rows of the (low, high) half.
         """
         ready = {"low": low_ready, "high": high_ready}
         if self.sizes["low"] == 0 or self.sizes["high"] == 0:
@@ -165,7 +196,7 @@ def _analysis(x: Tensor, scheme: Scheme, normalization: Normalization, start: tu
     size = (x.shape[-2], x.shape[-1])
     gains = _gains2d(scheme, normalization, size, start)
     steps = scheme.scaled_steps(normalization)
-    if serial_threads(x.numel()) == 1 and suits(x, start):
+    if thread_count(x.numel()) == 1 and suits(x, start):
         return analyze_quad(x, steps, gains)
     bands = _empty_bands(x, level_sizes2d(size, 1, start)[0])
 
@@ -199,7 +230,7 @@ def _synthesis(bands: Bands, scheme: Scheme, normalization: Normalization, start
     x = empty_plane(bands[0], size)
     gains = [1.0 / gain for gain in _gains2d(scheme, normalization, size, start)]
     steps = scheme.scaled_steps(normalization)
-    if serial_threads(x.numel()) == 1 and suits(x, start):
+    if thread_count(x.numel()) == 1 and suits(x, start):
         synthesize_quad(bands, x, steps, gains)
         return x
     memory_format = torch.channels_last if is_channels_last(x) else torch.contiguous_format

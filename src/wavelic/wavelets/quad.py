@@ -1,6 +1,6 @@
-"""One lifting level of a small even plane, with its four bands in one tensor: half as many calls as `plane`.
+"""Lifting level of a small even plane, with its four bands in one tensor: half as many calls as `plane`.
 
-Where bands fit in the cache, what counts is the number of calls, not memory traffic.  With the bands in one tensor
+Where bands fit in the cache, the cost is the number of calls and not memory traffic.  With the bands in one tensor
 (2 row halves, 2 column halves, ...) a horizontal step is one addition for both row halves, a vertical step one for both
 column halves, and the split into phases is one multiplication by four gains.  Every sample goes through the same
 additions and multiplications in the same order as in `plane`, so the results are the same, to the bit.
@@ -23,13 +23,30 @@ _DTYPES = (torch.float32, torch.float64)  # others would round a gain that is he
 
 
 def suits(x: Tensor, start: tuple[int, int]) -> bool:
-    """Whether ``x`` (..., H, W), whose first sample has the coordinate ``start``, is one for this module."""
+    """Whether a plane has the size, alignment and dtype this module handles.
+
+    Args:
+        x: (..., H, W).
+        start: absolute (row, column) of its first sample.
+
+    Returns:
+        True for even sizes and coordinates, float32 or float64, and at most MOST_ELEMENTS elements.
+    """
     even = all(number % 2 == 0 for number in (*x.shape[-2:], *start))
     return even and x.dtype in _DTYPES and 0 < x.numel() <= MOST_ELEMENTS
 
 
 def analyze_quad(x: Tensor, steps: tuple[Step, ...], gains: list[float]) -> Four:
-    """low, lh, hl, hh of ``x`` (..., H, W); gains: of these four, applied before the steps."""
+    """Compute one level of a plane that `suits`.
+
+    Args:
+        x: (..., H, W).
+        steps: the scaled lifting steps.
+        gains: of low, lh, hl, hh, applied before the steps.
+
+    Returns:
+        The bands (low, lh, hl, hh), each (..., H/2, W/2).
+    """
     quad = _empty_quad(x)
     torch.mul(_phases(x), _in_place(gains, x), out=quad)
     lift(quad[:, 0], quad[:, 1], steps, -1, 0, inverse=False, swap=False)
@@ -38,7 +55,14 @@ def analyze_quad(x: Tensor, steps: tuple[Step, ...], gains: list[float]) -> Four
 
 
 def synthesize_quad(bands: Four, x: Tensor, steps: tuple[Step, ...], gains: list[float]) -> None:
-    """Inverse of `analyze_quad`, into ``x``; gains: of low, lh, hl, hh, applied after the steps."""
+    """Invert `analyze_quad`, into ``x``.
+
+    Args:
+        bands: (low, lh, hl, hh).
+        x: (..., H, W), written.
+        steps: the scaled lifting steps.
+        gains: of low, lh, hl, hh, applied after the steps.
+    """
     low, lh, hl, hh = bands
     quad = _empty_quad(x)
     for half, (left, right) in zip(quad, ((low, hl), (lh, hh)), strict=True):
@@ -56,7 +80,7 @@ def _phases(x: Tensor) -> Tensor:
 
 
 def _empty_quad(like: Tensor) -> Tensor:
-    """For the four bands of ``like``, each in its memory format."""
+    """Memory for the four bands of ``like``, each in its memory format."""
     size = (like.shape[-2] // 2, like.shape[-1] // 2)
     if not is_channels_last(like):
         return like.new_empty((2, 2, *like.shape[:-2], *size))
@@ -65,6 +89,6 @@ def _empty_quad(like: Tensor) -> Tensor:
 
 
 def _in_place(gains: list[float], like: Tensor) -> Tensor:
-    """Gains of low, lh, hl, hh where `_phases` has their samples, to be broadcast."""
+    """Arrange the gains of low, lh, hl, hh as `_phases` arranges their samples, ready to be broadcast."""
     low, lh, hl, hh = gains
     return like.new_tensor([[low, hl], [lh, hh]]).view(2, 2, *(1,) * like.dim())

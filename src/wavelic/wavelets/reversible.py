@@ -24,7 +24,16 @@ _UPDATE = Step("low", 1.0, 1.0)
 
 
 def analyze_reversible(x: Tensor, axis: int, start: int) -> tuple[Tensor, Tensor]:
-    """Split integers ``x`` along ``axis``: (low, high)."""
+    """Split integers into a low and a high band.
+
+    Args:
+        x: int32 or int64 tensor.
+        axis: negative index of the axis.
+        start: absolute coordinate of the first sample along ``axis``.
+
+    Returns:
+        (low, high).
+    """
     low, high = (half.clone() for half in even_odd(x, axis, start))
     if x.shape[axis] == 1:
         return low, high * 2
@@ -34,7 +43,17 @@ def analyze_reversible(x: Tensor, axis: int, start: int) -> tuple[Tensor, Tensor
 
 
 def synthesize_reversible(low: Tensor, high: Tensor, axis: int, start: int) -> Tensor:
-    """Inverse of `analyze_reversible`."""
+    """Merge a low and a high band of integers; the exact inverse of `analyze_reversible`.
+
+    Args:
+        low: low band.
+        high: high band.
+        axis: negative index of the axis.
+        start: absolute coordinate of the first sample along ``axis``.
+
+    Returns:
+        The signal.
+    """
     shape = list(low.shape)
     shape[axis] += high.shape[axis]
     x = low.new_empty(shape)
@@ -50,7 +69,7 @@ def synthesize_reversible(low: Tensor, high: Tensor, axis: int, start: int) -> T
 
 
 def _neighbour_sum(step: Step, target: Tensor, source: Tensor, axis: int, start: int) -> Tensor:
-    """For every target the sum of its two neighbours in the other half."""
+    """Sum of the two neighbours of every target, which lie in the other half."""
     total = torch.zeros_like(target)
     targets, sources = target.shape[axis], source.shape[axis]
     target_first = (step.target == "low") == (start % 2 == 0)

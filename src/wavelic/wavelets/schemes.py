@@ -32,10 +32,14 @@ NORMALIZATIONS = ("jpeg2000", "orthonormal", "reversible")
 
 @dataclass(frozen=True)
 class Step:
-    """One lifting step: target[i] += left * (neighbour at i - 1) + right * (neighbour at i + 1).
+    """Lifting step: target[i] += left * (neighbour at i - 1) + right * (neighbour at i + 1).
 
-    target: "low" or "high", the half that changes.  mirror: a neighbour beyond the border is replaced by the one on the
-    other side, which is what whole-sample symmetric extension of the signal amounts to; without it the term is dropped.
+    Attributes:
+        target: "low" or "high", the half that changes.
+        left: weight of the neighbour at the lower coordinate.
+        right: weight of the neighbour at the higher coordinate.
+        mirror: replace a neighbour beyond the border by the one on the other side, which is whole-sample symmetric
+            extension of the signal; without it the term is dropped.
     """
 
     target: Literal["low", "high"]
@@ -46,7 +50,14 @@ class Step:
 
 @dataclass(frozen=True)
 class Scheme:
-    """A wavelet: lifting steps in analysis order, then the factors that give the ``jpeg2000`` normalisation."""
+    """Wavelet as lifting steps in analysis order, and the gains of the ``jpeg2000`` normalisation.
+
+    Attributes:
+        name: "haar", "5/3" or "9/7".
+        steps: in analysis order.
+        low_gain: factor of the low band, after the steps.
+        high_gain: factor of the high band, after the steps.
+    """
 
     name: str
     steps: tuple[Step, ...]
@@ -54,15 +65,28 @@ class Scheme:
     high_gain: float
 
     def gains(self, normalization: Normalization) -> tuple[float, float]:
-        """Factors (low, high) to apply after the steps."""
+        """Gains of the two halves.
+
+        Args:
+            normalization: "jpeg2000", "orthonormal" or "reversible".
+
+        Returns:
+            Factors (low, high), to be applied after the steps.
+        """
         if normalization == "orthonormal":
             return self.low_gain * math.sqrt(2.0), self.high_gain / math.sqrt(2.0)
         return self.low_gain, self.high_gain
 
     def scaled_steps(self, normalization: Normalization) -> tuple[Step, ...]:
-        """The steps as they read when both halves are multiplied by their gains *before* the steps, not after.
+        """Lifting steps for halves that are multiplied by their gains *before* the steps, not after.
 
-        Moving the gains to the front lets the copy that splits even from odd samples do the multiplication.
+        With the gains in front, the copy that separates even from odd samples does the multiplication.
+
+        Args:
+            normalization: "jpeg2000", "orthonormal" or "reversible".
+
+        Returns:
+            The steps with adapted weights, in analysis order.
         """
         low, high = self.gains(normalization)
         ratio = {"high": high / low, "low": low / high}
@@ -98,7 +122,18 @@ WAVELETS: dict[str, Scheme] = {scheme.name: scheme for scheme in (HAAR, LEGALL_5
 
 
 def get_scheme(wavelet: str, normalization: str) -> Scheme:
-    """The scheme called ``wavelet``, after checking that it exists and has that normalisation (else UsageError)."""
+    """Look up a wavelet.
+
+    Args:
+        wavelet: "haar", "5/3" or "9/7".
+        normalization: "jpeg2000", "orthonormal", or with "5/3" "reversible".
+
+    Returns:
+        The scheme.
+
+    Raises:
+        UsageError: unknown wavelet or normalisation, or two that do not go together.
+    """
     if wavelet not in WAVELETS:
         raise UsageError(f"unknown wavelet {wavelet!r}; choose one of {', '.join(map(repr, WAVELETS))}")
     if normalization not in NORMALIZATIONS:

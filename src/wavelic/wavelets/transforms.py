@@ -1,4 +1,4 @@
-"""The transforms: 1-D along any axis, 2-D, 3-D; any number of levels, any size from 1.
+"""Wavelet transforms: 1-D along any axis, 2-D and 3-D; any number of levels, any size from 1.
 
 Analysis and synthesis mirror each other: ``idwt*(dwt*(x)) == x`` up to rounding, exactly for ``reversible``.  All are
 differentiable any number of times, work on any device and floating dtype, and take any leading (batch) dimensions.
@@ -25,20 +25,30 @@ def dwt1(
     axis: int = -1,
     start: int = 0,
 ) -> Coefficients1d:
-    """Transform ``x`` along ``axis``.
+    """Transform ``x`` along one axis.
 
-    wavelet: "haar", "5/3" or "9/7".  normalization: "orthonormal" or "jpeg2000" for floating tensors, "reversible" for
-    int32 or int64 (see `schemes`).  start: absolute coordinate of the first sample; even coordinates become low-pass
-    samples, so a window that starts at an odd coordinate starts with a high-pass sample.
+    The low band of n samples has ceil(n / 2) of them (``start = 0``); a single sample passes unchanged.
 
-    The low band of n samples has ceil(n / 2) of them (start = 0); one sample alone passes unchanged.
+    Args:
+        x: floating tensor of any shape; int32 or int64 for "reversible".
+        wavelet: "haar", "5/3" or "9/7".
+        levels: number of levels, at least 0.
+        normalization: "orthonormal" or "jpeg2000" for floating tensors, "reversible" for integers (see `schemes`).
+        axis: the axis to transform.
+        start: absolute coordinate of the first sample; even coordinates become low-pass samples, so a window that
+            starts at an odd coordinate starts with a high-pass sample.
 
-    Raises UsageError for an unknown wavelet, a dtype that does not go with the normalisation, or an empty axis.
+    Returns:
+        The bands and what `idwt1` needs to invert the transform.
 
-    >>> import torch
-    >>> coefficients = dwt1(torch.tensor([1.0, 3.0, 5.0, 7.0, 9.0]), "5/3", normalization="jpeg2000")
-    >>> coefficients.low, coefficients.highs[0]
-    (tensor([1., 5., 9.]), tensor([0., 0.]))
+    Raises:
+        UsageError: an unknown wavelet, a dtype that does not go with the normalisation, or an empty axis.
+
+    Examples:
+        >>> import torch
+        >>> coefficients = dwt1(torch.tensor([1.0, 3.0, 5.0, 7.0, 9.0]), "5/3", normalization="jpeg2000")
+        >>> coefficients.low, coefficients.highs[0]
+        (tensor([1., 5., 9.]), tensor([0., 0.]))
     """
     scheme = get_scheme(wavelet, normalization)
     check_levels(levels)
@@ -54,9 +64,16 @@ def dwt1(
 
 
 def idwt1(coefficients: Coefficients1d) -> Tensor:
-    """Inverse of `dwt1`: the signal, ``coefficients.size`` samples along ``coefficients.axis``.
+    """Invert `dwt1`.
 
-    Raises UsageError if the bands do not have the sizes that ``size`` and ``start`` imply.
+    Args:
+        coefficients: a decomposition along one axis.
+
+    Returns:
+        The signal, ``coefficients.size`` samples along ``coefficients.axis``.
+
+    Raises:
+        UsageError: the bands do not have the sizes that ``size`` and ``start`` imply.
     """
     c = coefficients
     scheme = get_scheme(c.wavelet, c.normalization)
@@ -82,16 +99,29 @@ def dwt2(
     *,
     start: tuple[int, int] = (0, 0),
 ) -> Coefficients2d:
-    """Transform ``x`` (..., H, W) along its last two axes, then its low band, ``levels`` times.
+    """Transform ``x`` along its last two axes, then its low band, ``levels`` times.
 
-    Arguments as in `dwt1`; start: absolute (row, column) of the first sample.  A channels_last input gives
-    channels_last bands.  Raises UsageError as `dwt1` does.
+    A channels_last input gives channels_last bands.
 
-    >>> import torch
-    >>> stripes = torch.tensor([1.0, -1.0]).repeat(4)[:, None].expand(8, 8)  # rows alternate: horizontal stripes
-    >>> bands = dwt2(stripes, "9/7").levels[0]
-    >>> [round(float(band.abs().max()), 3) for band in (bands.lh, bands.hl, bands.hh)]
-    [2.0, 0.0, 0.0]
+    Args:
+        x: floating tensor (..., H, W); int32 or int64 for "reversible".
+        wavelet: "haar", "5/3" or "9/7".
+        levels: number of levels, at least 0.
+        normalization: "orthonormal" or "jpeg2000" for floating tensors, "reversible" for integers (see `schemes`).
+        start: absolute (row, column) of the first sample.
+
+    Returns:
+        The bands and what `idwt2` needs to invert the transform.
+
+    Raises:
+        UsageError: an unknown wavelet, a dtype that does not go with the normalisation, or an empty axis.
+
+    Examples:
+        >>> import torch
+        >>> stripes = torch.tensor([1.0, -1.0]).repeat(4)[:, None].expand(8, 8)  # rows alternate: horizontal stripes
+        >>> bands = dwt2(stripes, "9/7").levels[0]
+        >>> [round(float(band.abs().max()), 3) for band in (bands.lh, bands.hl, bands.hh)]
+        [2.0, 0.0, 0.0]
     """
     scheme = get_scheme(wavelet, normalization)
     check_levels(levels)
@@ -108,14 +138,22 @@ def dwt2(
 
 
 def idwt2(coefficients: Coefficients2d) -> Tensor:
-    """Inverse of `dwt2`: a tensor (..., H, W) with (H, W) = ``coefficients.size``.
+    """Invert `dwt2`.
 
-    Raises UsageError if the bands do not have the shapes that ``size`` and ``start`` imply.
+    Args:
+        coefficients: a 2-D decomposition.
 
-    >>> import torch
-    >>> x = torch.rand(2, 3, 17, 30, dtype=torch.float64)
-    >>> torch.allclose(idwt2(dwt2(x, "5/3", levels=5)), x)
-    True
+    Returns:
+        A tensor (..., H, W) with (H, W) = ``coefficients.size``.
+
+    Raises:
+        UsageError: the bands do not have the shapes that ``size`` and ``start`` imply.
+
+    Examples:
+        >>> import torch
+        >>> x = torch.rand(2, 3, 17, 30, dtype=torch.float64)
+        >>> torch.allclose(idwt2(dwt2(x, "5/3", levels=5)), x)
+        True
     """
     c = coefficients
     scheme = get_scheme(c.wavelet, c.normalization)
@@ -139,15 +177,26 @@ def dwt3(
     channel_levels: int = 1,
     normalization: Normalization = "orthonormal",
 ) -> Coefficients3d:
-    """Transform ``x`` (..., C, H, W) along its channels, then every channel band in the plane.
+    """Transform ``x`` along its channels, then every channel band in the plane.
 
-    levels: of the planes.  channel_levels: along the channels (Haar pairs channels 2n and 2n + 1).  Other arguments and
-    errors as in `dwt1`.
+    Args:
+        x: floating tensor (..., C, H, W); int32 or int64 for "reversible".
+        wavelet: "haar", "5/3" or "9/7", for all three directions.
+        levels: number of levels in the plane.
+        channel_levels: number of levels along the channels; Haar pairs channels 2n and 2n + 1.
+        normalization: "orthonormal" or "jpeg2000" for floating tensors, "reversible" for integers (see `schemes`).
 
-    >>> import torch
-    >>> coefficients = dwt3(torch.rand(2, 5, 8, 8), "haar", levels=2)
-    >>> coefficients.low.low.shape, coefficients.highs[0].levels[0].hh.shape
-    (torch.Size([2, 3, 2, 2]), torch.Size([2, 2, 4, 4]))
+    Returns:
+        The bands and what `idwt3` needs to invert the transform.
+
+    Raises:
+        UsageError: an unknown wavelet, a dtype that does not go with the normalisation, or an empty axis.
+
+    Examples:
+        >>> import torch
+        >>> coefficients = dwt3(torch.rand(2, 5, 8, 8), "haar", levels=2)
+        >>> coefficients.low.low.shape, coefficients.highs[0].levels[0].hh.shape
+        (torch.Size([2, 3, 2, 2]), torch.Size([2, 2, 4, 4]))
     """
     if x.dim() < 3:
         raise UsageError(f"a tensor of shape {tuple(x.shape)} has no channels; expected (..., C, H, W)")
@@ -158,7 +207,17 @@ def dwt3(
 
 
 def idwt3(coefficients: Coefficients3d) -> Tensor:
-    """Inverse of `dwt3`: a tensor (..., C, H, W)."""
+    """Invert `dwt3`.
+
+    Args:
+        coefficients: a 3-D decomposition.
+
+    Returns:
+        A tensor (..., C, H, W).
+
+    Raises:
+        UsageError: the bands do not have the shapes that the sizes imply.
+    """
     c = coefficients
     low, highs = idwt2(c.low), tuple(idwt2(high) for high in c.highs)
     return idwt1(Coefficients1d(low, highs, c.channels, -3, c.low.wavelet, c.low.normalization))
@@ -200,7 +259,7 @@ def _merge2d(bands: plane.Bands, scheme: Scheme, normalization: Normalization, s
 
 
 def _is_plain_haar(scheme: Scheme, normalization: str, size: tuple[int, int], start: tuple[int, int]) -> bool:
-    """Whether the transform is that of `haar`: 2x2 blocks and nothing at the borders."""
+    """Whether the transform is that of `haar`: 2x2 blocks without borders."""
     even = all(number % 2 == 0 for number in (*size, *start))
     return scheme.name == "haar" and normalization == "orthonormal" and even
 

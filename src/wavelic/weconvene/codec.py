@@ -24,10 +24,11 @@ _TRAINER = Trainer(
     "wavelic.weconvene.export:export_stages",
 )
 _NETWORKS = {
-    "weconvene-s": (1_147_228, "the product model: learned corrections of 9/7 subbands, 3-D subband contexts"),
-    "weconvene-s-conv": (970_588, "its twin with plain convolutions in the corrections"),
-    "weconvene-s-2d": (1_047_164, "its twin that codes luma and chroma together"),
-    "weconvene-m": (5_029_692, "the same, larger: for training on a GPU"),
+    "weconvene": (2_582_268, "the default: wide residual corrections of 9/7 subbands, contexts with carried state"),
+    "weconvene-m": (10_211_484, "the same, larger: for training on a GPU"),
+    "weconvene-wavelet": (3_448_764, "its twin with 3DM-WeConv layers in the corrections"),
+    "weconvene-plain": (2_923_452, "that twin without its wavelet transforms"),
+    "weconvene-2d": (2_327_548, "its twin that codes luma and chroma together"),
 }
 
 
@@ -35,7 +36,7 @@ class WeconveneCodec(WlicCodec):
     """The default codec."""
 
     name = "weconvene"
-    label = "WeConvene-S"
+    label = "weconvene"
     summary = "learned corrections of 9/7 subbands, integer-exact context networks, tiles"
     codec_id = CodecId.WECONVENE
     options = frozenset({"access"})
@@ -55,17 +56,17 @@ class WeconveneCodec(WlicCodec):
     def tiles_needed(self, header: Header, request: Request) -> tuple[int, ...]:
         from wavelic.weconvene.files import check_header
         from wavelic.weconvene.planes import window_tiles
-        from wavelic.weconvene.weights import plan_of
+        from wavelic.weconvene.weights import config_of
 
         check_header(header)
-        return window_tiles(TileGrid.of(header), request.area, plan_of(card_by_id(header.model)))
+        return window_tiles(TileGrid.of(header), request.area, config_of(card_by_id(header.model)))
 
     def decode_colors(
         self, containers: Sequence[Container], device: str, lock: AbstractContextManager[object]
     ) -> list[NDArray[Any]]:
-        from wavelic.weconvene.files import decode_colors
+        from wavelic.weconvene.batch import decode_together
 
-        return decode_colors(containers, device, lock)
+        return decode_together(containers, device, lock)
 
     def verify(self, container: Container) -> None:
         from wavelic.weconvene.files import verify
@@ -73,16 +74,16 @@ class WeconveneCodec(WlicCodec):
         verify(container)
 
     def architectures(self) -> Sequence[Architecture]:
-        make = "wavelic.weconvene.configs:build"
+        make = "wavelic.weconvene.config:build"
         return [Architecture(name, "weconvene", *about, make, _TRAINER) for name, about in _NETWORKS.items()]
 
     def weights(self) -> Sequence[Card]:
         return family("weconvene")[-1:]
 
     def load(self, device: str) -> None:
-        from wavelic.weconvene.weights import load_small
+        from wavelic.weconvene.weights import load_model
 
-        load_small(self.weights()[0], device)
+        load_model(self.weights()[0], device)
 
 
 WECONVENE = WeconveneCodec()

@@ -1,107 +1,187 @@
-"""What is known of a coefficient before it is coded: mean and scale from coarser levels and earlier slices.
+"""Context model of `weconvene`: location and scale of a logistic distribution for every coefficient.
 
-The entropy model of `weconvene-s` after 3DWeChARM (3DM-WeConvene, section III-B): subbands from low to high, each
-slice conditioned on everything before it.  There is no hyperprior; coarser subbands are the side information, handed
-from level to level as ``hidden``.  Per level, on the grid of its packed coefficients (`wavelic.weconvene.subbands`):
+After 3DWeChARM (3DM-WeConvene, section III-B): subbands are coded from low to high, each slice conditioned on all that
+was coded before.  There is no hyperprior; coarser subbands are the side information.  A state of some hundred feature
+maps is carried from slice to slice and from level to level.  Per level, on the grid of its packed coefficients
+(`wavelic.weconvene.subbands`):
 
-    context = ReLU conv3 ReLU conv3 (parent bands, hidden of the parent level doubled in size, the step)
-    slice s: ReLU( conv1(context) + conv3(slices before s of this level) ), ReLU conv1, conv1 -> log2 scale, mean
+    state <- ReLU( ReLU conv3 (parent bands, step) + conv1 (state of the parent level, doubled in size) )
+    state <- ReLU( state + conv1 ReLU conv3 state )
+    for every slice:
+        state <- ReLU( state + conv3 (coefficients of the slice before) )
+        state <- ReLU( state + conv1 ReLU conv1 state )
+        log2 scale, mean <- conv1 ReLU conv1 state
+    state <- ReLU( state + conv3 (coefficients of the last slice) )          for the next finer level
 
-Only ReLU, sums and convolutions, so that `context_integer` can run it in exact integers.  All values are
-in quantiser steps.  A network sees a coefficient v as log2(1 + |v|) / 2 and clamp(v, -SIGNED, SIGNED).
+One description serves training and coding: `ContextModel` with layers of `QuantConv2d` computes in floats, with layers
+of `ExactConv2d` in integers that are the same on every machine, and `code_levels` is the one loop over levels and
+slices that training, encoder and decoder share.  Networks see a coefficient v as log2(1 + |v|), in one of two feature
+maps by its sign.
+
+Units of the integers: activations 1/32 or as their layer says; coefficients 1/16 quantiser step; log2 scales 1/64
+octave; quantiser steps 1/32 octave.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import cache
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import interpolate, relu
+from torch.nn.functional import interpolate, pixel_unshuffle
 
-from wavelic.weconvene.subbands import BANDS, LEVELS, PACKED, SLICES, Slice
+from wavelic.nn.exact import LIMIT, Conv, ExactConv2d, QuantConv2d
+from wavelic.weconvene.subbands import BANDS, COLOURS, LEVELS, PACKED, SLICES, Slice, unpack
 
-SIGNED = 3.0
-HEAD_SCALE = 2.0  # scales reach 8 octaves: without it the last layer would learn slower than the others
+#: Units of a coefficient in quantiser steps, of an octave of scale and of an octave of the quantiser step.
+VALUE, SCALE_UNIT, STEP_UNIT = 16, 64, 32
+#: Units of an input feature: of an octave.
+FEATURE = 32
+#: Largest coefficient, in steps: 2^24; residuals are as large.
+MAX_VALUE = 1 << 24
 LOG2_LOWEST = -4.5  # log2 of the smallest logistic scale
 PER_OCTAVE = 5
 SCALES = 64
-#: Step sizes in grey levels of an orthonormal transform that the networks are trained for.
+HEAD_SCALE = 2.0  # scales reach 8 octaves: without it the last layer would learn slower than the others
+#: Quantiser steps in grey levels of an orthonormal transform that the networks are trained for.
 LOWEST_STEP, HIGHEST_STEP = 12.0, 320.0
-#: log2 of the step that networks see as 0.
+#: log2 of the step that the transform networks see as 0.
 CENTRE = 6
+_MAX_MEAN = float(1 << 11)
+
+
+def step_code(step: float) -> int:
+    """A quantiser step in grey levels -> 1/32 octave, the nearest."""
+    return round(STEP_UNIT * math.log2(step))
+
+
+#: Steps that a file may have, in 1/32 octave.
+FINEST, COARSEST = step_code(LOWEST_STEP), step_code(HIGHEST_STEP)
+
+
+@cache
+def _log_table() -> Tensor:
+    """uint8 feature of every magnitude in 1/16 step, up to where it is clamped."""
+    last = VALUE * (1 << (LIMIT // FEATURE + 1))
+    values = [min(LIMIT, round(FEATURE * math.log2(1 + k / VALUE))) for k in range(last + 1)]
+    return torch.tensor(values, dtype=torch.uint8)
 
 
 def features(values: Tensor) -> Tensor:
-    """(N, C, h, w) coefficients in steps -> (N, 2 C, h, w): log magnitudes, then clamped values."""
-    return torch.cat((0.5 * torch.log2(1 + values.abs()), values.clamp(-SIGNED, SIGNED)), 1)
+    """Coefficients (N, C, h, w) -> what the networks see of them, (N, 2 C, h, w): positive values, then negative ones.
+
+    float32 in steps -> float32; int32 in 1/16 step -> uint8, the same in units of 1/32.
+    """
+    if values.is_floating_point():
+        log = (FEATURE * torch.log2(1 + values.abs())).round().clamp(max=LIMIT) / FEATURE
+    else:
+        table = _log_table().to(values.device)
+        log = table[values.abs().clamp(max=len(table) - 1)]
+    zero = log.new_zeros(())
+    both = torch.cat((torch.where(values > 0, log, zero), torch.where(values < 0, log, zero)), 1)
+    return both.contiguous(memory_format=torch.channels_last)
 
 
-def step_feature(log2_step: Tensor) -> Tensor:
-    """How networks see a step: 0 at 2^CENTRE grey levels, 1 unit per octave."""
-    return log2_step - CENTRE
+def low_features(low: Tensor) -> Tensor:
+    """Features (N, 24, h / 2, w / 2) of the lowest band (N, 3, h, w): each sample minus the mean of its neighbours.
 
-
-class SliceNet(nn.Module):
-    """Parameters of one slice: ``known`` channels of this level are coded before its ``channels``."""
-
-    def __init__(self, known: int, channels: int, width: int) -> None:
-        super().__init__()
-        self.known, self.channels = known, channels
-        self.from_context = nn.Conv2d(width, width, 1)
-        self.from_known = nn.Conv2d(2 * known, width, 3, padding=1, bias=True) if known else None
-        self.mix = nn.Conv2d(width, width, 1)
-        self.head = nn.Conv2d(width, 2 * channels, 1)
-        nn.init.zeros_(self.head.weight)
-        nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
-
-    def forward(self, context: Tensor, known: Tensor | None) -> tuple[Tensor, Tensor]:
-        """``known``: features (N, 2 * known, h, w) or None -> log2 scale, mean: (N, channels, h, w) each."""
-        x = self.from_context(context)
-        if self.from_known is not None and known is not None:
-            x = x + self.from_known(known)
-        scale, mean = self.head(relu(self.mix(relu(x)))).float().chunk(2, 1)
-        return HEAD_SCALE * scale, mean
+    float32 in steps -> float32; int32 in steps -> uint8.
+    """
+    rows = torch.cat((low[:, :, :1], low, low[:, :, -1:]), 2)
+    columns = torch.cat((low[:, :, :, :1], low, low[:, :, :, -1:]), 3)
+    four = 4 * low - rows[:, :, :-2] - rows[:, :, 2:] - columns[..., :-2] - columns[..., 2:]
+    difference = four / 4 if low.is_floating_point() else four * (VALUE // 4)
+    return features(pixel_unshuffle(difference, 2))
 
 
 class LevelContext(nn.Module):
-    """Networks of one level (or of several that share weights)."""
+    """Networks of one level, or of several that share weights.
 
-    def __init__(self, width: int, passes: tuple[Slice, ...]) -> None:
+    Args:
+        width: feature maps of the state.
+        parent_width: those of the parent level's.
+        slices: of a level in coding order.
+        layer: `QuantConv2d` or `ExactConv2d`.
+    """
+
+    def __init__(self, width: int, parent_width: int, slices: tuple[Slice, ...], layer: Conv) -> None:
         super().__init__()
-        self.width = width
-        self.first = nn.Conv2d(2 * BANDS + width + 1, width, 3, padding=1)
-        self.second = nn.Conv2d(width, width, 3, padding=1)
-        counts = [len(part.channels) for part in passes]
-        self.slices = nn.ModuleList(SliceNet(sum(counts[:i]), n, width) for i, n in enumerate(counts))
+        counts = [len(part.channels) for part in slices]
+        self.from_parent = layer(2 * BANDS + 1, width, 3)
+        self.from_state = layer(parent_width, width)
+        self.trunk, self.trunk_out = layer(width, width, 3), layer(width, width)
+        self.from_slice = nn.ModuleList(layer(2 * count, width, 3) for count in counts)
+        self.mix = nn.ModuleList(layer(width, width) for _ in counts)
+        self.mix_out = nn.ModuleList(layer(width, width) for _ in counts)
+        self.before_head = nn.ModuleList(layer(width, width) for _ in counts)
+        self.heads = nn.ModuleList(layer(width, 2 * count, relu=False) for count in counts)
+        for head in self.heads:
+            for parameter in head.parameters():
+                nn.init.zeros_(parameter)
 
-    def context(self, parent: Tensor, hidden: Tensor | None, log2_step: Tensor) -> Tensor:
-        """``parent``: (N, 9, h, w) in steps; ``hidden``: (N, width, h / 2, w / 2) or None; ``log2_step``: (N,)."""
+    def state_layers(self) -> list[nn.Module]:
+        """The layers whose results are the state, all in one unit."""
+        return [self.from_parent, self.from_state, self.trunk_out, *self.from_slice, *self.mix_out]
+
+    def begin(self, parent: Tensor, step: Tensor, state: Tensor | None) -> Tensor:
+        """The state before the first slice: (N, width, h, w).
+
+        Args:
+            parent: features (N, 18, h, w) of the parent level's bands.
+            step: the quantiser step as a feature, (N or 1, 1, 1, 1).
+            state: of the parent level, (N, parent_width, h / 2, w / 2); None at the coarsest.
+        """
         batch, _, height, width = parent.shape
-        if hidden is None:
-            hidden = parent.new_zeros(batch, self.width, height, width)
-        else:
-            hidden = interpolate(hidden, scale_factor=2.0, mode="nearest")
-        step = step_feature(log2_step)[:, None, None, None].expand(batch, 1, height, width)
-        x = torch.cat((features(parent), hidden, step.to(parent.dtype)), 1)
-        x = x.contiguous(memory_format=torch.channels_last)
-        return relu(self.second(relu(self.first(x))))
+        x = torch.cat((parent, step.to(parent.dtype).expand(batch, 1, height, width)), 1)
+        new = self.from_parent(x.contiguous(memory_format=torch.channels_last))
+        if state is not None:
+            new = self.from_state(interpolate(state, scale_factor=2.0, mode="nearest"), new)
+        return self.trunk_out(self.trunk(new), new)
+
+    def parameters_of(self, index: int, state: Tensor, before: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        """The state after slice ``index`` was prepared, and its log2 scales and means, float32 (N, channels, h, w).
+
+        ``before``: features of the slice before, None for the first.
+        """
+        if before is not None:
+            state = self.from_slice[index - 1](before, state)
+        state = self.mix_out[index](self.mix[index](state), state)
+        scale, mean = self.heads[index](self.before_head[index](state)).float().chunk(2, 1)
+        return state, HEAD_SCALE * scale, mean
+
+    def finish(self, state: Tensor, last: Tensor) -> Tensor:
+        """The state for the next finer level; ``last``: features of the last slice."""
+        return self.from_slice[-1](last, state)
 
 
 class ContextModel(nn.Module):
-    """Entropy model of all levels.
+    """Context model of all levels.
 
     Args:
         widths: feature maps of level 1, level 2, and of the levels from 3 on, which share one set of weights.
-        passes: slices of a level in coding order.
+        slices: of a level in coding order.
+        layer: `QuantConv2d` to train, `ExactConv2d` to code.
     """
 
-    def __init__(self, widths: tuple[int, int, int], passes: tuple[Slice, ...] = SLICES) -> None:
+    base: Tensor
+
+    def __init__(
+        self, widths: tuple[int, int, int], slices: tuple[Slice, ...] = SLICES, layer: Conv = QuantConv2d
+    ) -> None:
         super().__init__()
-        self.passes = passes
-        self.adapt = nn.ModuleList(nn.Conv2d(widths[i + 1], widths[i], 1) for i in range(2))
-        self.levels = nn.ModuleList(LevelContext(width, passes) for width in widths)
-        self.base = nn.Parameter(torch.zeros(LEVELS, PACKED))
+        self.slices, self.exact = slices, layer is ExactConv2d
+        parents = (widths[1], widths[2], widths[2])
+        self.levels = nn.ModuleList(
+            LevelContext(width, parent, slices, layer) for width, parent in zip(widths, parents, strict=True)
+        )
+        self.from_low = layer(8 * COLOURS, widths[2], 3)
+        base = torch.zeros(LEVELS, PACKED)
+        if self.exact:
+            self.register_buffer("base", base.to(torch.int32))
+        else:
+            self.base = nn.Parameter(base)
 
     @torch.no_grad()
     def start_from(self, magnitudes: Tensor) -> None:
@@ -109,10 +189,30 @@ class ContextModel(nn.Module):
         scale = (magnitudes / (2 * math.log(2))).clamp_min(1e-3)  # of a logistic distribution with that mean magnitude
         self.base.copy_(torch.log2(scale).repeat_interleave(PACKED // BANDS, 1))
 
-    def base_scale(self, number: int, channels: tuple[int, ...], log2_step: Tensor) -> Tensor:
-        """What a slice's log2 scales start from: (N, channels, 1, 1), one octave less per octave of the step."""
-        base = self.base[number - 1, list(channels)]
-        return (base - step_feature(log2_step)[:, None])[:, :, None, None]
+    @torch.no_grad()
+    def set_exponents(self, outputs: dict[nn.Module, int]) -> None:
+        """Set the units of all activations: 2^exponent to 1.0, from those that suit each layer's outputs.
+
+        All layers that write a level's state get the smallest of theirs.
+        """
+        feature = FEATURE.bit_length() - 1
+        shared: list[int] = []
+        for level in self.levels:
+            assert isinstance(level, LevelContext)
+            writers = [*level.state_layers(), *([self.from_low] if level is self.levels[-1] else [])]
+            shared.append(min(outputs[layer] for layer in writers))
+            for layer in writers:
+                _exponents(layer)[1] = shared[-1]
+        for number, level in enumerate(self.levels):
+            assert isinstance(level, LevelContext)
+            for layer in (level.from_parent, *level.from_slice):
+                _exponents(layer)[0] = feature
+            _exponents(level.from_state)[0] = shared[min(number + 1, len(shared) - 1)]
+            pairs = [(level.trunk, level.trunk_out), *zip(level.mix, level.mix_out, strict=True)]
+            for inner, outer in (*pairs, *zip(level.before_head, level.heads, strict=True)):
+                _exponents(inner)[0] = shared[number]
+                _exponents(inner)[1] = _exponents(outer)[0] = outputs[inner]
+        _exponents(self.from_low)[0] = feature
 
     def level(self, number: int) -> LevelContext:
         """Networks of level ``number``, 1 (finest) .. LEVELS."""
@@ -120,18 +220,76 @@ class ContextModel(nn.Module):
         assert isinstance(chosen, LevelContext)
         return chosen
 
-    def context(self, number: int, parent: Tensor, hidden: Tensor | None, log2_step: Tensor) -> Tensor:
-        """Context of level ``number``, with the parent level's (None at the coarsest)."""
-        if hidden is not None and number < 3:
-            hidden = self.adapt[number - 1](hidden)
-        return self.level(number).context(parent, hidden, log2_step)
+    def location_and_scale(
+        self, number: int, index: int, scale: Tensor, mean: Tensor, log2_step: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """What a slice is coded with, from the networks' results (N, channels, h, w).
 
-    def start(self, low: Tensor) -> Tensor:
-        """What stands for the parent of the coarsest level: zeros (N, 9, h / 2, w / 2)."""
-        batch, _, height, width = low.shape
-        return low.new_zeros(batch, BANDS, height // 2, width // 2)
+        In floats: mean in steps and log2 scale.  In integers: mean int32 in 1/16 step and table uint8, 0..63.
+        """
+        channels = list(self.slices[index].channels)
+        base = self.base[number - 1, channels][:, None, None]
+        if not self.exact:
+            return mean, scale + base - (log2_step - CENTRE)
+        code = (log2_step * STEP_UNIT).to(torch.int32)
+        start = base - (code - CENTRE * STEP_UNIT) * (SCALE_UNIT // STEP_UNIT) - round(LOG2_LOWEST * SCALE_UNIT)
+        octaves = (scale.clamp(-64, 64) * SCALE_UNIT).round_().to(torch.int32) + start
+        table = (octaves.mul_(PER_OCTAVE).add_(SCALE_UNIT // 2) >> (SCALE_UNIT.bit_length() - 1)).clamp_(0, SCALES - 1)
+        location = (mean.clamp(-_MAX_MEAN, _MAX_MEAN) * VALUE).round_().to(torch.int32)
+        return location, table.to(torch.uint8)
 
 
-def level_numbers() -> range:
-    """Levels in coding order, coarsest first."""
-    return range(LEVELS, 0, -1)
+#: (level, slice, location, scale or table) of a slice -> its coefficients, in the units of the location.
+Coder = Callable[[int, int, Tensor, Tensor], Tensor]
+
+
+def code_levels(model: ContextModel, low: Tensor, log2_step: Tensor, levels: int, coder: Coder) -> list[Tensor]:
+    """Walk over levels and slices in coding order: the schedule that training, encoder and decoder share.
+
+    Args:
+        model: in floats or in integers.
+        low: the lowest band in steps, (N, 3, h, w): float32 or int32.
+        log2_step: log2 of the quantiser step in grey levels, (N or 1,), a multiple of 1/32 for integers.
+        levels: wavelet levels of the picture, 1..LEVELS.
+        coder: called as ``coder(level, slice, location, scale)`` for every slice in coding order.
+
+    Returns:
+        Coefficients of every level in the units of ``coder``, level 1 (finest) first: (N, 9, h_d, w_d).
+    """
+    steps = log2_step[:, None, None, None]
+    octaves = steps - FINEST / STEP_UNIT
+    step = (octaves * FEATURE).round() if model.exact else octaves
+    batch, _, height, width = low.shape
+    parent = low.new_zeros(batch, BANDS, height // 2, width // 2)
+    state: Tensor | None = None
+    results: list[Tensor] = []
+    for number in range(levels, 0, -1):
+        net = model.level(number)
+        state = net.begin(features(parent.detach()), step, state)
+        if number == LEVELS:
+            state = model.from_low(low_features(low.detach()), state)
+        parts: list[Tensor] = []
+        before: Tensor | None = None
+        for index in range(len(model.slices)):
+            state, scale, mean = net.parameters_of(index, state, before)
+            parts.append(coder(number, index, *model.location_and_scale(number, index, scale, mean, steps)))
+            before = features(parts[-1].detach())
+        if number > 1:
+            assert before is not None
+            state = net.finish(state, before)
+        packed = torch.cat(parts, 1)[:, _places(model.slices)]
+        parent = unpack(packed)
+        results.append(parent)
+    return results[::-1]
+
+
+def _exponents(layer: nn.Module) -> Tensor:
+    assert isinstance(layer, QuantConv2d)
+    return layer.exponents
+
+
+@cache
+def _places(slices: tuple[Slice, ...]) -> list[int]:
+    """Where every packed channel stands in the slices one after another."""
+    order = [channel for part in slices for channel in part.channels]
+    return [order.index(channel) for channel in range(PACKED)]

@@ -8,15 +8,14 @@ from wavelic.codec.options import Encoded, Options, check_device, psnr
 from wavelic.codec.target import Target, search
 from wavelic.codec.weights import family
 from wavelic.images import Image
+from wavelic.weconvene.context import COARSEST, FINEST
 from wavelic.weconvene.files import (
-    COARSEST,
-    FINEST,
-    RANDOM_TILE,
-    SmallEncoding,
+    WINDOW_TILE,
+    Encoding,
     quality_of_step,
     step_of_quality,
 )
-from wavelic.weconvene.weights import load_small
+from wavelic.weconvene.weights import load_model
 
 #: Rise of the logarithm of the rate, and of PSNR in dB, from one step (1/32 octave) to the next finer one.
 _RATE_RISE, _PSNR_RISE = 1.25 * math.log(2) / 32, 3.9 / 32
@@ -27,9 +26,9 @@ _MIDDLE_BPP, _MIDDLE_PSNR = 0.2, 31.0
 def encode_weconvene(image: Image, target: Target, options: Options) -> Encoded:
     """Compress ``image`` with the shipped `weconvene` weights.  Raises ModelError if there are none."""
     card = family("weconvene")[-1]
-    model = load_small(card, check_device(options.device))
-    tile = None if options.access == "whole" else RANDOM_TILE
-    encoding = SmallEncoding(image, model, options.strip, tile, progress=options.progress)
+    model = load_model(card, check_device(options.device))
+    tile = None if options.access == "whole" else WINDOW_TILE
+    encoding = Encoding(image, model, options.strip, tile, progress=options.progress)
     if target.kind == "quality":
         step, note = step_of_quality(target.value), ""
     else:

@@ -7,47 +7,44 @@ tiles that its coefficients lie in, and memory for coding is bounded by the tile
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from wavelic.codec.opened import Progress, Region, reduced_region
 from wavelic.codec.weights import card_by_id
 from wavelic.codec.wlic_parts import alpha_plane, coded_alpha, picture, sample_type, write_file
-from wavelic.container import (
-    DATA,
-    Chunk,
-    CodecId,
-    ColourEncoding,
-    Container,
-    Header,
-    PaddingRule,
-    TileGrid,
-)
+from wavelic.container import DATA, Chunk, CodecId, ColourEncoding, Container, Header, PaddingRule, TileGrid
 from wavelic.errors import FormatError, UsageError
 from wavelic.images import Image
-from wavelic.weconvene.context import HIGHEST_STEP, LOWEST_STEP
-from wavelic.weconvene.context_integer import STEP_UNIT, step_code
-from wavelic.weconvene.planes import Planes, analyse, denormalised, padded, synthesise, window_count, window_tiles
-from wavelic.weconvene.subbands import LEVELS, MULTIPLE, Subbands
-from wavelic.weconvene.tiles import RATE_WEIGHT, decode_tile, decode_tiles, encode_tile
-from wavelic.weconvene.weights import DeployedSmall, load_small
+from wavelic.threads import map_on_threads
+from wavelic.weconvene.context import COARSEST, FINEST
+from wavelic.weconvene.planes import (
+    Box,
+    Planes,
+    analyse,
+    levels_of,
+    multiple_of,
+    padded,
+    synthesise,
+    window_count,
+    window_tiles,
+)
+from wavelic.weconvene.subbands import MULTIPLE
+from wavelic.weconvene.tiles import GROUP_PIXELS, RDOQ_LAMBDA, decode_tiles, encode_tiles
+from wavelic.weconvene.weights import Model, load_model
 
 #: Sides of a tile in pixels, larger pictures have several: at steps finer than FINE_STEP, and at others.  The networks
 #: were trained on crops of 256; what they know of coarse levels carries over to larger tiles less well than to small
 #: ones, while contexts end at borders.  On validation images these two cost least (docs/weconvene.md).
 FINE_TILE, COARSE_TILE, FINE_STEP = 256, 512, 180
-#: The side with access "random", so that a window needs fewer bytes.
-RANDOM_TILE = 256
+#: The side with access "windows", so that a window needs fewer bytes.
+WINDOW_TILE = 256
 #: Largest side of a tile that a file may have: what bounds a decoder's memory.
 MAX_TILE = 2048
-#: Steps a file may have, in 1/32 octave of a grey level: what the networks were trained for.
-FINEST, COARSEST = step_code(LOWEST_STEP), step_code(HIGHEST_STEP)
 
 
 def step_of_quality(quality: float) -> int:
@@ -63,6 +60,18 @@ def quality_of_step(step: int) -> float:
 def tile_of_step(step: int) -> int:
     """Side of the tiles that costs the fewest bytes at a step in 1/32 octave."""
     return FINE_TILE if step < FINE_STEP else COARSE_TILE
+
+
+def tile_size(side: int, width: int, height: int) -> tuple[int, int]:
+    """(width, height) of the tiles of a picture: ``side``, or longer and of about the same area where it is thin."""
+    levels = levels_of(width, height)
+
+    def beside(other: int) -> int:
+        if other >= side:
+            return side
+        return min(MAX_TILE, max(side, side * side // padded(other, levels) // MULTIPLE * MULTIPLE))
+
+    return beside(height), beside(width)
 
 
 @dataclass
@@ -91,7 +100,7 @@ class Stages:
 
 
 @dataclass
-class SmallEncoding:
+class Encoding:
     """An image and a model, to be coded at as many steps as a search needs.
 
     Attributes:
@@ -99,7 +108,7 @@ class SmallEncoding:
         model: with which weights.
         strip: leave out ICC, Exif and XMP.
         tile: side of the tiles in pixels, a multiple of 128 up to MAX_TILE; None: `tile_of_step`.
-        rate_weight: see `encode_tile`.
+        rdoq_lambda: see `encode_tiles`.
         progress: called with windows and tiles done, and in all, for each step that is tried.
 
     Raises:
@@ -107,10 +116,10 @@ class SmallEncoding:
     """
 
     image: Image
-    model: DeployedSmall
+    model: Model
     strip: bool = False
     tile: int | None = None
-    rate_weight: float = RATE_WEIGHT
+    rdoq_lambda: float = RDOQ_LAMBDA
     progress: Progress | None = None
     _files: dict[int, bytes] = field(default_factory=dict)
     _coded: tuple[int, Planes] | None = None
@@ -137,24 +146,34 @@ class SmallEncoding:
     def _code(self, step: int) -> None:
         self._coded = None  # before there are other coefficients
         colour, grid = self.image.colour(), TileGrid.of(self._header(step))
-        windows = window_count((0, 0, padded(colour.shape[1]), padded(colour.shape[0])))
+        levels = levels_of(grid.width, grid.height)
+        windows = window_count((0, 0, padded(grid.width, levels), padded(grid.height, levels)))
         report = Stages(self.progress, windows + grid.count)
         planes = analyse(self.model, colour, step, report.stage(windows))
-        tiles = report.stage(grid.count)
-        chunks = []
-        for index in range(grid.count):
-            box = padded_box(grid, index)
-            low, details = planes.cut(box)
-            data, values = encode_tile(self.model, low, details, step, self.rate_weight)
-            planes.paste(box, values)  # in place of what was coded
-            chunks.append(Chunk(DATA, data))
-            tiles(index + 1, grid.count)
-        data = write_file(self._header(step), chunks, self.image, coded_alpha(self.image), self.strip)
+        tiles, done = report.stage(grid.count), 0
+        chunks: dict[int, Chunk] = {}
+        groups = groups_of(grid, range(grid.count))
+
+        def work(number: int) -> None:
+            nonlocal done
+            boxes = [padded_box(grid, index) for index in groups[number]]
+            lows, details = zip(*(planes.cut(box) for box in boxes), strict=True)
+            coded = encode_tiles(self.model, lows, details, step, self.rdoq_lambda)
+            for index, box, (data, values) in zip(groups[number], boxes, coded, strict=True):
+                planes.paste(box, values)  # in place of what was coded
+                chunks[index] = Chunk(DATA, data)
+            done += len(boxes)
+            tiles(done, grid.count)
+
+        map_on_threads(work, range(len(groups)), grid.width * grid.height if len(groups) > 1 else 0)
+        payload = [chunks[index] for index in range(grid.count)]
+        data = write_file(self._header(step), payload, self.image, coded_alpha(self.image), self.strip)
         self._files[step], self._coded = data, (step, planes)
 
     def _header(self, step: int) -> Header:
-        image, tile = self.image, self.tile or tile_of_step(step)
-        tiled = max(image.width, image.height) > tile
+        image = self.image
+        tile = tile_size(self.tile or tile_of_step(step), image.width, image.height)
+        tiled = image.width > tile[0] or image.height > tile[1]
         return Header(
             codec=CodecId.WECONVENE,
             channels=image.channels,
@@ -163,17 +182,30 @@ class SmallEncoding:
             model=self.model.card.file_id,
             bit_depth=image.bit_depth,
             padding=PaddingRule.REPLICATE,
-            tile_width=tile if tiled else 0,
-            tile_height=tile if tiled else 0,
+            tile_width=tile[0] if tiled else 0,
+            tile_height=tile[1] if tiled else 0,
             quality=round(100 * quality_of_step(step)),
             gain=step,
         )
 
 
-def padded_box(grid: TileGrid, index: int) -> tuple[int, int, int, int]:
-    """(left, top, right, bottom) of what a tile codes: its core, at the image's edges up to a multiple of 128."""
-    tile = grid.tile(index)
-    return tile.x, tile.y, tile.x + padded(tile.width), tile.y + padded(tile.height)
+def padded_box(grid: TileGrid, index: int) -> Box:
+    """(left, top, right, bottom) of what a tile codes: its core, at the image's edges up to whole cells."""
+    tile, levels = grid.tile(index), levels_of(grid.width, grid.height)
+    return tile.x, tile.y, tile.x + padded(tile.width, levels), tile.y + padded(tile.height, levels)
+
+
+def groups_of(grid: TileGrid, tiles: Sequence[int]) -> list[list[int]]:
+    """Tiles of one size, as many together as GROUP_PIXELS admits."""
+    by_size: dict[tuple[int, int], list[int]] = {}
+    for index in tiles:
+        left, top, right, bottom = padded_box(grid, index)
+        by_size.setdefault((right - left, bottom - top), []).append(index)
+    groups = []
+    for (width, height), members in by_size.items():
+        count = max(1, GROUP_PIXELS // (width * height))
+        groups += [members[begin : begin + count] for begin in range(0, len(members), count)]
+    return groups
 
 
 def check_header(header: Header) -> None:
@@ -186,10 +218,11 @@ def check_header(header: Header) -> None:
             f" {PaddingRule.REPLICATE.value}: the file was not written by wavelic"
         )
     grid = TileGrid.of(header)
-    if header.tile_overlap or header.tile_width % MULTIPLE or header.tile_height % MULTIPLE:
+    unit = multiple_of(levels_of(header.width, header.height))
+    if header.tile_overlap or header.tile_width % unit or header.tile_height % unit:
         raise FormatError(
             f"tiles of {header.tile_width} x {header.tile_height}, overlap {header.tile_overlap}; expected multiples of"
-            f" {MULTIPLE} without overlap: the file was not written by wavelic"
+            f" {unit} without overlap: the file was not written by wavelic"
         )
     if max(grid.tile_width, grid.tile_height) > MAX_TILE:
         raise FormatError(
@@ -199,7 +232,7 @@ def check_header(header: Header) -> None:
 
 
 def decode_planes(
-    container: Container, model: DeployedSmall, tiles: tuple[int, ...], progress: Progress | None = None
+    container: Container, model: Model, tiles: tuple[int, ...], progress: Progress | None = None
 ) -> tuple[Planes, tuple[int, int]]:
     """The coefficients of the smallest box around some tiles, and its (left, top) in pixels.
 
@@ -208,21 +241,32 @@ def decode_planes(
     """
     header = container.header
     grid = TileGrid.of(header)
-    boxes = [padded_box(grid, index) for index in tiles]
-    left, top = min(box[0] for box in boxes), min(box[1] for box in boxes)
-    planes = Planes.empty(max(box[3] for box in boxes) - top, max(box[2] for box in boxes) - left)
-    payloads = container.tiles
-    for done, (index, box) in enumerate(zip(tiles, boxes, strict=True), 1):
-        values = decode_tile(model, payloads[index], low_size(box), header.gain)
-        planes.paste((box[0] - left, box[1] - top, box[2] - left, box[3] - top), values)
+    boxes = {index: padded_box(grid, index) for index in tiles}
+    left, top = min(box[0] for box in boxes.values()), min(box[1] for box in boxes.values())
+    right, bottom = max(box[2] for box in boxes.values()), max(box[3] for box in boxes.values())
+    levels = levels_of(header.width, header.height)
+    planes = Planes.empty(bottom - top, right - left, levels)
+    payloads, groups, lock, done = container.tiles, groups_of(grid, tiles), threading.Lock(), 0
+
+    def work(number: int) -> None:
+        nonlocal done
+        group = groups[number]
+        size = low_size(boxes[group[0]], levels)
+        decoded = decode_tiles(model, [payloads[index] for index in group], size, levels, [header.gain], lock)
+        for index, values in zip(group, decoded, strict=True):
+            box = boxes[index]
+            planes.paste((box[0] - left, box[1] - top, box[2] - left, box[3] - top), values)
+        done += len(group)
         if progress:
             progress(done, len(tiles))
+
+    map_on_threads(work, range(len(groups)), header.width * header.height if len(groups) > 1 else 0)
     return planes, (left, top)
 
 
-def low_size(box: tuple[int, int, int, int]) -> tuple[int, int]:
+def low_size(box: Box, levels: int) -> tuple[int, int]:
     """Rows and columns of the lowest band of a tile."""
-    return (box[3] - box[1]) >> LEVELS, (box[2] - box[0]) >> LEVELS
+    return (box[3] - box[1]) >> levels, (box[2] - box[0]) >> levels
 
 
 def decode(
@@ -238,10 +282,10 @@ def decode(
     header = container.header
     check_header(header)
     area = reduced_region(region, (header.width, header.height), 0)
-    model = load_small(card_by_id(header.model), device)
+    model = load_model(card_by_id(header.model), device)
     alpha = alpha_plane(container)
     left, top, width, height = area
-    tiles = window_tiles(TileGrid.of(header), area, model.network.plan)
+    tiles = window_tiles(TileGrid.of(header), area, model.transform.config)
     report = Stages(progress, len(tiles) + window_count(area))
     planes, corner = decode_planes(container, model, tiles, report.stage(len(tiles)))
     colours = header.channels - header.has_alpha
@@ -251,52 +295,11 @@ def decode(
     return picture(container, colour, alpha, area)
 
 
-@torch.inference_mode()
-def decode_colors(
-    containers: Sequence[Container], device: str, lock: AbstractContextManager[object]
-) -> list[NDArray[Any]]:
-    """Decode the colours of files of one size, model and tile size, all their coefficients at once.
-
-    Args:
-        containers: the files.
-        device: torch device of the networks.
-        lock: held while symbols are read.
-
-    Raises:
-        FormatError, ChecksumError, ModelError: as in `decode`.
-    """
-    for container in containers:
-        check_header(container.header)
-    first = containers[0].header
-    model = load_small(card_by_id(first.model), device)
-    steps = [container.header.gain for container in containers]
-    grid = TileGrid.of(first)
-    planes = [Planes.empty(first.height, first.width) for _ in containers]
-    payloads = [container.tiles for container in containers]
-    for index in range(grid.count):
-        box = padded_box(grid, index)
-        decoded = decode_tiles(model, [tiles[index] for tiles in payloads], low_size(box), steps, lock)
-        for target, values in zip(planes, decoded, strict=True):
-            target.paste(box, values)
-    details = (torch.stack(level).to(model.device) for level in zip(*(p.details for p in planes), strict=True))
-    subbands = Subbands(torch.stack([p.low for p in planes]).to(model.device), tuple(details))
-    pictures = model.network.synthesis(subbands, torch.tensor(steps, device=model.device) / STEP_UNIT)
-    headers = [container.header for container in containers]
-    return [
-        denormalised(picture[:, : h.height, : h.width], h.channels - h.has_alpha, sample_type(h))
-        for picture, h in zip(pictures, headers, strict=True)
-    ]
-
-
 def verify(container: Container) -> None:
     """Decode every tile against its checksum.  Raises FormatError, ChecksumError or ModelError."""
     header = container.header
     check_header(header)
     alpha_plane(container)
-    model = load_small(card_by_id(header.model))
+    model = load_model(card_by_id(header.model))
     grid = TileGrid.of(header)
-    for index, payload in enumerate(container.tiles):
-        decode_tile(model, payload, low_size(padded_box(grid, index)), header.gain)
-
-
-__all__ = ["STEP_UNIT", "SmallEncoding", "decode", "quality_of_step", "step_of_quality", "verify"]
+    decode_planes(container, model, tuple(range(grid.count)))

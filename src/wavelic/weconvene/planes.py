@@ -1,13 +1,14 @@
 """Pixels to subbands and back for the `weconvene` codec, in overlapping windows: bounded memory and no seams.
 
-The networks and the two finest wavelet levels run window by window; neighbouring windows overlap by what they can see.
-The coarser levels, a sixteenth of the picture, are transformed in one piece.  So a result does not depend on the
-windows, apart from the rounding of floats, and a window of the picture is synthesised from the coefficients around it.
+The networks and the finest wavelet levels run window by window, on all threads; neighbouring windows overlap by what
+the networks see.  The coarser levels, a sixty-fourth of the picture, are transformed in one piece.  So a result does
+not depend on the windows, apart from the rounding of floats, and a window of the picture is synthesised from the
+coefficients around it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,36 +16,45 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 
 from wavelic.codec.opened import Progress, Region
 from wavelic.container import TileGrid
 from wavelic.rect import Rect
-from wavelic.weconvene.context_integer import STEP_UNIT, VALUE
-from wavelic.weconvene.network import SmallPlan
+from wavelic.threads import map_on_threads
+from wavelic.weconvene.config import Config
+from wavelic.weconvene.context import STEP_UNIT, VALUE
 from wavelic.weconvene.subbands import (
     BANDS,
     COLOURS,
+    GRID_LEVELS,
     LEVELS,
-    MULTIPLE,
-    PACKED,
-    Subbands,
     compose,
     decompose,
-    from_grid,
-    pack,
-    to_colours,
-    to_grid,
-    to_rgb,
-    unpack,
 )
 from wavelic.weconvene.tiles import Decoded
-from wavelic.weconvene.weights import DeployedSmall
+from wavelic.weconvene.weights import Model
 
-CELL = 1 << Subbands.FINE  # pixels a side of a cell of the networks' grid
-#: Pixels a side of a window's inner part, a multiple of 16.
-WINDOW = 1536
-_REACH_97 = 5  # samples a 9/7 filter reaches to either side, at most
+#: Sides of windows are multiples of this: whole cells of every transform that runs in windows.
+ALIGNMENT = 32
+#: Pixels a side of a window's inner part, a multiple of ALIGNMENT.
+WINDOW = 1024
+_RADIUS_97 = 5  # samples a 9/7 filter reaches to either side, at most
 Box = tuple[int, int, int, int]
+
+
+def levels_of(width: int, height: int) -> int:
+    """Wavelet levels of a picture: LEVELS, or fewer so that a thin picture is not extended to many times its size.
+
+    >>> levels_of(768, 512), levels_of(100, 5000), levels_of(1, 65535)
+    (6, 5, 1)
+    """
+    return min(LEVELS, max(1, min(width, height).bit_length() - 2))
+
+
+def multiple_of(levels: int) -> int:
+    """Sides are extended to multiples of this, so that every level has whole 2x2 cells."""
+    return 2 << levels
 
 
 @dataclass(frozen=True)
@@ -55,34 +65,40 @@ class Planes:
     details: tuple[Tensor, ...]
 
     @staticmethod
-    def empty(height: int, width: int) -> Planes:
-        """Zeros for a picture of that size."""
-        rows, columns = padded(height), padded(width)
-        details = (torch.zeros(BANDS, rows >> d, columns >> d) for d in range(1, LEVELS + 1))
-        return Planes(torch.zeros(COLOURS, rows >> LEVELS, columns >> LEVELS), tuple(details))
+    def empty(height: int, width: int, levels: int) -> Planes:
+        """Zeros for sides that are multiples of `multiple_of` the levels."""
+        details = (torch.zeros(BANDS, height >> d, width >> d) for d in range(1, levels + 1))
+        return Planes(torch.zeros(COLOURS, height >> levels, width >> levels), tuple(details))
+
+    @property
+    def levels(self) -> int:
+        """Wavelet levels."""
+        return len(self.details)
 
     def cut(self, box: Box) -> tuple[Tensor, list[Tensor]]:
-        """The coefficients of a tile (left, top, right, bottom), multiples of 128."""
-        return _cut(self.low, box, LEVELS), [_cut(d, box, number) for number, d in enumerate(self.details, 1)]
+        """The coefficients of a tile (left, top, right, bottom), multiples of `multiple_of` the levels."""
+        return _cut(self.low, box, self.levels), [_cut(d, box, number) for number, d in enumerate(self.details, 1)]
 
     @torch.inference_mode()
     def paste(self, box: Box, values: Decoded) -> None:
         """Fill in a decoded tile."""
-        _cut(self.low, box, LEVELS).copy_(torch.from_numpy(values.low))
+        _cut(self.low, box, self.levels).copy_(torch.from_numpy(values.low))
         for number, (plane, part) in enumerate(zip(self.details, values.details, strict=True), 1):
             _cut(plane, box, number).copy_(torch.from_numpy(part)).div_(VALUE)
 
 
-def padded(side: int) -> int:
+def padded(side: int, levels: int) -> int:
     """A side extended to whole cells of the coarsest level."""
-    return -(-side // MULTIPLE) * MULTIPLE
+    unit = multiple_of(levels)
+    return -(-side // unit) * unit
 
 
-def margin(plan: SmallPlan, blocks: int) -> int:
-    """Pixels a window of the networks and the two finest levels must be larger on each side, a multiple of 16."""
-    cells = blocks << (plan.levels + 1)  # a layer: a 3x3 convolution, and one on samples of 2^levels cells
-    unit = CELL << max(plan.levels, 2)
-    return -(-(cells * CELL + _REACH_97 * (CELL - 1)) // unit) * unit
+def margin(radius: int, levels: int) -> int:
+    """Pixels that a window must be larger on each side, for a net's receptive radius in cells and for the wavelets."""
+    if levels < GRID_LEVELS:
+        return ALIGNMENT
+    cell = 1 << GRID_LEVELS
+    return _up(radius * cell + _RADIUS_97 * (cell - 1))
 
 
 def window_count(region: Region) -> int:
@@ -91,43 +107,46 @@ def window_count(region: Region) -> int:
     return -(-(right - left) // WINDOW) * -(-(bottom - top) // WINDOW)
 
 
-def window_tiles(grid: TileGrid, region: Region, plan: SmallPlan) -> tuple[int, ...]:
+def window_tiles(grid: TileGrid, region: Region, config: Config) -> tuple[int, ...]:
     """The tiles whose coefficients a region (left, top, width, height) depends on."""
-    reach = margin(plan, plan.synthesis_blocks) + _REACH_97 * ((1 << LEVELS) - 1)
-    return grid.meeting(Rect(*region).grown(reach, (grid.width, grid.height)))
+    levels = levels_of(grid.width, grid.height)
+    around = margin(config.synthesis_radius, levels) + _RADIUS_97 * ((1 << levels) - 1)
+    return grid.meeting(Rect(*region).grown(around, (grid.width, grid.height)))
 
 
 @torch.inference_mode()
-def analyse(model: DeployedSmall, pixels: NDArray[Any], step: int, progress: Progress | None = None) -> Planes:
+def analyse(model: Model, pixels: NDArray[Any], step: int, progress: Progress | None = None) -> Planes:
     """Coefficients to be rounded of colour samples (H, W, 1 or 3), uint8 or uint16; gray is three equal channels."""
-    height, width = (padded(side) for side in pixels.shape[:2])
+    levels = levels_of(pixels.shape[1], pixels.shape[0])
+    height, width = (padded(side, levels) for side in pixels.shape[:2])
     log2_step = _log2_step(model, step)
-    factor = float(torch.exp2(-log2_step))
-    low = torch.empty(COLOURS, height // CELL, width // CELL)
-    fine, coarse = torch.empty(BANDS, height // 2, width // 2), torch.empty(BANDS, height // 4, width // 4)
-    windows = list(
-        _windows((0, 0, width, height), (width, height), margin(model.network.plan, model.network.plan.analysis_blocks))
-    )
-    scales = model.network.band_scales(log2_step)
-    for done, (inner, outer) in enumerate(windows, 1):
-        x = _samples(pixels, outer).to(model.device) - 127.5
-        grid = to_grid(to_colours(x)) * factor
-        grid = (grid + model.network.f(grid, log2_step))[0]
-        inside = _inside(inner, outer)
-        part, second, first = _cut(grid, inside, 2).split((COLOURS, BANDS, PACKED))
-        _cut(low, inner, 2).copy_(part)
-        _cut(coarse, inner, 2).copy_(second * scales[1][0])
-        _cut(fine, inner, 1).copy_(unpack(first[None])[0] * scales[0][0])
-        if progress:
-            progress(done, len(windows))
-    lowest, deeper = decompose(low[None], LEVELS - Subbands.FINE)
-    rest = (d[0] * s[0].cpu() for d, s in zip(deeper, scales[2:], strict=True))
-    return Planes(lowest[0], (fine, coarse, *rest))
+    transform = model.fast
+    finest = min(levels, GRID_LEVELS)
+    low = torch.empty(COLOURS, height >> finest, width >> finest)
+    details = [torch.empty(BANDS, height >> d, width >> d) for d in range(1, finest + 1)]
+    around = margin(transform.config.analysis_radius, levels)
+    windows = list(_windows((0, 0, width, height), (width, height), around))
+    scales = [s[0] for s in transform.band_scales(log2_step)]
+
+    def work(number: int) -> None:
+        inner, outer = windows[number]
+        grid = transform.analysis_grid(_samples(pixels, outer).to(model.device), log2_step, finest)[0]
+        part, *packed = _cut(grid, _inside(inner, outer), finest).split([COLOURS, *_bands(finest)])
+        _cut(low, inner, finest).copy_(part)
+        for distance, values in enumerate(packed):
+            level = finest - distance
+            values = pixel_shuffle(values, 1 << distance) if distance else values
+            torch.mul(values.cpu(), scales[level - 1].cpu(), out=_cut(details[level - 1], inner, level))
+
+    _on_threads(work, len(windows), width * height, progress)
+    lowest, deeper = decompose(low[None], levels - finest) if levels > finest else (low[None], [])
+    rest = (d[0] * s.cpu() for d, s in zip(deeper, scales[finest:], strict=False))
+    return Planes(lowest[0], (*details, *rest))
 
 
 @torch.inference_mode()
 def synthesise(
-    model: DeployedSmall,
+    model: Model,
     planes: Planes,
     step: int,
     region: Region,
@@ -137,35 +156,65 @@ def synthesise(
 ) -> NDArray[Any]:
     """Samples (height, width, channels) of a region (left, top, width, height) of the picture."""
     log2_step = _log2_step(model, step)
-    factor = float(torch.exp2(log2_step))
-    scales = [s[0].cpu() for s in model.network.band_scales(log2_step)]
-    deeper = [(d / s)[None] for d, s in zip(planes.details[2:], scales[2:], strict=True)]
-    low = compose(planes.low[None], deeper)[0]
+    transform, levels = model.fast, planes.levels
+    finest = min(levels, GRID_LEVELS)
+    scales = [s[0].cpu() for s in transform.band_scales(log2_step)]
+    deeper = [(d / s)[None] for d, s in zip(planes.details[finest:], scales[finest:], strict=False)]
+    low = (compose(planes.low[None], deeper) if deeper else planes.low[None])[0]
     left, top, width, height = region
-    size = (low.shape[2] * CELL, low.shape[1] * CELL)
+    size = (low.shape[2] << finest, low.shape[1] << finest)
     pixels = np.empty((height, width, channels), dtype)
-    windows = list(_windows(_aligned(region), size, margin(model.network.plan, model.network.plan.synthesis_blocks)))
-    for done, (inner, outer) in enumerate(windows, 1):
-        first, second = _cut(planes.details[0], outer, 1) / scales[0], _cut(planes.details[1], outer, 2) / scales[1]
-        grid = torch.cat((_cut(low, outer, 2), second, pack(first[None])[0]))[None].to(model.device)
-        x = to_rgb(from_grid((grid + model.network.g(grid, log2_step)) * factor)) + 127.5
+    windows = list(_windows(_aligned(region), size, margin(transform.config.synthesis_radius, levels)))
+
+    def work(number: int) -> None:
+        inner, outer = windows[number]
+        parts = [_cut(low, outer, finest)]
+        for level in range(finest, 0, -1):
+            values = _cut(planes.details[level - 1], outer, level) / scales[level - 1]
+            parts.append(pixel_unshuffle(values, 1 << (finest - level)) if level < finest else values)
+        x = transform.synthesis_grid(torch.cat(parts)[None].to(model.device), log2_step, finest)
         x0, y0 = max(inner[0], left), max(inner[1], top)
         x1, y1 = min(inner[2], left + width), min(inner[3], top + height)
         part = x[0, :, y0 - outer[1] : y1 - outer[1], x0 - outer[0] : x1 - outer[0]]
         pixels[y0 - top : y1 - top, x0 - left : x1 - left] = denormalised(part, channels, dtype)
-        if progress:
-            progress(done, len(windows))
+
+    _on_threads(work, len(windows), width * height, progress)
     return pixels
 
 
-def _log2_step(model: DeployedSmall, step: int) -> Tensor:
+def _on_threads(work: Any, count: int, elements: int, progress: Progress | None) -> None:
+    done = [0]
+
+    def counted(number: int) -> None:
+        work(number)
+        done[0] += 1
+        if progress:
+            progress(done[0], count)
+
+    map_on_threads(counted, range(count), elements if count > 1 else 0)
+
+
+def _bands(levels: int) -> Sequence[int]:
+    """Channels of a grid after its low band."""
+    return [BANDS << (2 * distance) for distance in range(levels)]
+
+
+def _log2_step(model: Model, step: int) -> Tensor:
     return torch.full((1,), step / STEP_UNIT, device=model.device)
 
 
 def _aligned(region: Region) -> Box:
     """The region as a box of whole cells of every transform that runs in windows."""
     left, top, width, height = region
-    return left // 16 * 16, top // 16 * 16, -(-(left + width) // 16) * 16, -(-(top + height) // 16) * 16
+    return _down(left), _down(top), _up(left + width), _up(top + height)
+
+
+def _down(place: int) -> int:
+    return place // ALIGNMENT * ALIGNMENT
+
+
+def _up(place: int) -> int:
+    return -(-place // ALIGNMENT) * ALIGNMENT
 
 
 def _windows(area: Box, size: tuple[int, int], margin: int) -> Iterator[tuple[Box, Box]]:
@@ -173,7 +222,7 @@ def _windows(area: Box, size: tuple[int, int], margin: int) -> Iterator[tuple[Bo
     left, top, right, bottom = area
     for y in range(top, bottom, WINDOW):
         for x in range(left, right, WINDOW):
-            inner = x, y, min(x + WINDOW, right), min(y + WINDOW, bottom)
+            inner = x, y, min(x + WINDOW, right, size[0]), min(y + WINDOW, bottom, size[1])
             outer = (
                 max(inner[0] - margin, 0),
                 max(inner[1] - margin, 0),
@@ -197,8 +246,11 @@ def _samples(pixels: NDArray[Any], box: Box) -> Tensor:
     left, top, right, bottom = box
     part = pixels[min(top, pixels.shape[0] - 1) : bottom, min(left, pixels.shape[1] - 1) : right]
     extension = ((0, bottom - top - part.shape[0]), (0, right - left - part.shape[1]), (0, 0))
-    unit = np.float32(255 / np.iinfo(pixels.dtype).max)
-    x = np.pad(part.astype(np.float32) * unit, extension, "edge")
+    x = part.astype(np.float32)
+    if pixels.dtype != np.uint8:
+        x *= np.float32(255 / np.iinfo(pixels.dtype).max)
+    if any(after for _, after in extension):
+        x = np.pad(x, extension, "edge")
     return torch.from_numpy(x).permute(2, 0, 1)[None].expand(1, 3, bottom - top, right - left)
 
 
@@ -207,5 +259,8 @@ def denormalised(x: Tensor, channels: int, dtype: np.dtype[Any]) -> NDArray[Any]
     if channels == 1:
         x = x.mean(0, keepdim=True)
     full = np.iinfo(dtype).max
-    samples = x.permute(1, 2, 0).double() * (full / 255)
-    return samples.round_().clamp_(0, full).cpu().numpy().astype(dtype)
+    samples = x if full == 255 else x.double() * (full / 255)
+    samples = samples.round().clamp_(0, full)
+    if full == 255:
+        samples = samples.to(torch.uint8)
+    return samples.permute(1, 2, 0).contiguous().cpu().numpy().astype(dtype, copy=False)

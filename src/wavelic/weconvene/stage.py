@@ -1,4 +1,4 @@
-"""What a stage of `weconvene-s` can set.  No torch in here."""
+"""What a stage of `weconvene` can set.  No torch in here."""
 
 from __future__ import annotations
 
@@ -9,23 +9,27 @@ from wavelic.training.stages import Stage
 
 @dataclass
 class WeconveneStage(Stage):
-    """A stage of `weconvene-s`.
+    """A stage of `weconvene`.
 
     Attributes:
         finest, coarsest: the quantiser step is drawn log-uniformly between these, in grey levels, for each crop.
-        rate_weight: squared error, in steps squared, that a bit is worth.
+        lambda_: squared error, in steps squared, that a bit is worth.
         balance: a crop counts as step to this power, since the loss falls with the step: about equal relative shares.
         low_weight, high_weight: w1 and w2 of the second training stage (3DM-WeConvene, equation 2): what the bits of
             the three coarsest levels and those of the three finest count.
-        bfloat16: convolutions in bfloat16 under autocast.
+        bfloat16: convolutions of the networks in bfloat16 under autocast; the wavelet transform never is.
+        quantised: the context model behaves as its integer twin (`wavelic.nn.exact`); its units are chosen from crops
+            when the stage begins, unless ``calibrated`` says that the weights bring them.
         validation_steps: steps in grey levels at which held-out crops are judged.
     """
 
     finest: float = 12.0
     coarsest: float = 320.0
-    rate_weight: float = 0.2
+    lambda_: float = 0.2
     balance: float = 1.2
     low_weight: float = 1.0
     high_weight: float = 1.0
     bfloat16: bool = True
+    quantised: bool = False
+    calibrated: bool = False
     validation_steps: tuple[float, ...] = (16.0, 32.0, 64.0, 128.0, 224.0)

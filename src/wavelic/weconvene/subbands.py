@@ -1,4 +1,4 @@
-"""The coded representation of `weconvene-s`: wavelet subbands of a colour image, cut into slices from low to high.
+"""The coded representation of `weconvene`: wavelet subbands of a colour image, cut into slices from low to high.
 
 A three-dimensional wavelet transform (3DM-WeConvene, section III-B, applied to the picture itself): an orthonormal
 two-level Haar-like transform along the colour axis, Y = (R + G + B) / sqrt 3 being the lowest band, and LEVELS levels
@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -27,6 +26,9 @@ COLOURS = 3
 BANDS = 3 * COLOURS
 PACKED = 4 * BANDS
 WAVELET = "9/7"
+#: Levels that the transform networks work on, all at the size of the coarsest of them, and the channels of that grid.
+GRID_LEVELS = 3
+GRID = COLOURS << (2 * GRID_LEVELS)
 #: Sides are extended to multiples of this, so that every level has whole 2x2 cells.
 MULTIPLE = 1 << (LEVELS + 1)
 
@@ -70,8 +72,6 @@ class Subbands:
     low: Tensor
     details: tuple[Tensor, ...]
 
-    FINE: ClassVar[int] = 2  # levels the networks work on: see `to_grid`
-
 
 def to_colours(rgb: Tensor) -> Tensor:
     """(N, 3, H, W) RGB -> (N, 3, H, W) Y, U, V, orthonormal."""
@@ -106,29 +106,40 @@ def unpack(packed: Tensor) -> Tensor:
     return pixel_shuffle(packed, 2)
 
 
-def to_grid(x: Tensor) -> Tensor:
-    """Two levels of 9/7 of (N, 3, H, W), all bands at a quarter of the resolution: (N, 48, H / 4, W / 4).
+def to_grid(x: Tensor, levels: int = GRID_LEVELS) -> Tensor:
+    """``levels`` of 9/7 of (N, 3, H, W), all bands packed to the size of the coarsest: (N, 3 * 4^levels, h, w).
 
-    Channels: 3 of the low band, 9 of level 2, 36 of level 1 packed.
+    Channels: 3 of the low band, 9 of the coarsest level, 36 of the next, 144 of the one after.
     """
-    low, (fine, coarse) = decompose(x, Subbands.FINE)
-    return torch.cat((low, coarse, pack(fine)), 1)
+    low, details = decompose(x, levels)
+    packed = [pixel_unshuffle(d, 1 << distance) if distance else d for distance, d in enumerate(reversed(details))]
+    return torch.cat((low, *packed), 1)
 
 
-def from_grid(grid: Tensor) -> Tensor:
+def from_grid(grid: Tensor, levels: int = GRID_LEVELS) -> Tensor:
     """Inverse of `to_grid`."""
-    low, coarse, fine = grid.split((COLOURS, BANDS, PACKED), 1)
-    return compose(low, [unpack(fine), coarse])
+    low, details = _unpacked(grid, levels)
+    return compose(low, details)
 
 
-def split_grid(grid: Tensor) -> Subbands:
-    """(N, 48, h, w) as of `to_grid` -> all subbands: its low band is transformed LEVELS - 2 times more."""
-    low, coarse, fine = grid.split((COLOURS, BANDS, PACKED), 1)
-    lowest, details = decompose(low, LEVELS - Subbands.FINE)
-    return Subbands(lowest, (unpack(fine), coarse, *details))
+def split_grid(grid: Tensor, levels: int = LEVELS) -> Subbands:
+    """A grid as of `to_grid` -> all subbands of ``levels``: its low band is transformed further."""
+    packed = min(levels, GRID_LEVELS)
+    low, details = _unpacked(grid, packed)
+    lowest, coarser = decompose(low, levels - packed) if levels > packed else (low, [])
+    return Subbands(lowest, (*details, *coarser))
 
 
 def join_grid(subbands: Subbands) -> Tensor:
     """Inverse of `split_grid`."""
-    fine, coarse, *details = subbands.details
-    return torch.cat((compose(subbands.low, details), coarse, pack(fine)), 1)
+    fine, coarser = subbands.details[:GRID_LEVELS], subbands.details[GRID_LEVELS:]
+    low = compose(subbands.low, coarser) if coarser else subbands.low
+    packed = [pixel_unshuffle(d, 1 << distance) if distance else d for distance, d in enumerate(reversed(fine))]
+    return torch.cat((low, *packed), 1)
+
+
+def _unpacked(grid: Tensor, levels: int) -> tuple[Tensor, list[Tensor]]:
+    """The low band of a grid and its details, finest first."""
+    low, *packed = grid.split((COLOURS, *(BANDS << (2 * distance) for distance in range(levels))), 1)
+    details = [pixel_shuffle(d, 1 << distance) if distance else d for distance, d in enumerate(packed)]
+    return low, details[::-1]

@@ -1,10 +1,11 @@
 """DATA chunks of the `weconvene` codec: the subbands of one tile as bytes.
 
     3 bytes     table of the lowest band's residuals, one for each colour, 0..63
-    stream      range-coded symbols: the lowest band, then the slices of `IntegerContextModel.code_subbands`
+    stream      range-coded symbols: the lowest band, then the slices in the order of `context.code_levels`
     4 bytes     CRC-32C of the decoded coefficients, int32 in 1/16 step, little-endian, level 1 first
 
-Encoder and decoder run the same schedule with the same integers; a decoder that got other integers notices.
+Encoder and decoder run the same schedule with the same integers; a decoder that got other integers notices.  Tiles of
+one size are coded together, because a call of the networks costs little more for several of them.
 """
 
 from __future__ import annotations
@@ -21,16 +22,15 @@ from torch import Tensor
 from wavelic.container import crc32c
 from wavelic.entropy import RangeDecoder, RangeEncoder
 from wavelic.errors import ChecksumError, FormatError
-from wavelic.weconvene.context import SCALES
-from wavelic.weconvene.context_integer import VALUE, low_from_residuals, low_residuals
+from wavelic.weconvene.context import MAX_VALUE, SCALES, STEP_UNIT, VALUE, code_levels
 from wavelic.weconvene.subbands import COLOURS, pack
-from wavelic.weconvene.weights import DeployedSmall
+from wavelic.weconvene.weights import Model
 
 _CHECKSUM = 4
-#: Squared error, in steps squared, that a bit is worth when residuals are rounded; chosen on validation images.
-RATE_WEIGHT = 0.03
-#: Largest value of the lowest band and largest residual, in steps; means are below 2^15 sixteenths, so int32 holds all.
-_MAX_LOW = 1 << 24
+#: Squared error, in steps squared, that a bit is worth when residuals are quantised; chosen on validation images.
+RDOQ_LAMBDA = 0.03
+#: Pixels of tiles that are coded together: enough for the calls to cost little, few enough for the caches.
+GROUP_PIXELS = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -48,74 +48,90 @@ class Decoded:
         return crc
 
 
-def encode_tile(
-    model: DeployedSmall, low: Tensor, details: list[Tensor], step: int, rate_weight: float = RATE_WEIGHT
-) -> tuple[bytes, Decoded]:
-    """Quantise and code one tile: the DATA chunk, and what a decoder will get from it.
+@torch.inference_mode()
+def encode_tiles(
+    model: Model,
+    lows: Sequence[Tensor],
+    details: Sequence[Sequence[Tensor]],
+    step: int,
+    rdoq_lambda: float = RDOQ_LAMBDA,
+) -> list[tuple[bytes, Decoded]]:
+    """Quantise and code tiles of one size: the DATA chunk of each, and what a decoder will get from it.
 
     Args:
-        low: float32 (3, h, w) in steps, on any device, as all of ``details``.
-        details: float32 (9, h_d, w_d) in steps, level 1 (finest) first.
+        model: its context model and tables are used.
+        lows: float32 (3, h, w) in steps, of each tile.
+        details: float32 (9, h_d, w_d) in steps, level 1 (finest) first, of each tile.
         step: quantiser step in 1/32 octave of a grey level.
-        rate_weight: a residual moves towards zero where it saves bits worth more than the error; 0 rounds.
+        rdoq_lambda: a residual moves towards zero where it saves bits worth more than the error; 0 rounds.
     """
-    encoder = RangeEncoder()
-    whole = low.round().clamp(-_MAX_LOW, _MAX_LOW).to(torch.int32)
-    residuals = low_residuals(whole.cpu().numpy())
-    chosen = [_best_table(model, residual) for residual in residuals]
-    for residual, table in zip(residuals, chosen, strict=True):
-        encoder.encode(residual, np.full(residual.shape, table, np.int32), model.tables)
-    packed = [pack(d[None]).to(model.device) for d in details]
+    encoders = [RangeEncoder() for _ in lows]
+    whole = torch.stack([low.round().clamp(-MAX_VALUE, MAX_VALUE).to(torch.int32) for low in lows])
+    chosen = []
+    for encoder, low in zip(encoders, whole.cpu().numpy(), strict=True):
+        residuals = low_residuals(low)
+        chosen.append([_best_table(model, residual) for residual in residuals])
+        for residual, table in zip(residuals, chosen[-1], strict=True):
+            encoder.encode(residual, np.full(residual.shape, table, np.int32), model.tables)
+    packed = [pack(torch.stack(level)).to(model.device) for level in zip(*details, strict=True)]
     costs = torch.from_numpy(model.costs).to(model.device)
 
     def coder(number: int, index: int, mean: Tensor, table: Tensor) -> Tensor:
-        target = packed[number - 1][:, list(model.entropy.passes[index].channels)]
-        residual = quantise(target - mean.to(torch.float32) / VALUE, table, costs, rate_weight)
-        encoder.encode(residual.cpu().numpy(), table.cpu().numpy(), model.tables)
-        return residual
+        target = packed[number - 1][:, list(model.entropy.slices[index].channels)]
+        residual = quantise(target - mean.to(torch.float32) / VALUE, table, costs, rdoq_lambda)
+        symbols, rows = residual.cpu().numpy(), table.cpu().numpy()
+        for encoder, values, numbers in zip(encoders, symbols, rows, strict=True):
+            encoder.encode(values, numbers, model.tables)
+        return residual.mul_(VALUE).add_(mean)
 
-    values = model.entropy.code_subbands(whole[None].to(model.device), step, coder)
-    decoded = Decoded(whole.cpu().numpy(), tuple(v[0].cpu().numpy() for v in values))
-    return bytes(chosen) + encoder.finish() + decoded.checksum().to_bytes(_CHECKSUM, "big"), decoded
+    log2_step = torch.full((1,), step / STEP_UNIT, device=model.device)
+    values = code_levels(model.entropy, whole.to(model.device), log2_step, len(packed), coder)
+    results = []
+    for number, (encoder, tables, low) in enumerate(zip(encoders, chosen, whole, strict=True)):
+        decoded = Decoded(low.cpu().numpy(), tuple(v[number].cpu().numpy() for v in values))
+        chunk = bytes(tables) + encoder.finish() + decoded.checksum().to_bytes(_CHECKSUM, "big")
+        results.append((chunk, decoded))
+    return results
 
 
-def decode_tile(model: DeployedSmall, data: bytes, size: tuple[int, int], step: int) -> Decoded:
-    """Inverse of `encode_tile` for a tile whose lowest band has ``size`` (h, w).
+@torch.inference_mode()
+def decode_tiles(
+    model: Model,
+    payloads: Sequence[bytes],
+    size: tuple[int, int],
+    levels: int,
+    steps: Sequence[int],
+    lock: AbstractContextManager[object] | None = None,
+) -> list[Decoded]:
+    """Inverse of `encode_tiles` for tiles whose lowest bands have ``size`` (h, w).
+
+    Args:
+        model: as there.
+        payloads: the DATA chunks.
+        size: rows and columns of the lowest band.
+        levels: wavelet levels.
+        steps: quantiser step of each tile, or one for all, in 1/32 octave of a grey level.
+        lock: held while symbols are read: Python code that threads would only hinder each other in.
 
     Raises:
         FormatError: the bytes cannot be such a chunk.
         ChecksumError: the coefficients are not those that were coded.
     """
-    return decode_tiles(model, [data], size, [step])[0]
-
-
-def decode_tiles(
-    model: DeployedSmall,
-    payloads: Sequence[bytes],
-    size: tuple[int, int],
-    steps: Sequence[int],
-    turn: AbstractContextManager[object] | None = None,
-) -> list[Decoded]:
-    """`decode_tile` for several tiles of one ``size`` together, each with its step: the same integers, sooner.
-
-    turn: held while symbols are read; see `wavelic.api.batch`.
-
-    Raises:
-        FormatError, ChecksumError: as there, if any of them is damaged.
-    """
-    turn = turn or nullcontext()
-    with turn:
+    lock = lock or nullcontext()
+    with lock:
         decoders, lows = zip(*(_decode_low(model, data, size) for data in payloads), strict=True)
 
     def coder(number: int, index: int, mean: Tensor, table: Tensor) -> Tensor:
         del number, index
         rows = table.cpu().numpy()
-        with turn:
+        with lock:
             symbols = [decoder.decode(row, model.tables) for decoder, row in zip(decoders, rows, strict=True)]
-        return torch.from_numpy(np.stack(symbols)).to(mean.device).clamp_(-_MAX_LOW, _MAX_LOW)
+        residual = torch.from_numpy(np.stack(symbols)).to(mean.device).clamp_(-MAX_VALUE, MAX_VALUE)
+        return residual.mul_(VALUE).add_(mean)
 
-    values = model.entropy.code_subbands(torch.from_numpy(np.stack(lows)).to(model.device), steps, coder)
-    details = [value.cpu().numpy() for value in values]
+    log2_step = torch.tensor([step / STEP_UNIT for step in steps], device=model.device)
+    low = torch.from_numpy(np.stack(lows)).to(model.device)
+    details = [value.cpu().numpy() for value in code_levels(model.entropy, low, log2_step, levels, coder)]
     decoded = [Decoded(low, tuple(detail[number] for detail in details)) for number, low in enumerate(lows)]
     for tile, data in zip(decoded, payloads, strict=True):
         if tile.checksum() != int.from_bytes(data[-_CHECKSUM:], "big"):
@@ -125,40 +141,55 @@ def decode_tiles(
     return decoded
 
 
-def _decode_low(model: DeployedSmall, data: bytes, size: tuple[int, int]) -> tuple[RangeDecoder, NDArray[np.int32]]:
-    """The lowest band, and the decoder behind it.  Raises FormatError as `decode_tile`."""
+def _decode_low(model: Model, data: bytes, size: tuple[int, int]) -> tuple[RangeDecoder, NDArray[np.int32]]:
+    """The lowest band, and the decoder behind it.  Raises FormatError as `decode_tiles`."""
     if len(data) < COLOURS + _CHECKSUM or max(data[:COLOURS]) >= SCALES:
         raise FormatError(f"a tile of {len(data)} bytes starts with {data[:3].hex()}; the file is damaged")
     decoder = RangeDecoder(data[COLOURS:-_CHECKSUM])
     residuals = [decoder.decode(np.full(size, table, np.int32), model.tables) for table in data[:COLOURS]]
     low = low_from_residuals(np.stack(residuals))
-    if max(int(low.max()), -int(low.min())) > _MAX_LOW:
+    if max(int(low.max()), -int(low.min())) > MAX_VALUE:
         raise FormatError(f"the lowest band has values from {low.min()} to {low.max()}; the file is damaged")
     return decoder, low
 
 
-def quantise(target: Tensor, table: Tensor, costs: Tensor, rate_weight: float) -> Tensor:
-    """int32 residuals for float targets in steps, of the same shape.
+def low_residuals(low: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Differences coded of the lowest band (3, h, w): to the left neighbour, in the first column to the upper one."""
+    residual = low.copy()
+    residual[:, :, 1:] -= low[:, :, :-1]
+    residual[:, 1:, 0] -= low[:, :-1, 0]
+    return residual
+
+
+def low_from_residuals(residual: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Inverse of `low_residuals`; int32 wraps, as there."""
+    low = residual.copy()
+    low[:, :, 0] = np.cumsum(residual[:, :, 0], axis=1, dtype=np.int32)
+    return np.cumsum(low, axis=2, dtype=np.int32)
+
+
+def quantise(target: Tensor, table: Tensor, costs: Tensor, rdoq_lambda: float) -> Tensor:
+    """Residuals (int32) of float targets in steps, of the same shape, by rate-distortion optimised quantisation.
 
     Of the nearest integer and the next one towards zero, the one with the smaller
-    squared error + rate_weight * bits by the symbol's table.
+    squared error + rdoq_lambda * bits by the symbol's table.
     """
-    nearest = target.round().clamp_(-_MAX_LOW, _MAX_LOW)
-    if rate_weight > 0:
-        reach = costs.shape[1] // 2
+    nearest = target.round().clamp_(-MAX_VALUE, MAX_VALUE)
+    if rdoq_lambda > 0:
+        largest = costs.shape[1] // 2
         lower = nearest - nearest.sign()
-        index = table.to(torch.int64) * costs.shape[1] + reach
+        index = table.to(torch.int32) * costs.shape[1] + largest
         flat = costs.flatten()
-        here = flat[index + nearest.clamp(-reach, reach).to(torch.int64)]
-        there = flat[index + lower.clamp(-reach, reach).to(torch.int64)]
-        saved = (target - lower).square() - (target - nearest).square() < rate_weight * (here - there)
+        here = flat[index + nearest.clamp(-largest, largest).to(torch.int32)]
+        there = flat[index + lower.clamp(-largest, largest).to(torch.int32)]
+        saved = (target - lower).square() - (target - nearest).square() < rdoq_lambda * (here - there)
         nearest = torch.where(saved, lower, nearest)
     return nearest.to(torch.int32)
 
 
-def _best_table(model: DeployedSmall, residual: NDArray[np.int32]) -> int:
-    reach = model.costs.shape[1] // 2
-    beyond = np.abs(residual) > reach
-    columns = np.clip(residual, -reach, reach) + reach
+def _best_table(model: Model, residual: NDArray[np.int32]) -> int:
+    largest = model.costs.shape[1] // 2
+    beyond = np.abs(residual) > largest
+    columns = np.clip(residual, -largest, largest) + largest
     bits = model.costs[:, columns.ravel()].sum(1, dtype=np.float64) + 8.0 * beyond.sum()
     return int(np.argmin(bits))

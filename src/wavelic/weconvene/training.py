@@ -1,4 +1,4 @@
-"""Training `weconvene-s`: one set of weights for all rates."""
+"""Training `weconvene`: one set of weights for all rates."""
 
 from __future__ import annotations
 
@@ -9,39 +9,41 @@ import torch
 from torch import Tensor, nn
 
 from wavelic.codec.weights import Card
+from wavelic.errors import UsageError
+from wavelic.nn.exact import fitting_exponent, layers, set_quantised
 from wavelic.training.data import PackedImages, to_batch
 from wavelic.training.stages import Recipe, Stage
 from wavelic.training.task import Task
-from wavelic.weconvene.configs import SMALL_PLANS
-from wavelic.weconvene.network import WeConveneSmall
+from wavelic.weconvene.config import CONFIGS
+from wavelic.weconvene.network import Network
 from wavelic.weconvene.stage import WeconveneStage
 from wavelic.weconvene.subbands import LEVELS
-from wavelic.weconvene.weights import load_small
 
 _START_CROPS = 48
+_CALIBRATION_CROPS = 16
 
 
-class SmallObjective(nn.Module):
-    """The model with its rate-distortion objective, in units in which every rate counts about alike.
+class RateDistortion(nn.Module):
+    """The network with its objective, in units in which every rate counts about alike.
 
-    J = step^balance * (w1 R_low + w2 R_high + D / (rate_weight * step^2)), R in bits and D the squared error of all
-    colours per pixel: equation 1, and equation 2 with w1, w2, of the paper; its ``lambda`` is
-    1 / (rate_weight * step^2).
+    J = step^balance * (w1 R_low + w2 R_high + D / (lambda_ * step^2)), R in bits and D the squared error of all
+    colours per pixel: equation 1, and equation 2 with w1, w2, of 3DM-WeConvene; the paper's lambda is
+    1 / (lambda_ * step^2).
     """
 
-    def __init__(self, model: WeConveneSmall, stage: WeconveneStage) -> None:
+    def __init__(self, network: Network, stage: WeconveneStage) -> None:
         super().__init__()
-        self.model, self.stage = model, stage
+        self.network, self.stage = network, stage
 
     def forward(
         self, crops: Tensor, log2_step: Tensor, noise: torch.Generator | None = None
     ) -> tuple[Tensor, Tensor, Tensor]:
         """uint8 (N, 3, H, W), (N,) -> loss, bits per pixel and mean squared error per sample of each crop, (N,)."""
         rgb = crops.float()
-        with torch.autocast(rgb.device.type, torch.bfloat16, enabled=self.stage.bfloat16 and self.training):
-            subbands = self.model.analysis(rgb, log2_step)
-            quantised, bits = self.model.code(subbands, log2_step, noise)
-            result = self.model.synthesis(quantised, log2_step)
+        autocast = self.stage.bfloat16 and self.training
+        subbands = self.network.analysis(rgb, log2_step, autocast=autocast)
+        quantised, bits = self.network.code(subbands, log2_step, noise, autocast)
+        result = self.network.synthesis(quantised, log2_step, autocast)
         if not self.training:
             result = result.round().clamp(0, 255)
         pixels = rgb.shape[2] * rgb.shape[3]
@@ -50,40 +52,64 @@ class SmallObjective(nn.Module):
         weights[LEVELS // 2 :] = self.stage.low_weight
         rate = (bits * weights[:, None]).sum(0) / pixels
         step = torch.exp2(log2_step)
-        loss = (rate + error / (self.stage.rate_weight * step.square())) * (step / 64) ** self.stage.balance
+        loss = (rate + error / (self.stage.lambda_ * step.square())) * (step / 64) ** self.stage.balance
         return loss, bits.sum(0) / pixels, error / 3
 
 
-def float_state(card: Card) -> dict[str, Tensor]:
-    """Float state of a `WeConveneSmall` from its weights; the entropy model comes back from its integers."""
-    model = load_small(card)
-    state = {key: value for key, value in model.network.state_dict().items() if not key.startswith("entropy.")}
-    return state | {f"entropy.{key}": value for key, value in model.entropy.float_state().items()}
+@torch.no_grad()
+def calibrate(network: Network, rgb: Tensor, log2_steps: Tensor) -> None:
+    """Choose the units of the context model's activations from what they reach on images; quantise from now on.
+
+    Args:
+        network: trained in floats.
+        rgb: (N, 3, H, W), samples 0..255.
+        log2_steps: of each image, (N,).
+    """
+    every = layers(network.entropy)
+    set_quantised(network.entropy, False)
+    for layer in every:
+        layer.largest = []
+    network.code(network.analysis(rgb, log2_steps), log2_steps)
+    reached = {layer: max(layer.largest or [0.0]) for layer in every}
+    for layer in every:
+        layer.largest = None
+    network.entropy.set_exponents({layer: fitting_exponent(largest) for layer, largest in reached.items()})
+    set_quantised(network.entropy, True)
 
 
 class WeconveneTask(Task):
     """One stage of a `WeconveneStage` recipe."""
 
-    objective: SmallObjective
+    objective: RateDistortion
     stage: WeconveneStage
 
     def __init__(self, recipe: Recipe, stage: Stage) -> None:
         super().__init__(recipe, stage)
-        model: Any = WeConveneSmall(SMALL_PLANS[recipe.model])
-        self.objective = SmallObjective(model.to(memory_format=torch.channels_last), self.stage)
+        if recipe.model not in CONFIGS:
+            raise UsageError(f"no architecture {recipe.model!r}; expected one of {', '.join(CONFIGS)}")
+        network: Any = Network(CONFIGS[recipe.model])
+        self.objective = RateDistortion(network.to(memory_format=torch.channels_last), self.stage)
+        set_quantised(network.entropy, self.stage.quantised)
 
     def start(self, previous: dict[str, Tensor] | None, data: PackedImages) -> None:
         """From earlier weights, else with scales measured on crops."""
-        if previous is not None:
-            self.objective.load_state_dict(previous)
-            return
         device = next(self.objective.parameters()).device
-        crops = data.random_crops(_START_CROPS, self.stage.crop, self.recipe.seed, 10**9)
-        self.objective.model.start_from(to_batch(crops, device).float())
+        crops = to_batch(data.random_crops(_START_CROPS, self.stage.crop, self.recipe.seed, 10**9), device).float()
+        network = self.objective.network
+        if previous is None:
+            network.start_from(crops)
+        else:
+            self.objective.load_state_dict(previous)
+        if self.stage.quantised and not self.stage.calibrated:
+            low, high = math.log2(self.stage.finest), math.log2(self.stage.coarsest)
+            steps = torch.linspace(low, high, _CALIBRATION_CROPS, device=device)
+            calibrate(network, crops[:_CALIBRATION_CROPS], steps)
 
     def installed(self, card: Card) -> dict[str, Tensor]:
-        """All of the state; see `float_state`."""
-        return {f"model.{key}": value for key, value in float_state(card).items()}
+        """All of the state."""
+        from wavelic.weconvene.weights import float_state
+
+        return {f"network.{key}": value for key, value in float_state(card).items()}
 
     def losses(self, wrapped: nn.Module, crops: Tensor, fraction: float, noise: torch.Generator) -> dict[str, Tensor]:
         """Loss, bits per pixel and mean squared error in 8-bit units."""

@@ -20,12 +20,14 @@ from wavelic.jpeg2000 import Uuid
 BOX_ID = bytes.fromhex("c79fe95b3407414aa66c0b6083a53724")
 ALPHA_ID = bytes.fromhex("1ebc97f44dbb4e6eb9a27c04b3fe5f24")
 EXIF_ID = b"JpgTiffExif->JP2"
+IPTC_ID = bytes.fromhex("33c7a4d2b81d4723a0baf1a3e097ad38")
 XMP_ID = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
 BOX_MEANINGS = {
     BOX_ID: "wavelic: mapping, model, checksum",
     ALPHA_ID: "wavelic: alpha without loss",
     EXIF_ID: "Exif",
     XMP_ID: "XMP",
+    IPTC_ID: "IPTC",
 }
 VERSION = 1
 MODEL_BYTES = 8
@@ -101,8 +103,8 @@ def plain_box(reversible: bool, bits: int) -> CarrierBox:
 
 
 def metadata_boxes(metadata: Metadata) -> list[Uuid]:
-    """The boxes for Exif and XMP; the ICC profile belongs into the colour specification."""
-    pairs = ((EXIF_ID, metadata.exif), (XMP_ID, metadata.xmp))
+    """The boxes for Exif, XMP and IPTC; the ICC profile and the resolution belong into the header."""
+    pairs = ((EXIF_ID, metadata.exif), (XMP_ID, metadata.xmp), (IPTC_ID, metadata.iptc))
     return [Uuid(identifier, data) for identifier, data in pairs if data]
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from wavelic.codec.opened import Region, check_layers, check_reduce, level_dimensions, reduced_region
 from wavelic.container.crc import crc32c
 from wavelic.errors import ChecksumError, FormatError
-from wavelic.images import Metadata, decode_alpha
+from wavelic.images import Metadata, Resolution, decode_alpha
 from wavelic.jpeg2000 import (
     DEFAULT_LIMITS,
     GREY,
@@ -30,10 +30,12 @@ from wavelic.jpeg2000 import (
 )
 from wavelic.jpeg2000.boxes import list_boxes
 from wavelic.jpeg2000.partial import read_layout, reduced_sizes
+from wavelic.jpeg2000.tileparts import is_whole
 from wavelic.lifting.jp2.box import (
     ALPHA_ID,
     BOX_ID,
     EXIF_ID,
+    IPTC_ID,
     XMP_ID,
     CarrierBox,
     find_payload,
@@ -115,9 +117,10 @@ class CarrierFile:
 
     @property
     def metadata(self) -> Metadata:
-        """ICC, Exif and XMP."""
-        uuids = self.jp2.uuids
-        return Metadata(self.jp2.icc, find_payload(uuids, EXIF_ID), find_payload(uuids, XMP_ID))
+        """ICC, Exif, XMP, IPTC and resolution."""
+        exif, xmp, iptc = (find_payload(self.jp2.uuids, name) for name in (EXIF_ID, XMP_ID, IPTC_ID))
+        resolution = Resolution.checked(*self.jp2.resolution) if self.jp2.resolution else None
+        return Metadata(self.jp2.icc, exif, xmp, iptc, resolution)
 
     def alpha(self) -> NDArray[np.unsignedinteger] | None:
         """The plane (height, width) of the opacity box.  Raises FormatError if it is damaged."""
@@ -202,7 +205,7 @@ def bare_codestream(data: bytes, limits: Limits, partial: bool) -> Jp2:
     """A codestream without boxes as if it were in a file."""
     header = parse_main_header(data, limits)
     count = len(header.components)
-    complete = data[-2:] == b"\xff\xd9"
+    complete = data[-2:] == b"\xff\xd9" or is_whole(data, header)
     if not complete and not partial:
         raise FormatError("the codestream has no end marker; the file is cut short or damaged, fetch it again")
     alpha = count - 1 if count in (2, 4) else None

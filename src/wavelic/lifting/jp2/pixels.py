@@ -15,7 +15,7 @@ from wavelic.jpeg2000 import decode_codestream
 from wavelic.lifting.jp2.box import NO_MODEL, CarrierBox
 from wavelic.lifting.transform.transform import LiftingTransform, build_lifting
 from wavelic.lifting.transform.windows import Axes
-from wavelic.threads import run_serially
+from wavelic.threads import map_on_threads
 
 if TYPE_CHECKING:
     from wavelic.lifting.jp2.file import CarrierFile
@@ -134,7 +134,7 @@ def mapped(planes: Sequence[Tensor], box: CarrierBox, change: Tensor | None = No
 def _in_strips(plane: Tensor, task: Callable[[slice], None]) -> None:
     """Call ``task`` for slices of rows that stay in the cache, beside each other where there are threads."""
     rows = max(1, _STRIP_SAMPLES // max(1, plane.shape[1]))
-    run_serially(lambda first: task(slice(first, first + rows)), range(0, plane.shape[0], rows), plane.numel())
+    map_on_threads(lambda first: task(slice(first, first + rows)), range(0, plane.shape[0], rows), plane.numel())
 
 
 def matching(transform: LiftingTransform | None, box: CarrierBox) -> LiftingTransform:

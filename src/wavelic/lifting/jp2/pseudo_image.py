@@ -123,7 +123,9 @@ class PseudoImage:
         if alpha is not None:
             boxes.append(Uuid(ALPHA_ID, alpha))
         colour = SRGB if self.codes.shape[0] == 3 else GREY
-        return write_jp2(codestream, colour=colour, icc=metadata.icc or None, uuids=boxes)
+        stated = metadata.resolution
+        resolution = (stated.x, stated.y) if stated and stated.absolute else None
+        return write_jp2(codestream, colour=colour, icc=metadata.icc or None, uuids=boxes, resolution=resolution)
 
 
 def pseudo_image(coefficients: Coefficients2d, depth: int, bits: int | None = None) -> PseudoImage:

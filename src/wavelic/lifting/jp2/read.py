@@ -47,7 +47,8 @@ def read_pixels(
     wanted: Axes = (Axis(y, height), Axis(x, width))
     with torch.inference_mode():
         if isinstance(transform.level, FixedLevel):
-            return mapped(decoded_codes(file, wanted, reduce, max_layers, threads), file.box)
+            pixels = mapped(decoded_codes(file, wanted, reduce, max_layers, threads), file.box)
+            return pixels[..., list(file.jp2.order)] if file.jp2.order else pixels
         return _Reading([finer(file, transform)], transform, reduce, max_layers, threads).pixels(wanted)[0]
 
 

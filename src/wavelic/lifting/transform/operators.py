@@ -16,7 +16,7 @@ from torch import Tensor
 from wavelic.lifting.transform.grid import Axis, Kind
 from wavelic.lifting.transform.proposal_opacity import ProposalOpacity
 from wavelic.lifting.transform.proposal_opacity_fast import fast_operator
-from wavelic.threads import run_serially
+from wavelic.threads import map_on_threads
 
 Kinds = tuple[Kind, Kind]  # of rows, of columns
 
@@ -73,7 +73,7 @@ def apply(
             _extended(seen, axes, (top, stop), columns, operator.radius)
         )
 
-    run_serially(piece, range(-(-planes // together) * strips), result.numel())
+    map_on_threads(piece, range(-(-planes // together) * strips), result.numel())
     return result
 
 

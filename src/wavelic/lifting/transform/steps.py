@@ -1,8 +1,9 @@
 """Which learned steps of a hybrid transform are done at which levels: of luma, chroma and grey, fine and coarse.
 
 Level 1 has three quarters of a picture's samples and the chroma of a photograph little detail there, so most of the
-networks' time is spent where least is gained.  What every choice gains is measured (`benchmarks/lifting_steps.py`,
-results/lifting/steps.json); encoder and decoder must agree, so the choice is a part of the weights a file names.
+networks' time is spent where least is gained.  What every choice gains is measured
+(`benchmarks/studies/lifting_steps.py`, results/lifting/steps.json); encoder and decoder must agree, so the choice is a
+part of the weights a file names.
 """
 
 from __future__ import annotations

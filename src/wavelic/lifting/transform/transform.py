@@ -31,7 +31,7 @@ from wavelic.lifting.transform.structures import (
     PredictUpdateLevel,
     UpdatePredictLevel,
 )
-from wavelic.threads import run_serially
+from wavelic.threads import map_on_threads
 from wavelic.wavelets import Bands2d, Coefficients2d, level_sizes2d, low_start
 
 #: The finest level that `LiftingTransform.deploy` leaves in float32.  See there.
@@ -197,7 +197,7 @@ def _side_by_side(*parts: Tensor) -> Tensor:
     def copy(number: int) -> None:
         image[:, number].copy_(planes[number])
 
-    run_serially(copy, range(len(planes)), image.numel())
+    map_on_threads(copy, range(len(planes)), image.numel())
     return image
 
 

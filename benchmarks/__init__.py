@@ -1,0 +1,1 @@
+"""Scripts that measure wavelic; README.md says what each folder has."""

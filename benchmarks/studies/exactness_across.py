@@ -1,0 +1,281 @@
+"""Are files read the same under other torch releases, threads, libraries and layouts?  All of it, in one table.
+
+Usage: python -m benchmarks.studies.exactness_across --images FOLDER PYTHON [PYTHON ...]
+
+Each PYTHON is an interpreter with numpy, Pillow, safetensors, constriction, google-crc32c and some release of torch;
+wavelic is taken from this checkout.  Each runs twice: as it is, and with the plainest kernels torch, oneDNN and MKL
+have, which stands for another processor.  Every one of these writers encodes crops of the images with every codec
+of `.wlic`.  Then every one of them, now a reader, decodes the files of all writers with 1, 2 and 4 threads, oneDNN
+on and off (CONFIGURATIONS), and reports
+
+    coefficients    a digest of the integers in each file (the file's own checksum is tested on the way)
+    bytes           whether coding these integers again gives the bytes of the file
+    contexts        weconvene: a digest of all means and table numbers that the entropy model gives for tiles alone,
+                    in a batch, and with residuals in channels-last order
+    pixels          which are float work: the largest difference from those of the first reader
+
+Files themselves may differ between writers: the analysis is float work too, and now and then a coefficient falls on the
+other side of a rounding.  How many do is reported.  Writes results/weconvene/exactness_torch.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.measuring import RESULTS, ROOT, write_results
+
+RESULT = RESULTS / "weconvene" / "exactness_torch.json"
+QUALITIES = {"weconvene": (40,), "wcae": (50,), "wcae-64": (50,), "nowcae": (50,)}
+SIZES = ((90, 120), (90, 120), (61, 113), (1, 1))  # rows, columns; one image each, one tile of 128 x 128
+CONFIGURATIONS = ((1, True), (1, False), (2, True), (4, False))  # threads, oneDNN
+PLAINEST = {"ATEN_CPU_CAPABILITY": "default", "ONEDNN_MAX_CPU_ISA": "SSE41", "MKL_CBWR": "COMPATIBLE"}
+
+
+def digest(arrays: list[np.ndarray]) -> str:
+    """SHA-256 over shapes and little-endian values of integer arrays."""
+    state = hashlib.sha256()
+    for array in arrays:
+        state.update(repr(array.shape).encode() + np.ascontiguousarray(array, "<i4").tobytes())
+    return state.hexdigest()
+
+
+# --- what runs under each interpreter ---------------------------------------------------------------------------------
+
+
+def write_files(images: Path, folder: Path) -> None:
+    """Encode the crops, one thread, oneDNN as torch chooses."""
+    import wavelic
+    from wavelic.images import load_image
+
+    paths = sorted(path for path in images.iterdir() if path.is_file())
+    for number, (height, width) in enumerate(SIZES):
+        pixels = load_image(paths[number * len(paths) // len(SIZES)]).pixels[100 : 100 + height, 100 : 100 + width, :3]
+        for codec, qualities in QUALITIES.items():
+            for quality in qualities:
+                data = wavelic.encode(pixels, codec, quality)
+                (folder / f"{codec}-{quality}-{number}.wlic").write_bytes(data)
+
+
+def read_files(files: list[Path]) -> dict[str, Any]:
+    """Decode ``files`` in every configuration.  Pixels go beside the files, as .npz of the whole reader."""
+    import torch
+
+    report: dict[str, Any] = {"coefficients": {}, "bytes": {}, "contexts": {}}
+    pixels: dict[str, np.ndarray] = {}
+    for threads, onednn in CONFIGURATIONS:
+        torch.set_num_threads(threads)
+        name = f"{threads} threads, oneDNN {'on' if onednn else 'off'}"
+        with torch.backends.mkldnn.flags(enabled=onednn):
+            for path in files:
+                key = f"{path.parent.name}/{path.stem}"
+                found, same = read_integers(path)
+                report["coefficients"].setdefault(key, {})[name] = found
+                report["bytes"].setdefault(key, {})[name] = same
+                if (threads, onednn) in (CONFIGURATIONS[0], CONFIGURATIONS[-1]):
+                    pixels[f"{key}|{name}"] = read_pixels(path)
+            for key, found in context_digests(files).items():
+                report["contexts"].setdefault(key, {})[name] = found
+    np.savez(os.environ["EXACTNESS_PIXELS"], **pixels)  # type: ignore[arg-type]
+    return report
+
+
+def read_pixels(path: Path) -> np.ndarray:
+    import wavelic
+
+    return wavelic.decode(path.read_bytes())
+
+
+def read_integers(path: Path) -> tuple[str, bool]:
+    """Digest of the coefficients of a file, and whether they code to its bytes."""
+    import torch
+
+    from wavelic.codec.weights import card_by_id
+    from wavelic.container import CodecId, read_container
+    from wavelic.wcae.files import decode_symbols_of
+    from wavelic.wcae.latent import SideInformation, encode_latent
+    from wavelic.wcae.weights import load_model
+    from wavelic.weconvene.tiles import encode_tile
+
+    container = read_container(path.read_bytes())
+    header = container.header
+    if header.codec == CodecId.WCAE:
+        deployed = load_model(card_by_id(header.model))
+        symbols = decode_symbols_of(container, deployed)
+        again = encode_latent(symbols, header.gain, deployed.schedule, deployed.tables, SideInformation.WEIGHTS)
+        return digest([symbols]), again == container.tiles[0]
+    model, tile = decoded_tile(path)
+    details = [torch.from_numpy(detail) / 16 for detail in tile.details]
+    again, _ = encode_tile(model, torch.from_numpy(tile.low).float(), details, header.gain, rate_weight=0)
+    return digest([tile.low, *tile.details]), again == container.tiles[0]
+
+
+def decoded_tile(path: Path) -> tuple[Any, Any]:
+    """The model and the only tile of a weconvene file."""
+    from wavelic.codec.weights import card_by_id
+    from wavelic.container import TileGrid, read_container
+    from wavelic.weconvene.files import low_size, padded_box
+    from wavelic.weconvene.tiles import decode_tile
+    from wavelic.weconvene.weights import load_small
+
+    container = read_container(path.read_bytes())
+    header = container.header
+    model = load_small(card_by_id(header.model))
+    return model, decode_tile(model, container.tiles[0], low_size(padded_box(TileGrid.of(header), 0)), header.gain)
+
+
+def context_digests(files: list[Path]) -> dict[str, str]:
+    """What the entropy model says about three tiles of one size, asked in three ways."""
+    import torch
+    from wavelic.weconvene.context_integer import VALUE
+
+    from wavelic.container import read_container
+    from wavelic.weconvene.subbands import pack
+
+    first = files[0].parent
+    chosen = [first / f"weconvene-{QUALITIES['weconvene'][0]}-{number}.wlic" for number in range(3)]
+    model = decoded_tile(chosen[0])[0]
+    tiles = [decoded_tile(path)[1] for path in chosen]
+    step = read_container(chosen[0].read_bytes()).header.gain
+
+    def ask(numbers: list[int], order: Any) -> list[list[np.ndarray]]:
+        seen: list[list[np.ndarray]] = [[] for _ in numbers]
+        low = torch.from_numpy(np.stack([tiles[n].low for n in numbers]))
+        levels = zip(*(tiles[n].details for n in numbers), strict=True)
+        packed = [pack(torch.from_numpy(np.stack(level))) for level in levels]
+
+        def code(number: int, index: int, mean: Any, table: Any) -> Any:
+            target = packed[number - 1][:, list(model.entropy.passes[index].channels)]
+            for row, arrays in enumerate(seen):
+                arrays += [mean[row].numpy(), table[row].numpy()]
+            return ((target - mean) // VALUE).to(torch.int32).contiguous(memory_format=order)
+
+        model.entropy.code_subbands(low, step, code)
+        return seen
+
+    plain, last = torch.contiguous_format, torch.channels_last
+    return {
+        "one by one": digest([a for n in range(3) for a in ask([n], plain)[0]]),
+        "batch of three": digest([a for row in ask([0, 1, 2], plain) for a in row]),
+        "batch of three, channels-last": digest([a for row in ask([0, 1, 2], last) for a in row]),
+    }
+
+
+def environment() -> dict[str, Any]:
+    import torch
+
+    return {"torch": torch.__version__, "python": sys.version.split()[0], "numpy": np.__version__}
+
+
+# --- what compares them -----------------------------------------------------------------------------------------------
+
+
+def call(python: str, plainest: bool, *arguments: str, pixels: str = "") -> Any:
+    variables = {**os.environ, **(PLAINEST if plainest else {}), "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}"}
+    variables |= {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", "EXACTNESS_PIXELS": pixels}
+    command = [python, "-W", "ignore", "-m", "benchmarks.studies.exactness_across", *arguments]
+    done = subprocess.run(command, env=variables, stdout=subprocess.PIPE, check=True, text=True)
+    return json.loads(done.stdout)
+
+
+def differences(pixels: list[Any]) -> dict[str, Any]:
+    """Largest difference between any reading of a file and its first, and what part of all samples differ."""
+    first: dict[str, np.ndarray] = {}
+    largest, samples, unequal = 0, 0, 0
+    for archive in pixels:
+        for name in archive.files:
+            key, now = name.split("|")[0], archive[name].astype(np.int32)
+            gap = np.abs(now - first.setdefault(key, now))
+            largest, samples, unequal = max(largest, int(gap.max())), samples + gap.size, unequal + int((gap > 0).sum())
+    return {"largest_difference": largest, "samples": samples, "share_that_differs": unequal / samples}
+
+
+def gather(images: Path, interpreters: list[str], work: Path) -> dict[str, Any]:
+    """Run every writer, then every reader; what is already in ``work`` is not done again."""
+    places: dict[str, tuple[str, bool]] = {}
+    about = {}
+    for python in interpreters:
+        found = call(python, False, "--role", "about")
+        for plainest in (False, True):
+            name = f"torch {found['torch']}" + (", plainest kernels" if plainest else "")
+            places[name], about[name] = (python, plainest), found
+            folder = work / name.replace(" ", "_")
+            if not folder.exists():
+                folder.mkdir(parents=True)
+                call(python, plainest, "--role", "write", "--images", str(images), str(folder))
+                print(f"{name}: files written", flush=True)
+    paths = sorted(str(path) for path in work.glob("*/*.wlic"))
+    for name, (python, plainest) in places.items():
+        reading = work / f"{name.replace(' ', '_')}.json"
+        if not reading.exists():
+            found = call(python, plainest, "--role", "read", *paths, pixels=str(reading.with_suffix(".npz")))
+            reading.write_text(json.dumps(found))
+            print(f"{name}: files read", flush=True)
+    return about
+
+
+def summary(about: dict[str, Any], work: Path) -> dict[str, Any]:
+    """What the readings of ``work`` have in common."""
+    names = [name.replace(" ", "_") for name in about]
+    paths = sorted(work.glob("*/*.wlic"))
+    contents: dict[str, set[str]] = {}
+    for path in paths:
+        contents.setdefault(path.name, set()).add(hashlib.sha256(path.read_bytes()).hexdigest())
+    results: dict[str, dict[str, set[Any]]] = {"coefficients": {}, "bytes": {}, "contexts": {}}
+    for name in names:
+        for part, keys in json.loads((work / f"{name}.json").read_text()).items():
+            for key, found in keys.items():
+                results[part].setdefault(key, set()).update(found.values())
+    alike = Counter(name.rsplit("-", 2)[0] for name, found in contents.items() if len(found) == 1)
+    return {
+        "places": about,
+        "plainest_kernels": PLAINEST,
+        "sizes": SIZES,
+        "qualities": QUALITIES,
+        "configurations_threads_onednn": CONFIGURATIONS,
+        "files": len(paths),
+        "readings_of_each_file": len(names) * len(CONFIGURATIONS),
+        "files_with_one_set_of_coefficients": sum(len(found) == 1 for found in results["coefficients"].values()),
+        "files_whose_bytes_come_back": sum(found == {True} for found in results["bytes"].values()),
+        "different_contexts": len(set().union(*results["contexts"].values())),
+        "pixels": differences([np.load(work / f"{name}.npz") for name in names]),
+        "images_all_writers_code_alike": {
+            codec: f"{alike[codec]} of {len(SIZES) * len(qualities)}" for codec, qualities in QUALITIES.items()
+        },
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--images", type=Path)
+    parser.add_argument("--role", choices=("about", "write", "read"), help="used by the script itself")
+    parser.add_argument("--work", type=Path, help="keep files and readings there; what is there is not done again")
+    parser.add_argument("arguments", nargs="*", metavar="PYTHON")
+    given = parser.parse_args()
+    if given.role == "about":
+        print(json.dumps(environment()))
+    elif given.role == "write":
+        write_files(given.images, Path(given.arguments[0]))
+        print("null")
+    elif given.role == "read":
+        print(json.dumps(read_files([Path(path) for path in given.arguments])))
+    else:
+        with tempfile.TemporaryDirectory() as temporary:
+            work = given.work or Path(temporary)
+            report = summary(gather(given.images, given.arguments, work), work)
+        write_results(report, RESULT)
+        print(json.dumps(report, indent=1))
+
+
+if __name__ == "__main__":
+    main()

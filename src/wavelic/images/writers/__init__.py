@@ -1,0 +1,1 @@
+"""One file per output format that Pillow does not write in full."""

@@ -1,0 +1,59 @@
+"""Several small `weconvene` files decoded together: their tiles and pictures go through the networks at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+
+from wavelic.codec.weights import card_by_id
+from wavelic.codec.wlic_parts import sample_type
+from wavelic.container import Container, TileGrid
+from wavelic.weconvene.context import STEP_UNIT
+from wavelic.weconvene.files import check_header, low_size, padded_box
+from wavelic.weconvene.planes import Planes, denormalised, levels_of, padded
+from wavelic.weconvene.subbands import Subbands
+from wavelic.weconvene.tiles import decode_tiles
+from wavelic.weconvene.weights import load_model
+
+
+@torch.inference_mode()
+def decode_together(
+    containers: Sequence[Container], device: str, lock: AbstractContextManager[object] | None = None
+) -> list[NDArray[Any]]:
+    """Colour samples (H, W, C) of pictures of one size and model, each of at most one window, with steps of their own.
+
+    Args:
+        containers: the files.
+        device: torch device of the networks.
+        lock: held while symbols are read, see `decode_tiles`.
+
+    Raises:
+        FormatError, ChecksumError: one of them is damaged.
+        ModelError: the weights are not installed.
+    """
+    for container in containers:
+        check_header(container.header)
+    first = containers[0].header
+    model = load_model(card_by_id(first.model), device)
+    steps = [container.header.gain for container in containers]
+    grid, levels = TileGrid.of(first), levels_of(first.width, first.height)
+    planes = [Planes.empty(padded(first.height, levels), padded(first.width, levels), levels) for _ in containers]
+    payloads = [container.tiles for container in containers]
+    for index in range(grid.count):
+        box = padded_box(grid, index)
+        parts = [tiles[index] for tiles in payloads]
+        decoded = decode_tiles(model, parts, low_size(box, levels), levels, steps, lock)
+        for target, values in zip(planes, decoded, strict=True):
+            target.paste(box, values)
+    details = (torch.stack(level).to(model.device) for level in zip(*(p.details for p in planes), strict=True))
+    subbands = Subbands(torch.stack([p.low for p in planes]).to(model.device), tuple(details))
+    pictures = model.fast.synthesis(subbands, torch.tensor(steps, device=model.device) / STEP_UNIT)
+    headers = [container.header for container in containers]
+    return [
+        denormalised(picture[:, : h.height, : h.width], h.channels - h.has_alpha, sample_type(h))
+        for picture, h in zip(pictures, headers, strict=True)
+    ]
