@@ -130,6 +130,7 @@ def _accept(prefix: bytes) -> bool:
 
 def _save(picture: PIL.Image.Image, stream: IO[bytes], filename: str | bytes) -> None:
     """Write a file of codec lifting if that is asked for; else let Pillow's plugin write plain JPEG 2000."""
+    from wavelic.codec.registry import get_codec
     from wavelic.errors import UsageError
     from wavelic.integrations.pillow import encoded
 
@@ -140,7 +141,7 @@ def _save(picture: PIL.Image.Image, stream: IO[bytes], filename: str | bytes) ->
             raise UsageError(f"option {', '.join(ours)} without codec, expected codec='lifting' with it; add that")
         PIL.Jpeg2KImagePlugin._save(picture, stream, filename)
         return
-    if given["codec"] != "lifting" or name.endswith(_CODESTREAMS):
+    if get_codec(given["codec"]).extension != ".jp2" or name.endswith(_CODESTREAMS):
         raise UsageError(
             f"codec {given['codec']!r} for {name or 'a JPEG 2000 file'}, expected 'lifting' and a name that ends in "
             ".jp2; choose the extension .wlic for other codecs"
