@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import PIL.Image
+import PIL.ImageOps
 import pytest
 from commands import error_of, wavelic_cli
 from paths import DOCS
@@ -178,6 +179,28 @@ def test_strip_leaves_metadata_out(tmp_path: Path) -> None:
     result = wavelic_cli("info", tmp_path / "kept.wlic", tmp_path / "stripped.wlic", "--json")
     kinds = [[chunk["kind"] for chunk in row["chunks"]] for row in json.loads(result.stdout)["files"]]
     assert ["exif" in row for row in kinds] == [True, False]
+
+
+@pytest.mark.parametrize(("option", "kept"), [((), 3), (("--strip",), 0), (("--strip-gps",), 2)])
+def test_strip_at_encode_decode_and_trim(option: tuple[str, ...], kept: int, tmp_path: Path) -> None:
+    exif = PIL.Image.Exif()
+    exif[271], exif[274] = "maker", 6
+    exif.get_ifd(0x8825)[1] = "N"
+    PIL.Image.fromarray(smooth()).save(tmp_path / "a.jpg", exif=exif)
+    sizes = set()
+    wavelic_cli("encode", tmp_path / "a.jpg", tmp_path / "a.jp2", "--layers", "2")
+    wavelic_cli("encode", tmp_path / "a.jpg", tmp_path / "first.wlic", "--codec", "wcae", *option)
+    wavelic_cli("decode", tmp_path / "first.wlic", tmp_path / "first.png")
+    wavelic_cli("encode", tmp_path / "a.jpg", tmp_path / "kept.wlic", "--codec", "wcae")
+    wavelic_cli("decode", tmp_path / "kept.wlic", tmp_path / "second.png", *option)
+    wavelic_cli("trim", tmp_path / "a.jp2", tmp_path / "b.jp2", "--max-layers", "2", *option)
+    wavelic_cli("decode", tmp_path / "b.jp2", tmp_path / "third.png")
+    for name in ("first", "second", "third"):
+        with PIL.Image.open(tmp_path / f"{name}.png") as picture:
+            sizes.add(PIL.ImageOps.exif_transpose(picture).size)
+            found = picture.getexif()
+        assert (271 in found) + (274 in found) + bool(found.get_ifd(0x8825)) == kept
+    assert len(sizes) == 1
 
 
 # --- Info, verify, models ------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from wavelic.codec.opened import OpenedFile, Pixels, Progress, Region
-from wavelic.codec.options import Encoded, Options, check_access, check_device, psnr
+from wavelic.codec.options import Encoded, Options, Strip, check_access, check_device, psnr
 from wavelic.codec.registry import DEFAULT_CODEC, check_options, get_codec, recognize
 from wavelic.codec.target import Target
 from wavelic.container import DEFAULT_LIMITS, Limits, peek_codec, read_header
@@ -60,8 +60,8 @@ def encode_image(
     chosen, settings = get_codec(codec), options or Options()
     check_options(chosen, settings)
     check_device(settings.device)
-    if settings.strip:
-        image = stripped(image)
+    if settings.strip or settings.strip_gps:
+        image = stripped(image, "all" if settings.strip else "gps")
     return chosen.encode(image, target or _default_target(settings), settings)
 
 
@@ -110,7 +110,7 @@ def encode(
     size: int | None = None,
     layers: int | tuple[float, ...] | None = None,
     access: str = "whole",
-    strip: bool = False,
+    strip: bool | Strip = False,
     device: str = "cpu",
 ) -> bytes:
     """Compress an image to the bytes of a file: of a `.wlic` file, or with codec "lifting" of a JP2 file.
@@ -125,7 +125,8 @@ def encode(
         size: instead, bytes of the file; not exceeded if possible.
         layers: lifting only: how many quality layers, or the bits per pixel of each, ascending.
         access: lifting and weconvene only: "windows" arranges the file for reading windows, "whole" for reading all.
-        strip: leave out ICC, Exif and XMP.
+        strip: True or "all" to leave out ICC, Exif, XMP, IPTC and resolution, with the samples turned upright; "gps"
+            to leave out the position alone.
         device: torch device of the network.
 
     Raises:
@@ -137,7 +138,13 @@ def encode(
     (40, 60, 3)
     """
     target = Target.of(quality, bpp, psnr, size)
-    options = Options(strip=strip, device=device, layers=layers, access=check_access(access))
+    options = Options(
+        strip=strip in (True, "all"),
+        strip_gps=strip == "gps",
+        device=device,
+        layers=layers,
+        access=check_access(access),
+    )
     return encode_image(_as_image(image), codec, target, options).data
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
 from wavelic.cli.files import STREAM, Job, open_output, plan, read_stdin
 from wavelic.cli.jobs import Outcome, run_jobs, use_threads
-from wavelic.cli.shared import Device, Force, Processors
+from wavelic.cli.shared import Device, Force, Processors, Strip, StripGps, strip_of
 from wavelic.cli.terminal import Step
 from wavelic.errors import UsageError
 
@@ -28,6 +28,7 @@ class DecodeWork:
         allow_partial: decode a file that was cut short to its last whole layer.
         report_bytes: say how many bytes were read.
         max_bytes: read no more than so many, and as many layers as that allows; None: no bound.
+        strip: metadata to leave out.
     """
 
     format: str
@@ -39,11 +40,12 @@ class DecodeWork:
     allow_partial: bool = False
     report_bytes: bool = False
     max_bytes: int | None = None
+    strip: Literal["all", "gps"] | None = None
 
     def __call__(self, job: Job, threads: int, step: Step | None) -> dict[str, Any]:
         """Do the work of one input and return what is reported of it."""
         from wavelic.api.files import open_file, open_within
-        from wavelic.images import encode_image, left_out, write_image
+        from wavelic.images import encode_image, left_out, stripped, write_image
 
         source = read_stdin() if job.source == STREAM else job.source
         with open_output(job, self.force) as stream:
@@ -57,6 +59,8 @@ class DecodeWork:
             report = (lambda done, total: step(done, total, "windows")) if step else None
             image = file.decode(self.reduce, layers, self.region, self.device, report)
             seconds = time.perf_counter() - started
+            if self.strip:
+                image = stripped(image, self.strip)
             if job.target == STREAM:  # perhaps appended to, where nothing can be written twice
                 stream.write(encode_image(image, self.format))
             else:
@@ -64,7 +68,8 @@ class DecodeWork:
         fetched = getattr(file, "source", None)  # of a file that is read in parts
         size = file.info["bytes"]
         read = fetched.bytes_read if fetched else size
-        notes = [*left_out(image, self.format)] if file.complete else [_partial(file.info)]
+        notes = [] if file.complete else [_partial(file.info)]
+        notes += [*image.remarks, *left_out(image, self.format)]
         if self.max_bytes is not None:
             notes.append(f"{layers} of {len(file.layers)} layers")
         if self.report_bytes:
@@ -142,6 +147,8 @@ def decode(
             show_default=False,
         ),
     ] = None,
+    strip: Strip = False,
+    strip_gps: StripGps = False,
     force: Force = False,
     processors: Processors = 0,
     device: Device = "cpu",
@@ -169,6 +176,7 @@ def decode(
             allow_partial,
             report_bytes,
             max_bytes,
+            strip_of(strip, strip_gps),
         ),
         jobs,
         processors,

@@ -12,7 +12,7 @@ import typer
 
 from wavelic.cli.files import STREAM, Job, open_output, plan, read_stdin
 from wavelic.cli.jobs import Outcome, run_jobs, use_threads
-from wavelic.cli.shared import CODEC_NAMES, Device, Force, Processors
+from wavelic.cli.shared import CODEC_NAMES, Device, Force, Processors, Strip, StripGps
 from wavelic.cli.terminal import Step
 from wavelic.errors import UsageError
 
@@ -85,7 +85,8 @@ def encode(
     bpp: Annotated[float | None, typer.Option(help="Target: bits per pixel of the whole file.")] = None,
     psnr: Annotated[float | None, typer.Option(help="Target: dB over all colour samples.")] = None,
     size: Annotated[int | None, typer.Option(help="Target: bytes of the file, not exceeded if possible.")] = None,
-    strip: Annotated[bool, typer.Option("--strip", help="Leave out ICC profile, Exif and XMP.")] = False,
+    strip: Strip = False,
+    strip_gps: StripGps = False,
     published: Annotated[
         bool, typer.Option("--published", help="Entropy coding and padding of the WCAE paper; larger files.")
     ] = False,
@@ -111,7 +112,10 @@ def encode(
     from wavelic.codec.registry import check_options, get_codec
     from wavelic.codec.target import Target
 
-    options = Options(strip, published, device, layers=_layers(layers), access=check_access(access))
+    chosen_access = check_access(access)
+    options = Options(
+        strip, published, device, layers=_layers(layers), access=chosen_access, strip_gps=strip_gps and not strip
+    )
     chosen = get_codec(codec) if codec else _codec_for(output, options)
     jobs = plan(inputs, output, chosen.extension)
     _check_names(jobs, chosen, as_json)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -14,5 +14,13 @@ Processors = Annotated[
     int, typer.Option("-j", metavar="N", help="Threads for one image, processes for several.", show_default=False)
 ]
 
+Strip = Annotated[bool, typer.Option("--strip", help="Leave out all metadata; the picture is shown upright as before.")]
+StripGps = Annotated[bool, typer.Option("--strip-gps", help="Leave out the position in Exif and XMP, keep the rest.")]
+
 #: Names of the codecs, for help texts.
 CODEC_NAMES = ", ".join(names())
+
+
+def strip_of(everything: bool, gps: bool) -> Literal["all", "gps"] | None:
+    """What --strip and --strip-gps ask for together; None for nothing."""
+    return "all" if everything else "gps" if gps else None

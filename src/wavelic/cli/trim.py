@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
 from wavelic.cli.files import STREAM, Job, open_output, plan, read_stdin
 from wavelic.cli.jobs import Outcome, run_jobs
-from wavelic.cli.shared import Force
+from wavelic.cli.shared import Force, Strip, StripGps, strip_of
 from wavelic.cli.terminal import Step
 from wavelic.errors import UsageError
 
@@ -24,16 +24,20 @@ class TrimWork:
     max_layers: int | None
     bpp: float | None
     force: bool
+    strip: Literal["all", "gps"] | None = None
 
     def __call__(self, job: Job, threads: int, step: Step | None) -> dict[str, Any]:
         """Do the work of one input and return what is reported of it."""
         from wavelic.api.files import open_file, read_file
         from wavelic.api.files import trim as trim_file
+        from wavelic.images import stripped_jp2
 
         data = read_stdin() if job.source == STREAM else read_file(job.source)
         with open_output(job, self.force) as stream:
-            trimmed = trim_file(data, max_layers=self.max_layers, bpp=self.bpp)
             before = open_file(data)
+            trimmed = stripped_jp2(data, self.strip) if self.strip else data
+            if self.max_layers is not None or self.bpp is not None:
+                trimmed = trim_file(trimmed, max_layers=self.max_layers, bpp=self.bpp)
             stream.write(trimmed)
         height, width, _ = before.shape
         return {
@@ -62,16 +66,19 @@ def trim(
     bpp: Annotated[
         float | None, typer.Option(help="Keep as many layers as this rate admits, in bits per pixel of the file.")
     ] = None,
+    strip: Strip = False,
+    strip_gps: StripGps = False,
     force: Force = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print what was done as JSON on standard output.")] = False,
 ) -> None:
     """Drop quality layers of JPEG 2000 files; the result is what encoding with fewer layers would have given."""
-    if max_layers is None and bpp is None:
-        raise UsageError("nothing to trim to; give --max-layers or --bpp")
+    stripping = strip_of(strip, strip_gps)
+    if max_layers is None and bpp is None and stripping is None:
+        raise UsageError("nothing to trim to; give --max-layers, --bpp, --strip or --strip-gps")
     jobs = plan(inputs, output, ".jp2")
     for job in jobs:
         if job.target != STREAM and Path(job.target).suffix.lower() not in _EXTENSIONS:
             raise UsageError(f"output {job.target} does not end in .jp2 or .j2k; name such a file or a folder")
         if job.target == STREAM and as_json:
             raise UsageError("--json and - would both write to standard output; name an output file")
-    run_jobs(TrimWork(max_layers, bpp, force), jobs, 0, "trimming", _describe, as_json)
+    run_jobs(TrimWork(max_layers, bpp, force, stripping), jobs, 0, "trimming", _describe, as_json)

@@ -15,9 +15,10 @@ from wavelic.errors import UsageError
 Progress = Callable[[int, int], None]
 Access = Literal["whole", "windows"]
 _ACCESSES: tuple[Access, ...] = ("whole", "windows")
+Strip = Literal["all", "gps"]
 MAX_LAYERS = 64
 #: Options of every codec; which of the others it takes is for each codec to say (`Codec.options`).
-COMMON = frozenset({"strip", "device", "progress"})
+COMMON = frozenset({"strip", "strip_gps", "device", "progress"})
 _PSNR_SAMPLES = 1 << 22
 
 
@@ -26,7 +27,8 @@ class Options:
     """How to encode.  The values are checked here; whether a codec takes them, in `registry.check_options`.
 
     Attributes:
-        strip: leave out ICC, Exif and XMP.
+        strip: leave out ICC, Exif, XMP, IPTC and resolution.
+        strip_gps: leave out the position in Exif and XMP.
         published: entropy-code and pad as the WCAE paper does (histogram in the stream, zeros at the edges).
         device: where the network runs, a torch device.
         progress: called as ``progress(done, total)`` with windows of the analysis.
@@ -41,6 +43,7 @@ class Options:
     progress: Progress | None = None
     layers: int | tuple[float, ...] | None = None
     access: Access = "whole"
+    strip_gps: bool = False
 
     def __post_init__(self) -> None:
         check_access(self.access)
