@@ -66,8 +66,8 @@ def kodak_sized(count: int, folder: Path | None) -> list[Pixels]:
 @contextmanager
 def parts_timed(seconds: Counter[str]) -> Iterator[None]:
     """Add up processor time by part while active; what a part calls counts for the innermost part only."""
-    from wavelic.weconvene import planes, tiles
     from wavelic.weconvene import network as networks
+    from wavelic.weconvene import planes, tiles
 
     inner: list[float] = [0.0]
 
