@@ -1,4 +1,4 @@
-"""Writes docs/weconvene-results.md and its plots from committed result files alone.
+"""Writes docs/weconvene-results.md and its plots from committed result files alone; what was not run is left out.
 
 python -m benchmarks.pages.weconvene_page            # rewrite
 python -m benchmarks.pages.weconvene_page --check    # exit 1 if it is out of date
@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from benchmarks.measuring import DOCS, RESULTS
 from benchmarks.pages.marked import write_page
@@ -22,25 +21,17 @@ from wavelic.evaluation.published import published_curves
 from wavelic.evaluation.results import Curve, read_curve
 
 PAGE = DOCS / "weconvene-results.md"
+KODAK = RESULTS / "codecs" / "kodak" / "weconvene.json"
 ANCHORS = ("jpeg-420-best", "jpeg2000", "jpeg2000-default", "webp-best", "jpegxl-best", "avif", "avif-best")
 PUBLISHED = ("vtm", "cheng2020-anchor@8bit", "HPCM-Large")
 PLOTS = {"psnr-rgb": DOCS / "weconvene-psnr.svg", "ms-ssim-rgb": DOCS / "weconvene-msssim.svg"}
-LOGS = ("weconvene-s-cpu",)
+#: Training logs of the shipped weights, in their order.
+LOGS = ("weconvene-cpu",)
 TWINS = {
-    "weconvene-s": "3DM-WeConv layers, colours in order",
-    "weconvene-s-conv": "plain 3x3 convolutions and GDN in the layers",
-    "weconvene-s-2d": "luma and chroma of a level coded together",
-}
-
-
-PARTS = {
-    "weconvene-s-conv": "having wavelets in the layers, instead of plain convolutions,",
-    "weconvene-s-2d": "coding colours in order, the third dimension of the entropy model,",
-}
-STAGES = {
-    "one": "w1 = w2 = 1: goes on as before",
-    "printed": "w1 = 1.05, w2 = 0.95: low bands dearer, as equation 2 is printed",
-    "worded": "w1 = 0.95, w2 = 1.05: low bands cheaper, as the text says",
+    "weconvene": "wide blocks, colours in order",
+    "weconvene-wavelet": "3DM-WeConv layers in f and g",
+    "weconvene-plain": "the same layers without their wavelet transforms",
+    "weconvene-2d": "luma and chroma of a level coded together",
 }
 
 
@@ -63,7 +54,7 @@ def curves(product: Curve) -> list[str]:
         lines.append(
             f"| {quality:g} | {rate:.4f} | {psnr:.2f} | {luma:.2f} | {similarity:.4f} | {encode:.2f} | {decode:.2f} |"
         )
-    lines += ["", "| weconvene-s against | PSNR RGB | MS-SSIM RGB |", "|---|---:|---:|"]
+    lines += ["", "| weconvene against | PSNR RGB | MS-SSIM RGB |", "|---|---:|---:|"]
     for name in ANCHORS:
         anchor = read_curve(RESULTS / "anchors" / "kodak" / f"{name}.json")
         lines.append(
@@ -77,7 +68,9 @@ def curves(product: Curve) -> list[str]:
 
 def plot() -> None:
     """Both metrics over rate."""
-    product = read_curve(RESULTS / "codecs" / "kodak" / "weconvene.json")
+    if not KODAK.exists():
+        return
+    product = read_curve(KODAK)
     names = ("jpeg-420-best", "jpeg2000", "webp-best", "avif", "avif-best")
     shown = [read_curve(RESULTS / "anchors" / "kodak" / f"{name}.json") for name in names]
     for metric, path in PLOTS.items():
@@ -85,55 +78,48 @@ def plot() -> None:
 
 
 def parts() -> list[str]:
-    """Multiplications and time by part, from `speed/weconvene_parts.py`."""
-    found = json.loads((RESULTS / "benchmarks" / "weconvene_parts.json").read_text())
+    """Multiplications and processor time by part, from `speed/weconvene_parts.py`."""
+    path = RESULTS / "benchmarks" / "weconvene_parts.json"
+    if not path.exists():
+        return []
+    found = json.loads(path.read_text())
+    work, time = found["kmac_per_pixel"], found["time"]
+    networks = {"networks f, g": ("f", "g")}
     lines = ["| part | encoder, kMAC/pixel | share of time | decoder, kMAC/pixel | share of time |"]
     lines.append("|---|---:|---:|---:|---:|")
-    work, time = found["kmac_per_pixel"], found["time"]
-    networks = {"networks f, g": ("f", "g"), "entropy model": ("entropy model",) * 2, "wavelets": ("wavelets",) * 2}
     for part in time["encode"]["shares"]:
         cells = []
-        for side, name, timed in zip(
-            ("encoder", "decoder"), networks.get(part, ("", "")), ("encode", "decode"), strict=True
-        ):
+        for column, (side, timed) in enumerate((("encoder", "encode"), ("decoder", "decode"))):
+            count = work[side].get(networks.get(part, (part, part))[column])
             share = time[timed]["shares"].get(part)
-            cells.append(f"{work[side][name]:.2f}" if name else "–")
+            cells.append("–" if count is None else f"{count:.2f}")
             cells.append("–" if share is None else f"{100 * share:.0f} %")
         lines.append(f"| {part} | " + " | ".join(cells) + " |")
     total = (
-        f"{work[side]['in all']:.1f} | {time[timed]['seconds']:.2f} s"
+        f"{work[side]['in all']:.1f} | {time[timed]['processor_seconds']:.2f} s"
         for side, timed in (("encoder", "encode"), ("decoder", "decode"))
     )
-    lines.append("| in all | " + " | ".join(total) + " |")
-    return lines
-
-
-def entropy_models() -> list[str]:
-    """Bits by level and colour of the entropy models in three and in two dimensions, briefly trained."""
-    found = {name: RESULTS / "weconvene" / f"bands-{name}-short.json" for name in ("3d", "2d")}
-    if not all(path.exists() for path in found.values()):
-        return ["Not run."]
-    tables = {name: json.loads(path.read_text())["bits per pixel"] for name, path in found.items()}
-    lines = ["| quality | part | 3-D, bpp | 2-D, bpp | 2-D against 3-D |", "|---:|---|---:|---:|---:|"]
-    for quality in tables["3d"]:
-        rows = {
-            name: [row for level, row in table[quality].items() if level != "bpp"] for name, table in tables.items()
-        }
-        sums = {
-            "all": {name: table[quality]["bpp"] for name, table in tables.items()},
-            **{f"colour {c}": {name: sum(row[c] for row in rows[name]) for name in rows} for c in "YUV"},
-            **{f"level {n + 1}": {name: sum(rows[name][n].values()) for name in rows} for n in range(len(rows["3d"]))},
-        }
-        for part, both in sums.items():
-            change = f"{100 * (both['2d'] / both['3d'] - 1):+.1f} %" if both["3d"] > 0.0005 else "–"
-            lines.append(f"| {quality.split()[-1]} | {part} | {both['3d']:.4f} | {both['2d']:.4f} | {change} |")
-    return lines
+    lines += ["| in all | " + " | ".join(total) + " |", ""]
+    avif, large = found["avif"], found["large"]
+    return [
+        *lines,
+        f"Pillow's AVIF, speed {avif['speed']}, quality {avif['quality']}, of the same pictures in the same run:"
+        f" {time['encode']['avif_processor_seconds']:.3f} s to encode, {time['decode']['avif_processor_seconds']:.4f} s"
+        f" to decode, so weconvene takes {time['encode']['times_avif']:g} and {time['decode']['times_avif']:g} times as"
+        f" long ({time['bpp']:.2f} bits per pixel beside {time['avif_bpp']:.2f}).",
+        "",
+        *(
+            f"{name.capitalize()} of {row['megapixels']:g} megapixels on {row['threads']} threads:"
+            f" {row['seconds']:g} s, {row['peak_mb']} MiB at most."
+            for name, row in large.items()
+        ),
+    ]
 
 
 def bands() -> list[str]:
-    """Bits per subband."""
-    data = json.loads((RESULTS / "weconvene" / "bands.json").read_text())["bits per pixel"]
-    lines = []
+    """Bits per subband, for every quality."""
+    path, lines = RESULTS / "weconvene" / "bands.json", []
+    data = json.loads(path.read_text())["bits per pixel"] if path.exists() else {}
     for quality, table in data.items():
         lines += [f"{quality}, {table['bpp']:.4f} bpp without the lowest band and headers:", ""]
         lines += ["| level | Y | U | V | share |", "|---|---:|---:|---:|---:|"]
@@ -168,23 +154,13 @@ def comparison(text: str, log: Path, base: Path, digits: int) -> str:
 def twins() -> list[str]:
     """Training twins, on validation crops."""
     found = {name: RESULTS / "training" / f"twin-{name}.jsonl" for name in TWINS}
-    base = found["weconvene-s"]
+    there = {name: path for name, path in found.items() if path.exists()}
+    base = found["weconvene"]
+    if base not in there.values() or len(there) < 2:
+        return []
     lines = ["| twin | steps | BD-rate, PSNR | bpp, PSNR at steps 16, 64, 224 |", "|---|---:|---:|---|"]
-    lines += [comparison(f"`{name}`: {text}", found[name], base, 1) for name, text in TWINS.items()]
-    gains = {name: change(found[name], base) for name in PARTS}
-    said = [f"{PARTS[name]} {'saves' if gain < 0 else 'costs'} {abs(gain):.1f} %" for name, gain in gains.items()]
-    return [
-        *lines,
-        "",
-        f"In these short runs {'; '.join(said)} of the rate. One seed; differences below about 1 % mean little.",
-    ]
-
-
-def two_stages() -> list[str]:
-    """Fine-tuning with and without reweighted rates, all from the same weights."""
-    found = {name: RESULTS / "training" / f"stage-{name}.jsonl" for name in STAGES}
-    lines = ["| second stage | steps | BD-rate, PSNR | bpp, PSNR at steps 16, 64, 224 |", "|---|---:|---:|---|"]
-    return lines + [comparison(text, found[name], found["one"], 2) for name, text in STAGES.items()]
+    lines += [comparison(f"`{name}`: {TWINS[name]}", path, base, 1) for name, path in there.items()]
+    return [*lines, "", "One seed; differences below about 1 % mean little."]
 
 
 def shipped_logs() -> list[list[dict[str, Any]]]:
@@ -196,6 +172,8 @@ def shipped_logs() -> list[list[dict[str, Any]]]:
 def learning_curve() -> list[str]:
     """Validation of the runs that made the shipped weights."""
     logs = shipped_logs()
+    if not logs:
+        return []
     lines = ["| run | step | minutes | BD-rate against the last, PSNR |", "|---|---:|---:|---:|"]
     last = [[row[key] for row in logs[-1][-1]["validation"]["rates"]] for key in ("bpp", "psnr")]
     spent = 0.0
@@ -208,87 +186,83 @@ def learning_curve() -> list[str]:
     return lines
 
 
+def kodak() -> list[str]:
+    """Rates and distortions of real files, with the plots."""
+    if not KODAK.exists():
+        return []
+    product = read_curve(KODAK)
+    return [
+        f"{product.description}.",
+        "",
+        *curves(product),
+        "",
+        f"![PSNR over rate]({PLOTS['psnr-rgb'].name})",
+        "",
+        f"![MS-SSIM over rate]({PLOTS['ms-ssim-rgb'].name})",
+        "",
+        "Published curves are as their authors give them: other settings of measuring, no file headers.",
+    ]
+
+
+def training() -> str:
+    """How the shipped weights were trained, in a sentence; empty without their logs."""
+    last = [rows[-1] for rows in shipped_logs()]
+    if not last:
+        return ""
+    steps, minutes = " + ".join(str(row["step"]) for row in last), sum(row["seconds"] for row in last) / 60
+    return f" They were trained for {steps} steps in {minutes:.0f} minutes on one CPU core that other work shared."
+
+
+SECTIONS: tuple[tuple[str, str, Callable[[], list[str]]], ...] = (
+    (
+        "Kodak, real files",
+        "`wavelic eval weconvene --images KODAK --json results/codecs/kodak/weconvene.json --qualities"
+        " 5,15,28,40,52,64,76,88,100`; times on one thread. BD-rates of mean curves, in brackets the mean of those of"
+        " single images.",
+        kodak,
+    ),
+    (
+        "Work and time by part",
+        "`python -m benchmarks.speed.weconvene_parts`: processor times on one thread, weights in memory, pictures of"
+        " Kodak's size.",
+        parts,
+    ),
+    (
+        "Twins at equal steps",
+        "Short runs of one recipe (`wavelic train weconvene-cpu model=NAME stages.0.steps=...`), estimated bits and"
+        " PSNR on validation crops.",
+        twins,
+    ),
+    (
+        "Bits per subband (table V of the paper, for our subbands)",
+        "`python -m benchmarks.studies.weconvene_study bands weconvene --images KODAK --json"
+        " results/weconvene/bands.json`; level 1 is the finest; Y, U, V are the lowest and the two higher bands of the"
+        " colour axis.",
+        bands,
+    ),
+    (
+        "Learning curve",
+        "Validation crops at the rates of `validation_steps`, averaged weights.",
+        learning_curve,
+    ),
+)
+
+
 def page() -> str:
     """The whole page."""
-    product = read_curve(RESULTS / "codecs" / "kodak" / "weconvene.json")
-    exact = json.loads((RESULTS / "weconvene" / "exactness.json").read_text())["rows"]
-    bits = ", ".join(f"{row['bits_percent']:+.2f} %" for row in exact)
-    error = ", ".join(f"{row['squared_error_percent']:+.2f} %" for row in exact)
-    training = [rows[-1] for rows in shipped_logs()]
-    decibels = max(10 * np.log10(1 + row["squared_error_percent"] / 100) for row in exact)
-    return "\n".join(
-        [
-            "# weconvene-s: results",
-            "",
-            "Written by `benchmarks/pages/weconvene_page.py` from `results/`; the figures are those of these files.",
-            "",
-            f"One set of weights for all rates, trained for {' + '.join(str(row['step']) for row in training)} steps in"
-            f" {sum(row['seconds'] for row in training) / 60:.0f} minutes on one CPU core that other work shared. All"
-            " choices were made on validation images; the 24 Kodak images were coded once with each set of weights"
-            " that was shipped, and once more when tiles changed. Files here are the codec's own, in tiles of 512"
-            " pixels, above quality 57 of 256 (`docs/weconvene.md`); files of twins and stages below have one tile.",
-            "",
-            "## Kodak, real files",
-            "",
-            "`wavelic eval weconvene --images KODAK --json results/codecs/kodak/weconvene.json --qualities"
-            " 5,15,28,40,52,64,76,88,100`; times on one thread. BD-rates of mean curves, in brackets the mean of"
-            " those of single images.",
-            "",
-            *curves(product),
-            "",
-            f"![PSNR over rate]({PLOTS['psnr-rgb'].name})",
-            "",
-            f"![MS-SSIM over rate]({PLOTS['ms-ssim-rgb'].name})",
-            "",
-            "Published curves are as their authors give them: other settings of measuring, no file headers.",
-            "",
-            "## Work and time by part",
-            "",
-            "`python -m benchmarks.speed.weconvene_parts`, 512 x 512 crops, two threads.",
-            "",
-            *parts(),
-            "",
-            "## Twins at equal steps",
-            "",
-            "Short runs of the same recipe (`wavelic train weconvene-s-cpu model=NAME stages.0.steps=...`), estimated"
-            " bits and PSNR on validation crops.",
-            "",
-            *twins(),
-            "",
-            "## Bits per subband (table V of the paper, for our subbands)",
-            "",
-            "`python -m benchmarks.studies.weconvene_study bands --images KODAK --json FILE`; level 1 is"
-            " the finest; Y, U, V are the lowest and the two higher bands of the colour axis.",
-            "",
-            *bands(),
-            "The same for the entropy models of the two twins above, trained for 600 steps each (colours in order are"
-            " the third dimension):",
-            "",
-            *entropy_models(),
-            "",
-            "## One stage, two stages",
-            "",
-            "The paper's second stage weighs the bits of low and high bands differently (equation 2). From the weights"
-            " 171ec103, learning rate 2e-4 falling on a cosine, w1 for the three coarse levels, w2 for the three fine"
-            " ones; the first line is the same training without reweighting. Validation crops.",
-            "",
-            *two_stages(),
-            "",
-            "## Cost of exactness",
-            "",
-            "Integer entropy model against the float one it was made from, same tables, Kodak, qualities"
-            f" {', '.join(format(row['quality'], 'g') for row in exact)}: bits {bits}; squared quantisation error"
-            f" {error} (at most {decibels:.3f} dB). `python -m benchmarks.studies.weconvene_study exactness`.",
-            "",
-            "## Learning curve",
-            "",
-            "Five rates, validation crops, averaged weights. The learning rate falls to 1 % of its peak in each run, so"
-            " the curves' flat ends say little about more steps.",
-            "",
-            *learning_curve(),
-            "",
-        ]
-    )
+    lines = [
+        "# weconvene: results",
+        "",
+        "Written by `benchmarks/pages/weconvene_page.py` from `results/`; the figures are those of these files, and a"
+        " section whose file is absent is left out.",
+        "",
+        f"One set of weights serves all rates.{training()} All choices were made on validation images.",
+        "",
+    ]
+    for title, text, content in SECTIONS:
+        if body := content():
+            lines += [f"## {title}", "", text, "", *body, ""]
+    return "\n".join(lines).rstrip("\n") + "\n"
 
 
 def main() -> int:

@@ -1,27 +1,32 @@
-"""`weconvene-s`: time by part, multiplications per pixel by part, memory of a 24-megapixel image.
+"""`weconvene` by part: multiplications per pixel, processor time, and memory of a 24-megapixel picture.
 
-    python -m benchmarks.speed.weconvene_parts [--quick] [--images FOLDER] [--threads 2] [--json FILE]
+    python -m benchmarks.speed.weconvene_parts [--quick] [--images FOLDER] [--count 4] [--json FILE]
 
-Times are the best of three for each of four crops of 512 x 512, after one that is not counted, in one process.
-"entropy coding" is the range coder, "python" what remains of an encode or decode when all other parts are taken off:
-Python and copies.  Multiplications are counted by hooks while a picture of that size is coded.  Memory is the largest
-resident size of a process that does nothing else.
+Pictures are 512 x 768, the size of Kodak's: mosaics of the packaged photograph, or cut from those of FOLDER.  They are
+coded at quality 50 on one thread, with the weights in memory, in turns with Pillow's AVIF (speed 6, quality 60, one
+thread); times are the processor times of the fastest of three turns, means over the pictures, after one turn that is
+not counted.  A further turn is divided into parts; "other" is Python and copies, all that no part claims.
+Multiplications are counted by hooks while a picture is coded.  The large picture is coded on two threads, each
+direction in a process of its own, whose largest resident size is its memory.
 """
 
 from __future__ import annotations
 
+import io
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
 import numpy as np
 import torch
+from PIL import Image as PillowImage
 
 import wavelic
 from benchmarks.measuring import (
@@ -36,46 +41,63 @@ from benchmarks.measuring import (
     take_turns,
     write_results,
 )
-from benchmarks.pictures import Pixels, mosaic, some_crops
+from benchmarks.pictures import Pixels, mosaic, photographs
 
-COUNT, SIDE, LARGE = 4, 512, (4000, 6000)
-STEP = 170  # 1/32 octave of a grey level
+COUNT, SIZE, LARGE = 4, (512, 768), (4000, 6000)
+QUALITY, AVIF_QUALITY, AVIF_SPEED = 50, 60, 6
+LARGE_THREADS = 2
+
+
+def kodak_sized(count: int, folder: Path | None) -> list[Pixels]:
+    """Pictures of SIZE: different mosaics of the packaged photograph, or the middles of photographs of a folder."""
+    height, width = SIZE
+    if folder is None:
+        rows = mosaic(count * height, width)
+        return [rows[n * height : (n + 1) * height] for n in range(count)]
+    upright = (p if p.shape[0] <= p.shape[1] else np.ascontiguousarray(np.rot90(p)) for p in photographs(folder))
+    large = (p for p in upright if p.shape[0] >= height and p.shape[1] >= width)
+    pictures = list(islice(large, count))
+    if not pictures:
+        raise SystemExit(f"{folder} has no 8-bit RGB photograph of {width} x {height}; choose another folder")
+    places = (((p.shape[0] - height) // 2, (p.shape[1] - width) // 2) for p in pictures)
+    return [np.ascontiguousarray(p[y : y + height, x : x + width]) for p, (y, x) in zip(pictures, places, strict=True)]
 
 
 @contextmanager
 def parts_timed(seconds: Counter[str]) -> Iterator[None]:
-    """Adds up where the time goes while it is active; what a part calls counts for the innermost part only."""
-    from wavelic.weconvene.context_integer import IntegerContextModel
-
-    from wavelic.weconvene import planes as subband_planes
-    from wavelic.weconvene import tiles as subband_tiles
-    from wavelic.weconvene.network import GridNet
+    """Add up processor time by part while active; what a part calls counts for the innermost part only."""
+    from wavelic.weconvene import network as networks
+    from wavelic.weconvene import planes, tiles
 
     inner: list[float] = [0.0]
 
     def wrap(part: str, function: Callable[..., Any]) -> Callable[..., Any]:
         def call(*arguments: Any, **named: Any) -> Any:
-            started = time.perf_counter()
+            started = time.process_time()
             inner.append(0.0)
             try:
                 return function(*arguments, **named)
             finally:
-                spent = time.perf_counter() - started
+                spent = time.process_time() - started
                 seconds[part] += spent - inner.pop()
                 inner[-1] += spent
 
         return call
 
     parts = (
-        (GridNet, "forward", "networks f, g"),
-        (subband_planes, "to_grid", "wavelets"),
-        (subband_planes, "from_grid", "wavelets"),
-        (subband_planes, "decompose", "wavelets"),
-        (subband_planes, "compose", "wavelets"),
-        (IntegerContextModel, "code_subbands", "entropy model"),
-        (subband_tiles, "quantise", "quantisation"),
-        (subband_tiles.RangeEncoder, "encode", "entropy coding"),
-        (subband_tiles.RangeDecoder, "decode", "entropy coding"),
+        (networks.GridNet, "forward", "networks f, g"),
+        (networks, "to_grid", "wavelets and colours"),
+        (networks, "from_grid", "wavelets and colours"),
+        (networks, "to_colours", "wavelets and colours"),
+        (networks, "to_rgb", "wavelets and colours"),
+        (planes, "decompose", "wavelets and colours"),
+        (planes, "compose", "wavelets and colours"),
+        (tiles, "code_levels", "context model"),
+        (tiles, "quantise", "quantisation"),
+        (tiles.RangeEncoder, "encode", "range coder"),
+        (tiles.RangeEncoder, "finish", "range coder"),
+        (tiles.RangeDecoder, "decode", "range coder"),
+        (tiles.Decoded, "checksum", "checksum"),
     )
     patches = [mock.patch.object(owner, name, wrap(part, getattr(owner, name))) for owner, name, part in parts]
     for patch in patches:
@@ -87,60 +109,78 @@ def parts_timed(seconds: Counter[str]) -> Iterator[None]:
             patch.stop()
 
 
-def times(images: list[Pixels]) -> dict[str, Any]:
-    """Mean seconds of encoding and decoding, as they are, and how a further run divides into parts."""
-    found: dict[str, Any] = {}
-    files = [wavelic.encode(image, "weconvene") for image in images]
-    tasks: dict[str, Callable[[int], object]] = {
-        "encode": lambda i: wavelic.encode(images[i], "weconvene"),
-        "decode": lambda i: wavelic.decode(files[i]),
+def avif_encode(pixels: Pixels) -> bytes:
+    """An AVIF file of Pillow's, one thread."""
+    out = io.BytesIO()
+    PillowImage.fromarray(pixels).save(out, "AVIF", quality=AVIF_QUALITY, speed=AVIF_SPEED, max_threads=1)
+    return out.getvalue()
+
+
+def avif_decode(data: bytes) -> Pixels:
+    """Its pixels."""
+    from PIL import AvifImagePlugin
+
+    with mock.patch.object(AvifImagePlugin, "DEFAULT_MAX_THREADS", 1):
+        return np.asarray(PillowImage.open(io.BytesIO(data)))
+
+
+def times(images: list[Pixels], repeats: int) -> dict[str, Any]:
+    """Processor seconds of encoding and decoding beside AVIF's, and how a further run divides into parts."""
+    files = [wavelic.encode(image, "weconvene", quality=QUALITY) for image in images]
+    others = [avif_encode(image) for image in images]
+    directions: dict[str, tuple[Callable[[int], object], Callable[[int], object]]] = {
+        "encode": (
+            lambda i: wavelic.encode(images[i], "weconvene", quality=QUALITY),
+            lambda i: avif_encode(images[i]),
+        ),
+        "decode": (lambda i: wavelic.decode(files[i]), lambda i: avif_decode(others[i])),
     }
-    for name, task in tasks.items():
-        whole, seconds = 0.0, Counter[str]()
+    found: dict[str, Any] = {
+        "bpp": round(8 * sum(map(len, files)) / sum(i.shape[0] * i.shape[1] for i in images), 4),
+        "avif_bpp": round(8 * sum(map(len, others)) / sum(i.shape[0] * i.shape[1] for i in images), 4),
+    }
+    for name, (own, other) in directions.items():
+        mine, theirs, seconds, total = 0.0, 0.0, Counter[str](), 0.0
         for index in range(len(images)):
-            whole += best(take_turns({name: partial(task, index)}, 3)[name]).wall
+            turns = take_turns({"own": partial(own, index), "avif": partial(other, index)}, repeats)
+            mine += best(turns["own"]).processor / len(images)
+            theirs += best(turns["avif"]).processor / len(images)
             with parts_timed(seconds):
-                started = time.perf_counter()
-                task(index)
-                seconds["in all"] += time.perf_counter() - started
-        total = seconds.pop("in all")
-        seconds["python"] = total - sum(seconds.values())
-        shares = {part: round(spent / total, 4) for part, spent in seconds.most_common()}
+                started = time.process_time()
+                own(index)
+                total += time.process_time() - started
+        seconds["other"] = total - sum(seconds.values())
         found[name] = {
-            "seconds": round(whole / len(images), 4),
-            "shares": shares,
-            "coding_and_python_share": round(shares["entropy coding"] + shares["python"], 4),
+            "processor_seconds": round(mine, 4),
+            "avif_processor_seconds": round(theirs, 4),
+            "times_avif": round(mine / theirs, 1),
+            "shares": {part: round(spent / total, 4) for part, spent in seconds.most_common()},
         }
     return found
 
 
 def multiplications() -> dict[str, Any]:
-    """kMAC per pixel of every part, counted while 512x512 pixels are encoded, and of encoder and decoder."""
+    """Thousand multiply-adds per pixel of every part, counted while a picture of SIZE is encoded and decoded."""
     from torch import nn
-    from wavelic.nn.integer_rows import RowConv
 
     from wavelic.codec.weights import family
     from wavelic.container import read_container
     from wavelic.images import from_array
+    from wavelic.nn.exact import ExactConv2d
     from wavelic.nn.gdn import GDN
     from wavelic.nn.wavelet_conv import WaveletConv
-    from wavelic.weconvene.files import SmallEncoding, decode
-    from wavelic.weconvene.weights import load_small
+    from wavelic.weconvene.files import Encoding, decode, step_of_quality
+    from wavelic.weconvene.weights import load_model
 
-    model = load_small(family("weconvene")[-1])
-    side, counts = SIDE, Counter[str]()
+    model, counts = load_model(family("weconvene")[-1]), Counter[str]()
 
     def macs(module: nn.Module, output: torch.Tensor) -> int:
-        if isinstance(module, nn.Conv2d):
+        if isinstance(module, nn.Conv2d | ExactConv2d):
             return output.numel() * module.weight[0].numel()
-        if isinstance(module, nn.Linear):
-            return output.numel() * module.in_features
         if isinstance(module, GDN):
             return output.numel() * output.shape[1]
-        if isinstance(module, WaveletConv):  # the channel transform, forth and back
-            return 2 * output.numel() * output.shape[1] if len(module.sizes) > 1 else 0
-        assert isinstance(module, RowConv)
-        return output.shape[0] * (output.shape[1] - 2) * (output.shape[2] - 2) * module.weight.numel()
+        assert isinstance(module, WaveletConv)  # the channel transform, forth and back
+        return 2 * output.numel() * output.shape[1] if len(module.sizes) > 1 else 0
 
     def counting(part: str) -> Callable[[nn.Module, Any, torch.Tensor], None]:
         def hook(module: nn.Module, _: Any, output: torch.Tensor) -> None:
@@ -150,26 +190,26 @@ def multiplications() -> dict[str, Any]:
 
     hooks = [
         module.register_forward_hook(counting(part))
-        for part, owner in (("f", model.network.f), ("g", model.network.g), ("entropy model", model.entropy))
+        for part, owner in (("f", model.fast.f), ("g", model.fast.g), ("context model", model.entropy))
         for module in owner.modules()
-        if isinstance(module, nn.Conv2d | nn.Linear | GDN | WaveletConv | RowConv)
+        if isinstance(module, nn.Conv2d | ExactConv2d | GDN | WaveletConv)
     ]
-    image = np.zeros((side, side, 3), np.uint8)
-    results = {}
-    for direction in ("encoder", "decoder"):
-        counts.clear()
-        with torch.inference_mode():
-            if direction == "encoder":
-                data = SmallEncoding(from_array(image), model).file(STEP)
-            else:
-                decode(read_container(data))
-        kilo = {part: round(total / side**2 / 1000, 2) for part, total in counts.items()}
-        # 9/7 lifting: four steps, two scalings; (rows + columns) of 3 colours; 4/3 for the levels
-        kilo["wavelets"] = round(2 * 3 * (4 + 1) * 4 / 3 / 1000, 2)
-        results[direction] = {**kilo, "in all": round(sum(kilo.values()), 2)}
+    data = Encoding(from_array(np.zeros((*SIZE, 3), np.uint8)), model).file(step_of_quality(QUALITY))
+    results = {"encoder": _kilo(counts)}
+    counts.clear()
+    decode(read_container(data))
+    results["decoder"] = _kilo(counts)
     for hook in hooks:
         hook.remove()
     return {"kmac_per_pixel": results}
+
+
+def _kilo(counts: Counter[str]) -> dict[str, float]:
+    """Counts of a picture of SIZE as thousands a pixel, with those of the wavelets and in all."""
+    kilo = {part: round(total / (SIZE[0] * SIZE[1]) / 1000, 2) for part, total in counts.items()}
+    # 9/7 lifting: four steps and a scaling of 3 colours by rows and by columns; 4/3 for all levels; colours: 3 x 3
+    kilo["wavelets and colours"] = round((2 * 3 * (4 + 1) * 4 / 3 + 9) / 1000, 2)
+    return {**kilo, "in all": round(sum(kilo.values()), 2)}
 
 
 def memory(height: int, width: int) -> dict[str, dict[str, float]]:
@@ -179,10 +219,11 @@ def memory(height: int, width: int) -> dict[str, dict[str, float]]:
         pixels, file = Path(folder) / "pixels.npy", Path(folder) / "large.wlic"
         np.save(pixels, mosaic(height, width))
         for name, code in (("encode", ENCODE), ("decode", DECODE)):
-            seconds, peak_mb = alone(code, pixels, file, "weconvene", torch.get_num_threads())
+            seconds, peak_mb = alone(code, pixels, file, "weconvene", LARGE_THREADS)
             found[name] = {
                 "megapixels": height * width / 1e6,
                 "bytes": file.stat().st_size,
+                "threads": LARGE_THREADS,
                 "seconds": round(seconds, 1),
                 "peak_mb": round(peak_mb),
             }
@@ -192,24 +233,26 @@ def memory(height: int, width: int) -> dict[str, dict[str, float]]:
 def main() -> None:
     """Measure everything."""
     arguments = parser(__doc__)
-    arguments.add_argument("--images", type=Path, help="photographs to crop; default: the packaged one")
-    arguments.add_argument("--threads", type=int, default=2)
+    arguments.add_argument("--images", type=Path, help="photographs to cut from; default: mosaics of the packaged one")
+    arguments.add_argument("--count", type=int, default=COUNT, help="pictures that are timed")
     options = arguments.parse_args()
-    torch.set_num_threads(options.threads)
-    count, large = (1, (600, 900)) if options.quick else (COUNT, LARGE)
-    images = some_crops(count, SIDE, options.images)
+    torch.set_num_threads(1)
+    count, large, repeats = (1, (600, 900), 1) if options.quick else (options.count, LARGE, 3)
+    images = kodak_sized(count, options.images)
     document: dict[str, Any] = {
         "weights": wavelic.open(wavelic.encode(images[0], "weconvene")).info["model_hash"],
-        "threads": options.threads,
-        "machine": machine("torch"),
-        "sizes": [list(image.shape[:2]) for image in images],
+        "machine": machine("torch", "pillow"),
+        "pictures": [list(image.shape[:2]) for image in images],
+        "quality": QUALITY,
+        "avif": {"quality": AVIF_QUALITY, "speed": AVIF_SPEED},
         **multiplications(),
-        "time": times(images),
+        "time": times(images, repeats),
         "large": memory(*large),
     }
-    for direction, row in document["time"].items():
+    for direction in ("encode", "decode"):
+        row = document["time"][direction]
         show(
-            f"{direction}: {row['seconds']:.3f} s",
+            f"{direction}: {row['processor_seconds']:.3f} s of processor time, {row['times_avif']} times Pillow's AVIF",
             ("part", "share of time"),
             [(part, f"{share:.1%}") for part, share in row["shares"].items()],
         )

@@ -10,8 +10,9 @@ on and off (CONFIGURATIONS), and reports
 
     coefficients    a digest of the integers in each file (the file's own checksum is tested on the way)
     bytes           whether coding these integers again gives the bytes of the file
-    contexts        weconvene: a digest of all means and table numbers that the entropy model gives for tiles alone,
-                    in a batch, and with residuals in channels-last order
+    contexts        weconvene: a digest of all means and table numbers that the context model gives for tiles alone,
+                    in a batch, with coefficients in channels-last order, and in every way to compute exact
+                    convolutions that passes its self-test there (`wavelic.nn.exact`); which these are is reported
     pixels          which are float work: the largest difference from those of the first reader
 
 Files themselves may differ between writers: the analysis is float work too, and now and then a coefficient falls on the
@@ -37,8 +38,9 @@ from benchmarks.measuring import RESULTS, ROOT, write_results
 
 RESULT = RESULTS / "weconvene" / "exactness_torch.json"
 QUALITIES = {"weconvene": (40,), "wcae": (50,), "wcae-64": (50,), "nowcae": (50,)}
-SIZES = ((90, 120), (90, 120), (61, 113), (1, 1))  # rows, columns; one image each, one tile of 128 x 128
+SIZES = ((90, 120), (90, 120), (61, 113), (1, 1))  # rows, columns; one image each, one tile; the first two alike
 CONFIGURATIONS = ((1, True), (1, False), (2, True), (4, False))  # threads, oneDNN
+BACKENDS = ("onednn", "int_mm", "float32", "float64")
 PLAINEST = {"ATEN_CPU_CAPABILITY": "default", "ONEDNN_MAX_CPU_ISA": "SSE41", "MKL_CBWR": "COMPATIBLE"}
 
 
@@ -104,19 +106,20 @@ def read_integers(path: Path) -> tuple[str, bool]:
     from wavelic.container import CodecId, read_container
     from wavelic.wcae.files import decode_symbols_of
     from wavelic.wcae.latent import SideInformation, encode_latent
-    from wavelic.wcae.weights import load_model
-    from wavelic.weconvene.tiles import encode_tile
+    from wavelic.wcae.weights import load_deployed
+    from wavelic.weconvene.context import VALUE
+    from wavelic.weconvene.tiles import encode_tiles
 
     container = read_container(path.read_bytes())
     header = container.header
     if header.codec == CodecId.WCAE:
-        deployed = load_model(card_by_id(header.model))
+        deployed = load_deployed(card_by_id(header.model))
         symbols = decode_symbols_of(container, deployed)
         again = encode_latent(symbols, header.gain, deployed.schedule, deployed.tables, SideInformation.WEIGHTS)
         return digest([symbols]), again == container.tiles[0]
     model, tile = decoded_tile(path)
-    details = [torch.from_numpy(detail) / 16 for detail in tile.details]
-    again, _ = encode_tile(model, torch.from_numpy(tile.low).float(), details, header.gain, rate_weight=0)
+    details = [torch.from_numpy(detail) / VALUE for detail in tile.details]
+    ((again, _),) = encode_tiles(model, [torch.from_numpy(tile.low).float()], [details], header.gain, rdoq_lambda=0)
     return digest([tile.low, *tile.details]), again == container.tiles[0]
 
 
@@ -125,56 +128,80 @@ def decoded_tile(path: Path) -> tuple[Any, Any]:
     from wavelic.codec.weights import card_by_id
     from wavelic.container import TileGrid, read_container
     from wavelic.weconvene.files import low_size, padded_box
-    from wavelic.weconvene.tiles import decode_tile
-    from wavelic.weconvene.weights import load_small
+    from wavelic.weconvene.planes import levels_of
+    from wavelic.weconvene.tiles import decode_tiles
+    from wavelic.weconvene.weights import load_model
 
     container = read_container(path.read_bytes())
     header = container.header
-    model = load_small(card_by_id(header.model))
-    return model, decode_tile(model, container.tiles[0], low_size(padded_box(TileGrid.of(header), 0)), header.gain)
+    model, levels = load_model(card_by_id(header.model)), levels_of(header.width, header.height)
+    size = low_size(padded_box(TileGrid.of(header), 0), levels)
+    (tile,) = decode_tiles(model, container.tiles[:1], size, levels, [header.gain])
+    return model, tile
+
+
+def backends() -> list[str]:
+    """The ways to compute exact convolutions that pass their self-test under this interpreter."""
+    from wavelic.nn.exact import _agrees
+
+    return [kind for kind in BACKENDS if _agrees(kind, "cpu")]
 
 
 def context_digests(files: list[Path]) -> dict[str, str]:
-    """What the entropy model says about three tiles of one size, asked in three ways."""
+    """What the context model says about two tiles of one size, asked in several ways."""
+    from unittest import mock
+
     import torch
-    from wavelic.weconvene.context_integer import VALUE
 
     from wavelic.container import read_container
+    from wavelic.nn import exact
+    from wavelic.weconvene.context import STEP_UNIT, code_levels
     from wavelic.weconvene.subbands import pack
 
     first = files[0].parent
-    chosen = [first / f"weconvene-{QUALITIES['weconvene'][0]}-{number}.wlic" for number in range(3)]
+    chosen = [first / f"weconvene-{QUALITIES['weconvene'][0]}-{number}.wlic" for number in range(2)]
     model = decoded_tile(chosen[0])[0]
     tiles = [decoded_tile(path)[1] for path in chosen]
-    step = read_container(chosen[0].read_bytes()).header.gain
+    log2_step = torch.full((1,), read_container(chosen[0].read_bytes()).header.gain / STEP_UNIT)
 
+    @torch.inference_mode()
     def ask(numbers: list[int], order: Any) -> list[list[np.ndarray]]:
         seen: list[list[np.ndarray]] = [[] for _ in numbers]
         low = torch.from_numpy(np.stack([tiles[n].low for n in numbers]))
         levels = zip(*(tiles[n].details for n in numbers), strict=True)
         packed = [pack(torch.from_numpy(np.stack(level))) for level in levels]
 
-        def code(number: int, index: int, mean: Any, table: Any) -> Any:
-            target = packed[number - 1][:, list(model.entropy.passes[index].channels)]
+        def coder(number: int, index: int, mean: Any, table: Any) -> Any:
             for row, arrays in enumerate(seen):
                 arrays += [mean[row].numpy(), table[row].numpy()]
-            return ((target - mean) // VALUE).to(torch.int32).contiguous(memory_format=order)
+            channels = list(model.entropy.slices[index].channels)
+            return packed[number - 1][:, channels].contiguous(memory_format=order)
 
-        model.entropy.code_subbands(low, step, code)
+        code_levels(model.entropy, low, log2_step, len(packed), coder)
         return seen
 
     plain, last = torch.contiguous_format, torch.channels_last
-    return {
-        "one by one": digest([a for n in range(3) for a in ask([n], plain)[0]]),
-        "batch of three": digest([a for row in ask([0, 1, 2], plain) for a in row]),
-        "batch of three, channels-last": digest([a for row in ask([0, 1, 2], last) for a in row]),
+    both = [0, 1]
+    found = {
+        "one by one": digest([a for n in both for a in ask([n], plain)[0]]),
+        "batch of two": digest([a for row in ask(both, plain) for a in row]),
+        "batch of two, channels-last": digest([a for row in ask(both, last) for a in row]),
     }
+    for kind in backends():
+        with mock.patch.object(exact, "_backend", lambda device, kind=kind: kind):
+            found[kind] = digest([a for row in ask(both, plain) for a in row])
+    return found
 
 
 def environment() -> dict[str, Any]:
     import torch
 
-    return {"torch": torch.__version__, "python": sys.version.split()[0], "numpy": np.__version__}
+    return {
+        "torch": torch.__version__,
+        "python": sys.version.split()[0],
+        "numpy": np.__version__,
+        "backends": backends(),
+    }
 
 
 # --- what compares them -----------------------------------------------------------------------------------------------
@@ -205,8 +232,8 @@ def gather(images: Path, interpreters: list[str], work: Path) -> dict[str, Any]:
     places: dict[str, tuple[str, bool]] = {}
     about = {}
     for python in interpreters:
-        found = call(python, False, "--role", "about")
         for plainest in (False, True):
+            found = call(python, plainest, "--role", "about")
             name = f"torch {found['torch']}" + (", plainest kernels" if plainest else "")
             places[name], about[name] = (python, plainest), found
             folder = work / name.replace(" ", "_")

@@ -20,7 +20,7 @@ from benchmarks.pictures import psnr
 
 TILES = (1024, 512, 256)
 QUALITIES = (10.0, 25.0, 40.0, 50.0, 57.0, 64.0, 76.0, 88.0)
-MOST = 1100
+LARGEST = 1100
 
 
 def main() -> None:
@@ -33,14 +33,14 @@ def main() -> None:
 
     from wavelic.codec.weights import family
     from wavelic.images import from_array, list_images, load_image
-    from wavelic.weconvene.files import SmallEncoding, step_of_quality
-    from wavelic.weconvene.weights import load_small
+    from wavelic.weconvene.files import Encoding, step_of_quality
+    from wavelic.weconvene.weights import load_model
 
     card = family("weconvene")[-1]
-    model = load_small(card)
+    model = load_model(card)
     pictures = []
     for path in list_images(arguments.images):
-        colour = load_image(path).colour()[:MOST, :MOST]
+        colour = load_image(path).colour()[:LARGEST, :LARGEST]
         if colour.shape[2] == 3 and max(colour.shape) > TILES[1]:
             pictures.append(np.ascontiguousarray(colour))
     pictures = pictures[:: max(1, len(pictures) // arguments.count)][: arguments.count]
@@ -50,7 +50,7 @@ def main() -> None:
         sizes, gains = np.empty((2, len(pictures), len(TILES)))
         for number, pixels in enumerate(pictures):
             for column, tile in enumerate(TILES):
-                encoding = SmallEncoding(from_array(pixels), model, strip=True, tile=tile)
+                encoding = Encoding(from_array(pixels), model, strip=True, tile=tile)
                 sizes[number, column] = len(encoding.file(step))
                 gains[number, column] = psnr(pixels, encoding.reconstruction(step))
         change = 100 * (sizes / sizes[:, :1]).mean(0) - 100

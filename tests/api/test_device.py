@@ -16,13 +16,16 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch._subclasses import FakeTensorMode
+from weconvene_tiny import STEP, tiny_model
 
 from wavelic.codec.architectures import build
 from wavelic.codec.options import check_device
-from wavelic.codec.weights import family
 from wavelic.errors import UsageError
-from wavelic.weconvene import planes as subband_planes
-from wavelic.weconvene.weights import DeployedSmall
+from wavelic.nn import exact
+from wavelic.weconvene import context, planes
+from wavelic.weconvene.context import STEP_UNIT, code_levels
+from wavelic.weconvene.subbands import LEVELS, SLICES
+from wavelic.weconvene.weights import Model
 
 DEVICE = torch.device("meta")
 
@@ -34,6 +37,7 @@ def pretend(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     tensor = torch.tensor  # would not be fake on that device
     monkeypatch.setattr(torch, "tensor", lambda data, device="cpu", **kind: tensor(data, **kind).to(device))
     monkeypatch.setattr(Tensor, "new_tensor", lambda self, data: tensor(data, dtype=self.dtype).to(self.device))
+    context._log_table()  # is made once and kept: not as a fake
     with FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad():
         yield
 
@@ -52,11 +56,9 @@ def moved(module: nn.Module) -> Any:
 
 
 @pytest.fixture
-def small() -> DeployedSmall:
-    """The shipped weights of weconvene, in tensors of this test's own."""
-    from wavelic.weconvene.weights import _load_small
-
-    return _load_small.__wrapped__(family("weconvene")[-1], "cpu")
+def model() -> Model:
+    """A small random `weconvene`."""
+    return tiny_model()
 
 
 def test_the_mode_sees_mixed_devices(pretend: None) -> None:
@@ -80,34 +82,41 @@ def test_lifting(name: str, pretend: None) -> None:
     assert (coefficients.low.device, picture.device, picture.shape) == (DEVICE, DEVICE, (1, 3, 70, 90))
 
 
-def test_weconvene_transform(small: DeployedSmall, pretend: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    moved(small.network)
-    moved(small.entropy)
-    assert small.device == DEVICE
-    monkeypatch.setattr(torch.Tensor, "__float__", lambda _: 1.0)  # fake tensors have no values
+def test_weconvene_transform(model: Model, pretend: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    for network in (model.transform, model.fast, model.entropy):
+        moved(network)
+    assert model.device == DEVICE
     seen = []
 
     def samples(part: Tensor, channels: int, dtype: np.dtype[Any]) -> np.ndarray:
         seen.append(part.device)
         return np.zeros((*part.shape[1:], channels), dtype)
 
-    monkeypatch.setattr(subband_planes, "denormalised", samples)
-    planes = subband_planes.analyse(small, np.zeros((150, 200, 3), np.uint8), 64)
-    subband_planes.synthesise(small, planes, 64, (0, 0, 200, 150), 3, np.dtype(np.uint8))
-    assert planes.low.device.type == "cpu"
-    assert set(seen) == {DEVICE}
+    monkeypatch.setattr(planes, "denormalised", samples)
+    for height, width in ((150, 200), (9, 40)):  # all levels, and too few for corrections by the networks
+        found = planes.analyse(model, np.zeros((height, width, 3), np.uint8), STEP)
+        assert {plane.device.type for plane in (found.low, *found.details)} == {"cpu"}
+        planes.synthesise(model, found, STEP, (0, 0, width, height), 3, np.dtype(np.uint8))
+    assert seen == [DEVICE, DEVICE]
 
 
-def test_weconvene_contexts(small: DeployedSmall, pretend: None) -> None:
-    moved(small.entropy)
+@pytest.mark.parametrize("backend", ["int_mm", "float32"])
+def test_weconvene_contexts(backend: str, model: Model, pretend: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both ways to compute integers on a GPU; which one is used depends on values, which fake tensors lack."""
+    monkeypatch.setattr(exact, "_backend", lambda device: backend)
+    moved(model.entropy)
+    called = []
 
-    def coder(level: int, part: int, mean: Tensor, table: Tensor) -> Tensor:
-        assert mean.device == table.device == DEVICE, (level, part)
+    def coder(level: int, index: int, mean: Tensor, table: Tensor) -> Tensor:
+        assert mean.device == table.device == DEVICE, (level, index)
+        called.append((level, index))
         return torch.empty(mean.shape, dtype=torch.int32, device=DEVICE)
 
-    low = torch.empty(1, 3, 4, 5, dtype=torch.int32, device=DEVICE)
-    values = small.entropy.code_subbands(low, 64, coder)
+    low = torch.empty(1, 3, 4, 6, dtype=torch.int32, device=DEVICE)
+    log2_step = torch.full((1,), STEP / STEP_UNIT, device=DEVICE)
+    values = code_levels(model.entropy, low, log2_step, LEVELS, coder)
     assert {value.device for value in values} == {DEVICE}
+    assert called == [(level, index) for level in range(LEVELS, 0, -1) for index in range(len(SLICES))]
 
 
 def test_no_such_device() -> None:

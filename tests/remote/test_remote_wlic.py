@@ -14,7 +14,7 @@ import pytest
 import torch
 from commands import wavelic_cli
 from remote_support import FAST, Server
-from weconvene_tiny import PLAN, STEP, tiny_model
+from weconvene_tiny import CONFIG, STEP, tiny_model
 
 import wavelic
 from wavelic.api.files import open_url
@@ -35,9 +35,10 @@ from wavelic.container import (
 from wavelic.errors import ChecksumError, FormatError, LimitError, SourceError, UsageError, WavelicError
 from wavelic.images import Metadata, from_array
 from wavelic.remote import RangeWarning, open_source
-from wavelic.weconvene import weights as small_deployed
-from wavelic.weconvene.files import SmallEncoding
-from wavelic.weconvene.weights import load_small
+from wavelic.weconvene import weights as weconvene_weights
+from wavelic.weconvene.config import CONFIGS
+from wavelic.weconvene.files import Encoding
+from wavelic.weconvene.weights import load_model
 
 HEIGHT, WIDTH, TILE = 250, 1000, 128  # 2 x 8 tiles
 METADATA = Metadata(icc=b"i" * 3_000, exif=b"II*\0" + bytes(20), xmp=b"<x/>")
@@ -50,13 +51,13 @@ def tiled(tmp_path_factory: pytest.TempPathFactory, picture) -> Iterator[bytes]:
     folder = tmp_path_factory.mktemp("weights")
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(small_deployed, "SMALL_PLANS", {**small_deployed.SMALL_PLANS, "tiny": PLAN})
+        patch.setattr(weconvene_weights, "CONFIGS", {**CONFIGS, "tiny": CONFIG})
         patch.setenv("WAVELIC_WEIGHTS", str(folder))
         save_weights(folder, "tiny", "tiny", "weconvene", 99, tiny_model().tensors(), {})
-        model = load_small(next(card for card in family("weconvene") if card.name == "tiny"))
+        model = load_model(next(card for card in family("weconvene") if card.name == "tiny"))
         pixels = picture(HEIGHT, WIDTH, 4)
         pixels[..., 3] = np.arange(HEIGHT)[:, None]
-        yield SmallEncoding(from_array(pixels, METADATA), model, tile=TILE).file(STEP)
+        yield Encoding(from_array(pixels, METADATA), model, tile=TILE).file(STEP)
 
 
 @pytest.fixture
