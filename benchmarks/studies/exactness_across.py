@@ -106,14 +106,14 @@ def read_integers(path: Path) -> tuple[str, bool]:
     from wavelic.container import CodecId, read_container
     from wavelic.wcae.files import decode_symbols_of
     from wavelic.wcae.latent import SideInformation, encode_latent
-    from wavelic.wcae.weights import load_deployed
+    from wavelic.wcae.weights import load_model as load_wcae
     from wavelic.weconvene.context import VALUE
     from wavelic.weconvene.tiles import encode_tiles
 
     container = read_container(path.read_bytes())
     header = container.header
     if header.codec == CodecId.WCAE:
-        deployed = load_deployed(card_by_id(header.model))
+        deployed = load_wcae(card_by_id(header.model))
         symbols = decode_symbols_of(container, deployed)
         again = encode_latent(symbols, header.gain, deployed.schedule, deployed.tables, SideInformation.WEIGHTS)
         return digest([symbols]), again == container.tiles[0]
