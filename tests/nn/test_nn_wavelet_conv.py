@@ -11,7 +11,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
-from wavelic.weconvene.configs import SMALL_PLANS
 
 from wavelic.errors import UsageError
 from wavelic.nn import attention, blocks, wavelet_conv
@@ -27,7 +26,8 @@ from wavelic.nn.blocks import (
 from wavelic.nn.wavelet_conv import SubbandConv, WaveletConv
 from wavelic.threedm.network import CONFIGS, weconvene
 from wavelic.wavelets import Bands2d, Coefficients2d, Coefficients3d, dwt3, idwt3
-from wavelic.weconvene.network import WeConveneSmall
+from wavelic.weconvene.config import CONFIGS as DEFAULT_CONFIGS
+from wavelic.weconvene.network import Network
 
 WAVELETS = ("haar", "5/3", "9/7")
 
@@ -271,7 +271,7 @@ def test_no_1x1_convolution_has_a_stride() -> None:
     with torch.device("meta"):
         layers: list[nn.Module] = [WaveletConv(4, 6, 2), WaveletConv(4, 4, 3), ResidualBlockDown(3, 8, 2)]
         layers += [WaveletConv(4, 6, 2, transposed=True), *(weconvene(name) for name in CONFIGS)]
-        layers += [WeConveneSmall(plan) for plan in SMALL_PLANS.values()]
+        layers += [Network(config) for config in DEFAULT_CONFIGS.values()]
     assert not [module for layer in layers for module in layer.modules() if _is_unsafe(module)]
     with pytest.raises(UsageError, match="Subsample"):
         blocks.conv(8, 8, 1, 2)

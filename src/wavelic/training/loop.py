@@ -67,6 +67,16 @@ def _stop_requests() -> Iterator[list[bool]]:
             signal.signal(number, handler)
 
 
+@contextmanager
+def _denormals_flushed() -> Iterator[None]:
+    """Denormal numbers count as zero meanwhile: late in training they would take most of the time."""
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(False)
+
+
 def learning_rate(stage: Stage, step: int, fraction: float | None = None) -> float:
     """Step size at ``step``: linear warm-up, then constant or a cosine over the stage down to 1 % of the peak.
 
@@ -289,11 +299,11 @@ def train(recipe: Recipe, runs: Path, device: str = "cpu") -> Path:
     with accelerator.main_process_first():
         data = PackedImages.from_folder(Path(recipe.data), runs / "cache", crop)
         held_out = PackedImages.from_folder(Path(recipe.validation), runs / "cache", crop)
-    torch.set_flush_denormal(True)  # late in training, denormal numbers would take most of the time
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     more = (TimeRemainingColumn(), TextColumn("{task.fields[note]}"))
     quiet = not accelerator.is_main_process
-    with _stop_requests() as stop, Progress(*columns, *more, console=Console(stderr=True), disable=quiet) as progress:
+    shown = Progress(*columns, *more, console=Console(stderr=True), disable=quiet)
+    with _stop_requests() as stop, _denormals_flushed(), shown as progress:
         for stage in recipe.stages:
             stage_folder = folder / stage.name
             stage_folder.mkdir(parents=True, exist_ok=True)
