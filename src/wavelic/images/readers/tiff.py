@@ -112,13 +112,21 @@ def _nothing(record: logging.LogRecord) -> bool:
     return False
 
 
+#: Directories that are looked at: pictures, thumbnails and masks.
+_MAX_PAGES = 256
+
+
 def _chosen(file: Any) -> tuple[int, TiffPage, list[str]]:
     """Index and page of the picture, and what is to be remarked of the other pages."""
     full: list[tuple[int, TiffPage]] = []
     remarks: list[str] = []
     first: TiffPage | None = None
+    seen: set[int] = set()  # places of directories: a damaged file may lead from one to another in a circle
     for index, page in enumerate(file.pages):
         page = page.aspage()
+        if page.offset in seen or index >= _MAX_PAGES:
+            raise ImageError(f"the TIFF file's directories do not end after {index}; the file is damaged, get it again")
+        seen.add(page.offset)
         first = first or page
         kind = int(_value(page, _SUBFILE, 0) or 0)
         if kind & _MASK:
