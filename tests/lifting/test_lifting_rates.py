@@ -73,7 +73,7 @@ def test_layers_as_asked(layered: bytes) -> None:
         with pytest.raises(UsageError):
             encode_image(Image(pixels), "lifting", None, Options(layers=layers))
     for options in (Options(layers=3), Options(access="windows")):
-        with pytest.raises(UsageError, match="options of lifting"):
+        with pytest.raises(UsageError, match="option of .*lifting"):
             encode_image(Image(pixels), "wcae", None, options)
     with pytest.raises(UsageError, match="choose whole or windows"):
         wavelic.encode(pixels, "lifting", access="fast")
@@ -104,6 +104,6 @@ def test_a_layer_is_the_trimmed_file(layered: bytes, tmp_path: Path) -> None:
         names = [str(tmp_path / name) if "." in name and name[0].isalpha() else name for name in arguments]
         assert part in error_of(wavelic_cli("trim", *names))
     (tmp_path / "c.wlic").write_bytes(wavelic.encode(image(20, 20)))
-    assert "not a JPEG 2000 file" in error_of(
+    assert "no quality layers to drop" in error_of(
         wavelic_cli("trim", tmp_path / "c.wlic", tmp_path / "d.jp2", "--bpp", "1")
     )

@@ -14,7 +14,7 @@ from wavelic.codec.opened import Progress
 from wavelic.codec.options import Encoded, Options
 from wavelic.codec.request import Request
 from wavelic.codec.target import Target
-from wavelic.codec.weights import Card, family
+from wavelic.codec.weights import Card, card_by_id, family
 from wavelic.codec.wlic import WlicCodec
 from wavelic.container import CodecId, Container
 from wavelic.images import Image
@@ -51,6 +51,7 @@ class WcaeCodec(WlicCodec):
         return encode(image, ladder, target, options)
 
     def decode(self, container: Container, request: Request, device: str, progress: Progress | None) -> Image:
+        card_by_id(container.header.model)  # before torch is loaded
         from wavelic.wcae.files import decode
 
         return decode(container, request.area, device, progress)

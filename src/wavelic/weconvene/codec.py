@@ -49,6 +49,7 @@ class WeconveneCodec(WlicCodec):
         return encode_weconvene(image, target, options)
 
     def decode(self, container: Container, request: Request, device: str, progress: Progress | None) -> Image:
+        card_by_id(container.header.model)  # before torch is loaded
         from wavelic.weconvene.files import decode
 
         return decode(container, device, progress, request.area)
