@@ -73,7 +73,7 @@ def test_layers_as_asked(layered: bytes) -> None:
         with pytest.raises(UsageError):
             encode_image(Image(pixels), "lifting", None, Options(layers=layers))
     for options in (Options(layers=3), Options(access="windows")):
-        with pytest.raises(UsageError, match="option of .*lifting"):
+        with pytest.raises(UsageError, match=r"option of .*lifting"):
             encode_image(Image(pixels), "wcae", None, options)
     with pytest.raises(UsageError, match="choose whole or windows"):
         wavelic.encode(pixels, "lifting", access="fast")
