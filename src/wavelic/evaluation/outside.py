@@ -1,7 +1,7 @@
 """Codecs, metrics and other objects of the user's own, by the path of a Python file or the name of a module.
 
-    path/to/mine.py:Name      the object called Name in that file; its folder can be imported from, as in `python FILE`
-    package.module:Name       the same in an installed module
+path/to/mine.py:Name      the object called Name in that file; its folder can be imported from, as in `python FILE`
+package.module:Name       the same in an installed module
 """
 
 from __future__ import annotations

@@ -84,8 +84,8 @@ class OutsideCodec:
 
     Args:
         reference: "path/to/file.py:Name" or "package.module:Name" of an object with two methods,
-            ``encode(pixels, setting) -> bytes`` and ``decode(data) -> pixels``, or of a class of such objects that needs
-            no arguments.  It may have ``name``, ``label``, ``description``, ``parameter`` and ``settings`` as in
+            ``encode(pixels, setting) -> bytes`` and ``decode(data) -> pixels``, or of a class of such objects that
+            needs no arguments.  It may have ``name``, ``label``, ``description``, ``parameter`` and ``settings`` as in
             `OwnCodec`.
 
     Attributes:

@@ -6,8 +6,8 @@ Both come with libjxl as programs.  They are given PNG files, without a profile,
   without visible loss.  Program ``ssimulacra2`` (libjxl 0.8 and later) or, where there is none, the Python package of
   that name, which is within 0.2 of it on photographs (docs/evaluation.md).
 - Butteraugli (Alakuijala and others, 2016): distance; below 1 no difference should be seen.  The 3-norm of libjxl's map
-  of distances, which describes a picture better than its worst spot.  Program ``butteraugli_main`` (libjxl's development
-  tools; Debian's package libjxl-devtools).
+  of distances, which describes a picture better than its worst spot.  Program ``butteraugli_main`` (libjxl's
+  development tools; Debian's package libjxl-devtools).
 """
 
 from __future__ import annotations

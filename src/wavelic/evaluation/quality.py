@@ -123,7 +123,9 @@ def get_metric(name: str) -> Metric:
         return found
     metric = load_outside(found)
     if not isinstance(metric, Metric):
-        raise UsageError(f"{found} is {metric!r}, expected an instance of wavelic.evaluation.quality.Metric; make it one")
+        raise UsageError(
+            f"{found} is {metric!r}, expected an instance of wavelic.evaluation.quality.Metric; make it one"
+        )
     if is_outside(name) and metric.name in _named():
         raise UsageError(f"{found} is called {metric.name}, as another metric is; rename it")
     return metric

@@ -238,9 +238,10 @@ def _rows(
 
 
 def _one_thread() -> None:
-    import torch
-
-    torch.set_num_threads(1)
+    """Give torch one thread, without loading it for codecs that do not need it."""
+    os.environ["OMP_NUM_THREADS"] = "1"
+    if torch := sys.modules.get("torch"):
+        torch.set_num_threads(1)
 
 
 def fingerprint(
