@@ -145,7 +145,7 @@ def export_onnx(transform: Transform, part: Part, path: Path) -> None:
     """
     try:
         import onnx  # noqa: F401
-        import onnxscript  # noqa: F401
+        from onnxscript import opset18
     except ImportError as error:
         raise MissingDependencyError(
             f"{error.name} is not installed and ONNX files need it; run: pip install 'wavelic[onnx]'"
@@ -154,7 +154,14 @@ def export_onnx(transform: Transform, part: Part, path: Path) -> None:
     if part == "analysis":
         inputs, outputs = outputs, inputs
     names = {"input_names": [*inputs, "log2_step"], "output_names": outputs}
-    program = torch.onnx.export(export_program(transform, part), dynamo=True, opset_version=_OPSET, **names)  # type: ignore[arg-type]
+
+    def sign_bit(x: Any) -> Any:  # ONNX has no such operation
+        return opset18.Less(x, opset18.CastLike(0.0, x))
+
+    program = torch.onnx.export(
+        export_program(transform, part), dynamo=True, opset_version=_OPSET, **names,  # type: ignore[arg-type]
+        custom_translation_table={torch.ops.prims.signbit.default: sign_bit},
+    )  # fmt: skip
     assert program is not None
     with atomic_output(path, force=True) as stream:
         stream.write(program.model_proto.SerializeToString())
