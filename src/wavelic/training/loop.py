@@ -78,7 +78,7 @@ def _denormals_flushed() -> Iterator[None]:
 
 
 def learning_rate(stage: Stage, step: int, fraction: float | None = None) -> float:
-    """Step size at ``step``: linear warm-up, then constant or a cosine over the stage down to 1 % of the peak.
+    """Step size at ``step``: linear warm-up, then what the stage's ``schedule`` says.
 
     fraction: how much of the stage is done, if not step / steps.
     """
@@ -86,6 +86,8 @@ def learning_rate(stage: Stage, step: int, fraction: float | None = None) -> flo
     rate = stage.learning_rate * min(1.0, (step + 1) / max(1, stage.warmup))
     if stage.schedule == "cosine":
         rate *= 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * fraction))
+    if stage.schedule == "linear":
+        rate *= 0.01 + 0.99 * (1 - fraction)
     if stage.schedule == "trapezoid":
         rate *= 0.01 + 0.99 * min(1.0, (1 - fraction) / (1 - LEVEL_SHARE))
     return rate
@@ -119,7 +121,7 @@ def _atomic_save(value: dict[str, Any], path: Path) -> None:
 
 def initial_weights(stage: Stage, folder: Path) -> Path | None:
     """The file of the weights that a stage starts from, perhaps an earlier stage's in ``folder``; None for new ones."""
-    if stage.init.endswith(".safetensors"):
+    if stage.init.endswith((".safetensors", ".pt")):
         return Path(stage.init)
     return folder / stage.init / FINAL if stage.init else None
 

@@ -11,8 +11,9 @@ class Stage:
 
     Attributes:
         name: names the stage's folder and checkpoints.
-        init: name of an earlier stage whose weights this one starts from, or a ``.safetensors`` file of such weights
-            (`wavelic.training.loop.save_objective`); empty for new weights.
+        init: name of an earlier stage whose weights this one starts from, or a file of such weights: a stage's
+            ``best.pt`` or ``final.pt``, or ``.safetensors`` (`wavelic.training.loop.save_objective`); empty for new
+            weights.
         weights: without ``init``, installed weights to start from: their name, or the beginning of their content hash,
             by which replaced weights are found too.  Not for the codec wcae, whose weights do not hold all of it.
         seed: added to the recipe's for this stage's crops and noise, which else are those of the other stages.
@@ -25,8 +26,8 @@ class Stage:
             package pytorch-optimizer.
         learning_rate: peak of the optimiser's step size.
         warmup: steps of linear warm-up.
-        schedule: "constant"; "cosine" down to 1 % of the peak; or "trapezoid": constant, and over the last fifth
-            linear down to 1 %.  A trapezoid keeps ``level.pt``, the checkpoint before its fall, to train on from.
+        schedule: "constant"; "cosine" or "linear" down to 1 % of the peak; or "trapezoid": constant, and over the last
+            fifth linear down to 1 %.  A trapezoid keeps ``level.pt``, the checkpoint before its fall, to train on from.
         ema: decay of the weights' moving average, which is what is validated and exported; 0 turns it off.
         clip: largest gradient norm; 0 turns it off.
         compile: let torch.compile fuse the objective's operations; it begins with minutes of compiling.

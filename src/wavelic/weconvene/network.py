@@ -184,12 +184,29 @@ class Network(Transform):
         self.entropy.start_from(torch.stack([d.abs().mean((0, 2, 3)) for d in subbands.details]))
 
     def code(
-        self, subbands: Subbands, log2_step: Tensor, noise: torch.Generator | None = None, autocast: bool = False
+        self,
+        subbands: Subbands,
+        log2_step: Tensor,
+        noise: torch.Generator | None = None,
+        autocast: bool = False,
+        rdoq_lambda: float = 0.0,
     ) -> tuple[Subbands, Tensor]:
-        """Quantised subbands, with the gradient of the identity, and the bits of each level and image (LEVELS, N).
+        """Quantise subbands and estimate their rate.
 
-        Level 1 comes first; the lowest band, a few hundredths of a percent of the samples, is not counted.
-        In training the rate is that of values with uniform noise; otherwise that of the rounded ones.
+        In training the rate is that of values with uniform noise; otherwise that of the rounded ones.  With
+        ``rdoq_lambda`` it is that of the symbols in training too: scales learn from the symbols, locations (and the
+        analysis) by the gradient at values with noise, which symbols do not have.
+
+        Args:
+            subbands: what `analysis` gives.
+            log2_step: log2 of the quantiser step in grey levels, (N,).
+            noise: of the uniform noise.
+            autocast: the networks compute in bfloat16.
+            rdoq_lambda: see `WeconveneStage`; 0 rounds to nearest.
+
+        Returns:
+            Quantised subbands, with the gradient of the identity, and the bits of each level and image (LEVELS, N),
+            level 1 first.  The lowest band, a few hundredths of a percent of the samples, is not counted.
         """
         packed = [pack(details) for details in subbands.details]
         levels = len(packed)
@@ -197,17 +214,41 @@ class Network(Transform):
 
         def coder(number: int, index: int, mean: Tensor, scale: Tensor) -> Tensor:
             offset = packed[number - 1][:, list(self.entropy.slices[index].channels)] - mean
-            rounded = round_straight_through(offset)
-            rate_at = rounded
+            symbols = quantise_by_cost(offset.detach(), scale.detach(), rdoq_lambda)
             if self.training:
-                rate_at = offset + torch.rand(offset.shape, generator=noise, device=offset.device) - 0.5
-            bits[number - 1] = bits[number - 1] + logistic_bits(rate_at, scale).flatten(1).sum(1)
-            return rounded + mean
+                noisy = offset + torch.rand(offset.shape, generator=noise, device=offset.device) - 0.5
+                cost = logistic_bits(noisy, scale.detach() if rdoq_lambda else scale)
+                if rdoq_lambda:
+                    cost = logistic_bits(symbols, scale) + (cost - cost.detach())
+            else:
+                cost = logistic_bits(symbols, scale)
+            bits[number - 1] = bits[number - 1] + cost.flatten(1).sum(1)
+            return offset + (symbols - offset).detach() + mean
 
         low = round_straight_through(subbands.low)
         with torch.autocast(low.device.type, torch.bfloat16, enabled=autocast):
             details = code_levels(self.entropy, low, log2_step, levels, coder)
         return Subbands(low, tuple(details)), torch.stack(bits)
+
+
+@torch.no_grad()
+def quantise_by_cost(offset: Tensor, log2_scale: Tensor, rdoq_lambda: float) -> Tensor:
+    """Symbols for values about a logistic distribution's mean, as `wavelic.weconvene.tiles.quantise` chooses them.
+
+    Args:
+        offset: values minus the mean, in steps.
+        log2_scale: of the distribution, broadcast.
+        rdoq_lambda: squared error in steps squared that a bit is worth; 0 rounds to nearest.
+
+    Returns:
+        The nearest whole number, or the next one towards zero where squared error + rdoq_lambda * bits is smaller.
+    """
+    nearest = offset.round()
+    if not rdoq_lambda:
+        return nearest
+    lower = nearest - nearest.sign()
+    saved = logistic_bits(nearest, log2_scale) - logistic_bits(lower, log2_scale)
+    return torch.where((offset - lower).square() - (offset - nearest).square() < rdoq_lambda * saved, lower, nearest)
 
 
 def slices_of(config: Config) -> tuple[Slice, ...]:

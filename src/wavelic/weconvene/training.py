@@ -42,7 +42,7 @@ class RateDistortion(nn.Module):
         rgb = crops.float()
         autocast = self.stage.bfloat16 and self.training
         subbands = self.network.analysis(rgb, log2_step, autocast=autocast)
-        quantised, bits = self.network.code(subbands, log2_step, noise, autocast)
+        quantised, bits = self.network.code(subbands, log2_step, noise, autocast, self.stage.rdoq_lambda)
         result = self.network.synthesis(quantised, log2_step, autocast)
         if not self.training:
             result = result.round().clamp(0, 255)
