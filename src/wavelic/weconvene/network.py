@@ -14,17 +14,15 @@ rates.
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
 
-from wavelic.nn.gdn import lower_bound
 from wavelic.nn.likelihood import round_straight_through
 from wavelic.nn.wavelet_conv import WaveletConv
 from wavelic.weconvene.config import Config
-from wavelic.weconvene.context import CENTRE, LOG2_LOWEST, PER_OCTAVE, SCALES, ContextModel, code_levels
+from wavelic.weconvene.context import CENTRE, ContextModel, code_levels
+from wavelic.weconvene.quantizers import Quantizer
 from wavelic.weconvene.subbands import (
     BANDS,
     GRID,
@@ -184,29 +182,19 @@ class Network(Transform):
         self.entropy.start_from(torch.stack([d.abs().mean((0, 2, 3)) for d in subbands.details]))
 
     def code(
-        self,
-        subbands: Subbands,
-        log2_step: Tensor,
-        noise: torch.Generator | None = None,
-        autocast: bool = False,
-        rdoq_lambda: float = 0.0,
+        self, subbands: Subbands, log2_step: Tensor, quantizer: Quantizer, autocast: bool = False
     ) -> tuple[Subbands, Tensor]:
         """Quantise subbands and estimate their rate.
-
-        In training the rate is that of values with uniform noise; otherwise that of the rounded ones.  With
-        ``rdoq_lambda`` it is that of the symbols in training too: scales learn from the symbols, locations (and the
-        analysis) by the gradient at values with noise, which symbols do not have.
 
         Args:
             subbands: what `analysis` gives.
             log2_step: log2 of the quantiser step in grey levels, (N,).
-            noise: of the uniform noise.
+            quantizer: makes symbols of values (`wavelic.weconvene.quantizers`).
             autocast: the networks compute in bfloat16.
-            rdoq_lambda: see `WeconveneStage`; 0 rounds to nearest.
 
         Returns:
-            Quantised subbands, with the gradient of the identity, and the bits of each level and image (LEVELS, N),
-            level 1 first.  The lowest band, a few hundredths of a percent of the samples, is not counted.
+            Quantised subbands, with the quantizer's gradient, and the bits of each level and image (LEVELS, N), level 1
+            first.  The lowest band, a few hundredths of a percent of the samples, is not counted.
         """
         packed = [pack(details) for details in subbands.details]
         levels = len(packed)
@@ -214,16 +202,9 @@ class Network(Transform):
 
         def coder(number: int, index: int, mean: Tensor, scale: Tensor) -> Tensor:
             offset = packed[number - 1][:, list(self.entropy.slices[index].channels)] - mean
-            symbols = quantise_by_cost(offset.detach(), scale.detach(), rdoq_lambda)
-            if self.training:
-                noisy = offset + torch.rand(offset.shape, generator=noise, device=offset.device) - 0.5
-                cost = logistic_bits(noisy, scale.detach() if rdoq_lambda else scale)
-                if rdoq_lambda:
-                    cost = logistic_bits(symbols, scale) + (cost - cost.detach())
-            else:
-                cost = logistic_bits(symbols, scale)
+            symbols, cost = quantizer(offset, scale)
             bits[number - 1] = bits[number - 1] + cost.flatten(1).sum(1)
-            return offset + (symbols - offset).detach() + mean
+            return symbols + mean
 
         low = round_straight_through(subbands.low)
         with torch.autocast(low.device.type, torch.bfloat16, enabled=autocast):
@@ -231,42 +212,6 @@ class Network(Transform):
         return Subbands(low, tuple(details)), torch.stack(bits)
 
 
-@torch.no_grad()
-def quantise_by_cost(offset: Tensor, log2_scale: Tensor, rdoq_lambda: float) -> Tensor:
-    """Symbols for values about a logistic distribution's mean, as `wavelic.weconvene.tiles.quantise` chooses them.
-
-    Args:
-        offset: values minus the mean, in steps.
-        log2_scale: of the distribution, broadcast.
-        rdoq_lambda: squared error in steps squared that a bit is worth; 0 rounds to nearest.
-
-    Returns:
-        The nearest whole number, or the next one towards zero where squared error + rdoq_lambda * bits is smaller.
-    """
-    nearest = offset.round()
-    if not rdoq_lambda:
-        return nearest
-    lower = nearest - nearest.sign()
-    saved = logistic_bits(nearest, log2_scale) - logistic_bits(lower, log2_scale)
-    return torch.where((offset - lower).square() - (offset - nearest).square() < rdoq_lambda * saved, lower, nearest)
-
-
 def slices_of(config: Config) -> tuple[Slice, ...]:
     """The slices of a level for a configuration."""
     return SLICES if config.ordered_colours else SLICES_2D
-
-
-def logistic_bits(values: Tensor, log2_scale: Tensor) -> Tensor:
-    """-log2 of the mass of a zero-mean logistic distribution on the unit bin around each value, in float32 or 64.
-
-    With a = |value| / scale and h = 1 / (2 scale) the mass is sinh h / (cosh a + cosh h), of which the logarithm is
-    taken term by term: exact and with a gradient far out in the tails.
-    """
-    if values.dtype != torch.float64:
-        values, log2_scale = values.float(), log2_scale.float()
-    bounded = -lower_bound(-lower_bound(log2_scale, LOG2_LOWEST), -(LOG2_LOWEST + SCALES / PER_OCTAVE))
-    inverse = torch.exp2(-bounded)
-    a, h = values.abs() * inverse, 0.5 * inverse
-    top = torch.maximum(a, h)
-    denominator = torch.exp(a - top) + torch.exp(-a - top) + torch.exp(h - top) + torch.exp(-h - top)
-    return (top + torch.log(denominator) - h - torch.log1p(-torch.exp(-2 * h))) * (1 / math.log(2))

@@ -84,7 +84,7 @@ def from_differences(differences: NDArray[np.int32], per_level: int) -> NDArray[
 
 
 def _bits(model: Model, residuals: NDArray[np.int32], tables: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Bits of a slice with each of the offsets, about: residuals beyond those that `Model.costs` has count as its last."""
+    """Bits of a slice with each offset, about: residuals beyond those that `Model.costs` has count as its last."""
     columns = model.costs.shape[1]
     half = columns // 2
     index = tables.ravel().astype(np.int32) * columns + residuals.ravel().clip(-half, half) + half

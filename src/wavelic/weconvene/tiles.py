@@ -1,8 +1,8 @@
 """DATA chunks of the `weconvene` codec: the subbands of one tile as bytes.
 
     3 bytes     table of the lowest band's residuals, one for each colour, 0..63
-    stream      range-coded symbols: the lowest band, the scale offsets (`wavelic.weconvene.offsets`), then the slices in
-                the order of `context.code_levels`
+    stream      range-coded symbols: the lowest band, the scale offsets (`wavelic.weconvene.offsets`), the slices in the
+                order of `context.code_levels`
     4 bytes     CRC-32C of the decoded coefficients, int32 in 1/16 step, little-endian, level 1 first
 
 Encoder and decoder run the same schedule with the same integers; a decoder that got other integers notices.  Tiles of
