@@ -18,12 +18,14 @@ class Stage:
             by which replaced weights are found too.  Not for the codec wcae, whose weights do not hold all of it.
         seed: added to the recipe's for this stage's crops and noise, which else are those of the other stages.
         steps: optimiser steps.
-        budget: if not 0, the stage also ends after so many processor seconds of training steps, and its schedules run
-            by whichever of the two is used up further; such a run does not end with the same weights every time.
+        budget: if not 0, the stage also ends after so many seconds of training steps (processor time; on a GPU, time by
+            the clock), and its schedules run by whichever of the two is used up further; such a run does not end with
+            the same weights every time.
         batch: crops per step over all processes.
         crop: side of the square crops in pixels.
         optimizer: "adam", or "soap": Adam in the eigenbasis of Shampoo's preconditioner (Vyas et al., 2024), of the
             package pytorch-optimizer.
+        precondition_every: steps between two updates of soap's eigenbases.
         learning_rate: peak of the optimiser's step size.
         warmup: steps of linear warm-up.
         schedule: "constant"; "cosine" or "linear" down to 1 % of the peak; or "trapezoid": constant, and over the last
@@ -44,6 +46,7 @@ class Stage:
     batch: int = 8
     crop: int = 256
     optimizer: str = "adam"
+    precondition_every: int = 10
     learning_rate: float = 1e-4
     warmup: int = 0
     schedule: str = "constant"

@@ -14,6 +14,8 @@ rates.
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
@@ -136,7 +138,7 @@ class Transform(nn.Module):
         grid = to_grid(to_colours(rgb - 127.5), levels) / torch.exp2(log2_step)[:, None, None, None]
         if levels < GRID_LEVELS:
             return grid
-        with torch.autocast(rgb.device.type, torch.bfloat16, enabled=autocast):
+        with _bfloat16(rgb, autocast):
             correction = self.f(grid, log2_step)
         return grid + correction
 
@@ -145,7 +147,7 @@ class Transform(nn.Module):
     ) -> Tensor:
         """Inverse of `analysis_grid`, approximately: (N, 3, H, W), not clipped."""
         if levels == GRID_LEVELS:
-            with torch.autocast(grid.device.type, torch.bfloat16, enabled=autocast):
+            with _bfloat16(grid, autocast):
                 correction = self.g(grid, log2_step)
             grid = grid + correction
         return to_rgb(from_grid(grid * torch.exp2(log2_step)[:, None, None, None], levels)) + 127.5
@@ -207,7 +209,7 @@ class Network(Transform):
             return symbols + mean
 
         low = round_straight_through(subbands.low)
-        with torch.autocast(low.device.type, torch.bfloat16, enabled=autocast):
+        with _bfloat16(low, autocast):
             details = code_levels(self.entropy, low, log2_step, levels, coder)
         return Subbands(low, tuple(details)), torch.stack(bits)
 
@@ -215,3 +217,8 @@ class Network(Transform):
 def slices_of(config: Config) -> tuple[Slice, ...]:
     """The slices of a level for a configuration."""
     return SLICES if config.ordered_colours else SLICES_2D
+
+
+def _bfloat16(x: Tensor, enabled: bool) -> AbstractContextManager[object]:
+    """Convolutions in bfloat16 on the device of ``x``, or nothing."""
+    return torch.autocast(x.device.type, torch.bfloat16) if enabled else nullcontext()
