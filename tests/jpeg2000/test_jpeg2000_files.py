@@ -31,7 +31,8 @@ from wavelic.jpeg2000 import (
     write_jp2,
 )
 from wavelic.jpeg2000.boxes import box
-from wavelic.jpeg2000.codestream import COD, PROGRESSIONS, count_code_blocks
+from wavelic.jpeg2000.cost import count_code_blocks
+from wavelic.jpeg2000.header import COD, PROGRESSIONS
 
 LAYERS = (600, 1500, 4000, 9000)
 
@@ -252,8 +253,7 @@ def test_wrong_main_headers_are_format_errors() -> None:
         "quantiser steps": patched(cod + 9, b"\x09"),
         "empty": patched(8, b"\x00\x00\x00\x00"),
         "progression order changes": inserted(0xFF5F),
-        "packed packet headers": inserted(0xFF60),
-        "Part 15": inserted(0xFF50),
+        "CAP segment": inserted(0xFF50),
         "does not belong": inserted(0xFF58),
         "expected once": inserted(COD),
         "past byte": codestream[: cod + 3],

@@ -27,10 +27,13 @@ from wavelic.jpeg2000.boxes import (
     replace_codestream,
     write_jp2,
 )
-from wavelic.jpeg2000.codestream import CodingStyle, Component, MainHeader, decoding_memory, parse_main_header
+from wavelic.jpeg2000.codestream import parse_main_header
+from wavelic.jpeg2000.cost import decoding_memory
 from wavelic.jpeg2000.decode import Decoded, decode_codestream
 from wavelic.jpeg2000.encode import EncodeOptions, encode_codestream, encode_filled
+from wavelic.jpeg2000.header import CodingStyle, Component, MainHeader
 from wavelic.jpeg2000.limits import DEFAULT_LIMITS, Limits
+from wavelic.jpeg2000.merge import merge_components
 from wavelic.jpeg2000.packets import PacketIndex, index_packets
 from wavelic.jpeg2000.tileparts import TilePart, tile_parts
 from wavelic.jpeg2000.trim import Salvaged, layer_sizes, salvage, trim_codestream, without_packet_lengths
@@ -60,6 +63,7 @@ __all__ = [
     "is_jp2",
     "is_jpeg2000",
     "layer_sizes",
+    "merge_components",
     "openjpeg",
     "parse_main_header",
     "read_jp2",

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from wavelic.errors import FormatError, UsageError, WavelicError
 from wavelic.jpeg2000 import structs
 from wavelic.jpeg2000.binding import CODESTREAM_FORMAT, openjpeg
-from wavelic.jpeg2000.codestream import MainHeader, ceil_div, decoding_memory, parse_main_header
+from wavelic.jpeg2000.codestream import MainHeader, ceil_div, parse_main_header
+from wavelic.jpeg2000.cost import decoding_memory
 from wavelic.jpeg2000.limits import DEFAULT_LIMITS, Limits, admit
 from wavelic.jpeg2000.messages import MessageLog
 from wavelic.jpeg2000.stream import ReadStream
@@ -70,7 +71,7 @@ def decode_codestream(
     _check_request(header, reduce, max_layers, area, threads)
     admit("max_memory_bytes", "the memory needed", decoding_memory(header, reduce, area), limits)
     api = openjpeg().api
-    data = canonical(codestream, header, tile_parts(codestream, header))
+    data = canonical(codestream, header, tile_parts(codestream, header), limits)
     codec = api.opj_create_decompress(CODESTREAM_FORMAT)
     image = ctypes.POINTER(structs.Image)()
     try:

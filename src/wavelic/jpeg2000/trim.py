@@ -99,7 +99,7 @@ def salvage(codestream: bytes, limits: Limits = DEFAULT_LIMITS) -> Salvaged:
         raise FormatError(f"the codestream ends at byte {len(codestream)}, before its first packet does; {CUT_SHORT}")
     packets = b"".join(codestream[part.start : part.stop] for part in parts)
     kept = [packets[start : start + length] for start, length in _spans(index, there)]
-    empty, count = empty_packet(codestream, header), int((~there).sum())
+    empty, count = empty_packet(header), int((~there).sum())
     lengths = [*map(len, kept), *[len(empty)] * count]
     packets = b"".join(kept) + empty * count
     return Salvaged(assemble(codestream, header, {0: packets}, lengths=lengths), 0, header.layers)
