@@ -18,12 +18,9 @@ from wavelic.jpeg2000.boxes import (
     GREY,
     SRGB,
     SYCC,
-    Jp2,
     Uuid,
     is_jp2,
     is_jpeg2000,
-    read_jp2,
-    read_jpeg2000,
     replace_codestream,
     write_jp2,
 )
@@ -31,6 +28,7 @@ from wavelic.jpeg2000.codestream import parse_main_header
 from wavelic.jpeg2000.cost import decoding_memory
 from wavelic.jpeg2000.decode import Decoded, decode_codestream
 from wavelic.jpeg2000.encode import EncodeOptions, encode_codestream, encode_filled
+from wavelic.jpeg2000.files import Jp2, read_jp2, read_jpeg2000
 from wavelic.jpeg2000.header import CodingStyle, Component, MainHeader
 from wavelic.jpeg2000.limits import DEFAULT_LIMITS, Limits
 from wavelic.jpeg2000.merge import merge_components

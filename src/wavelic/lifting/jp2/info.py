@@ -90,7 +90,7 @@ def jp2_info(file: Jp2File) -> dict[str, Any]:
         ],
         "reduced": [
             {"reduce": n, "bytes": size, "share": None if size is None else round(size / file.size, 5)}
-            for n, size in enumerate(file.reduced_bytes)
+            for n, size in enumerate(file.reduced_bytes[: file.levels + 1])
         ],
         "chunks": [{"kind": b.kind, "bytes": b.bytes, "meaning": b.meaning} for b in file.boxes],
     }

@@ -66,6 +66,8 @@ def read(
         SourceError: its bytes cannot be had.
     """
     request = request or file.request()
+    if file.picture is not None and transform is None:
+        return file.read_plain(request, progress, threads)
     transform = matching(transform, file.box)
     alpha = file.alpha()  # before the synthesis: cheap, and it may be damaged
     stored = file.load(transform if transform.level.radii else None, request, threads)
@@ -90,8 +92,6 @@ def read(
                     part[:] = synthesize_window([stored], transform, axes, request.reduce)[0]
                 else:
                     scaled_to_pixels(stored.planes(axes, request.reduce), stored.box, part)
-                    if file.jp2.order:
-                        part[:] = part[..., list(file.jp2.order)]
                 if progress:
                     progress(done, len(windows))
     if alpha is not None:
