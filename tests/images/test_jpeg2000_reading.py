@@ -193,7 +193,7 @@ def test_own_files_are_read_as_decode_shows_them(name: str) -> None:
 
 
 def test_own_files_are_known_by_the_box_of_codec_lifting() -> None:
-    from wavelic.lifting.jp2 import box as lifting_box
+    from wavelic.codec import jp2_box as lifting_box
 
     assert lifting_box.BOX_ID == reader.LIFTING_BOX
 

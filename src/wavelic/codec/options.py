@@ -35,6 +35,12 @@ class Options:
         layers: how many quality layers, or the bits per pixel of each, ascending; None: as many as the size is worth.
         access: "windows" arranges the file so that a window needs few of its bytes: codec lifting in precincts, codec
             weconvene in small tiles.
+        lossless: every sample comes back; there is no target then.
+        tile_size: side of independent tiles in pixels, for readers that want them; None: one tile, which codes better
+            and whose windows can be read alone as well.
+        resync: codec jp2: markers around every packet (SOP, EPH), by which other decoders find their way through damage.
+        enhance: codec jp2: say in the file that it is meant to be decoded with what a network estimates of its
+            coefficients.
     """
 
     strip: bool = False
@@ -44,6 +50,10 @@ class Options:
     layers: int | tuple[float, ...] | None = None
     access: Access = "whole"
     strip_gps: bool = False
+    lossless: bool = False
+    tile_size: int | None = None
+    resync: bool = False
+    enhance: bool = False
 
     def __post_init__(self) -> None:
         check_access(self.access)

@@ -35,13 +35,13 @@ class LiftingImageFile(PIL.ImageFile.ImageFile):
     format_description = "JPEG 2000 with learned lifting (wavelic)"
 
     def _open(self) -> None:
+        from wavelic.codec.jp2_box import ALPHA_ID
         from wavelic.errors import WavelicError
         from wavelic.images.picture import pillow_mode
         from wavelic.images.readers.jp2 import LIFTING_BOX, metadata_of
         from wavelic.integrations.pillow import info_of
         from wavelic.jpeg2000 import read_jp2
         from wavelic.jpeg2000.header_box import Colour
-        from wavelic.lifting.jp2.box import ALPHA_ID
 
         assert self.fp is not None
         head = _boxes_before_codestream(self.fp)

@@ -23,7 +23,6 @@ from wavelic.jpeg2000.header import (
     DAMAGED,
     EOC,
     ESSENTIAL,
-    HIGH_THROUGHPUT,
     OF_TILES,
     PLM,
     PLT,
@@ -70,6 +69,7 @@ _PART_15 = 1 << 17  # of the capabilities in CAP
 _OTHER_BLOCK_MODES = 0x80  # HTJ2K and the block coder of Part 1 in turns
 _MAX_BITS = 31  # of int32 samples, the library's own limit; Part 1 allows 38
 _REMEDY = "convert it to plain JPEG 2000 Part 1"
+
 
 def segments(codestream: bytes, position: int, end: int | None = None) -> Iterator[Segment]:
     """Marker segments from ``position`` on, up to SOT or SOD exclusively; all must lie before ``end``.

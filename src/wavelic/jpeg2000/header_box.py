@@ -160,7 +160,9 @@ def _palette(payload: bytes) -> Palette:
     depths = payload[3 : 3 + count]
     bits = tuple((depth & 0x7F) + 1 for depth in depths)
     if any(depth & 0x80 for depth in depths) or any(_MOST_PALETTE_BITS < b <= 38 for b in bits):
-        raise UnsupportedError("palettes of signed values, or of more than 16 bits, are not supported; convert the file")
+        raise UnsupportedError(
+            "palettes of signed values, or of more than 16 bits, are not supported; convert the file"
+        )
     sizes = [(b + 7) // 8 for b in bits]
     if not 1 <= entries <= _MOST_ENTRIES or not bits or len(payload) != 3 + count + entries * sum(sizes):
         raise FormatError(damaged)

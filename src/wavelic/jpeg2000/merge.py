@@ -24,7 +24,7 @@ from wavelic.errors import UsageError
 from wavelic.jpeg2000.codestream import parse_main_header
 from wavelic.jpeg2000.header import COC, COD, QCC, QCD, SIZ, SOC, SOT, MainHeader, ceil_div
 from wavelic.jpeg2000.packets import PacketIndex, index_packets, packet_order
-from wavelic.jpeg2000.tileparts import assemble, empty_packet, tile_parts
+from wavelic.jpeg2000.tileparts import assemble, empty_packet, joined_packets, tile_parts
 
 Steps = tuple[int, int]
 
@@ -65,7 +65,10 @@ def merge_components(codestreams: Sequence[bytes], steps: Sequence[Steps] | None
     steps = steps or [(1, 1)] * len(parts)
     first = parts[0].header
     for part, (dx, dy) in zip(parts, steps, strict=True):
-        size, expected = (part.header.width, part.header.height), (ceil_div(first.width, dx), ceil_div(first.height, dy))
+        size, expected = (
+            (part.header.width, part.header.height),
+            (ceil_div(first.width, dx), ceil_div(first.height, dy)),
+        )
         if size != expected or part.header.progression != first.progression or part.header.markers != first.markers:
             raise UsageError(
                 f"components of {size}, {part.header.progression}, expected {expected}, {first.progression} and equal"
@@ -81,7 +84,7 @@ def merge_components(codestreams: Sequence[bytes], steps: Sequence[Steps] | None
         number = owner[component]
         span = where[number].get((layer, resolution, component - int(before[number]), precinct))
         pieces.append(empty if span is None else parts[number].packets[span[0] : span[0] + span[1]])
-    return assemble(head, header, {0: b"".join(pieces)}, lengths=[len(piece) for piece in pieces])
+    return assemble(head, header, {0: joined_packets(pieces, header)}, lengths=[len(piece) for piece in pieces])
 
 
 def _read(data: bytes) -> _Part:
@@ -92,7 +95,9 @@ def _read(data: bytes) -> _Part:
 
 def _places(index: PacketIndex) -> dict[tuple[int, int, int, int], tuple[int, int]]:
     """(layer, resolution, component, precinct) -> (start, length) within the packets."""
-    keys = zip(*(axis.tolist() for axis in (index.layer, index.resolution, index.component, index.precinct)), strict=True)
+    keys = zip(
+        *(axis.tolist() for axis in (index.layer, index.resolution, index.component, index.precinct)), strict=True
+    )
     return dict(zip(keys, zip(index.start.tolist(), index.length.tolist(), strict=True), strict=True))
 
 

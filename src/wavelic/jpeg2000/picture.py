@@ -97,9 +97,7 @@ class Stored:
         return plane[np.ix_(rows, columns)]
 
 
-def _nearest(
-    origin: int, first: int, count: int, distance: int, step: int, start: int, size: int
-) -> NDArray[np.intp]:
+def _nearest(origin: int, first: int, count: int, distance: int, step: int, start: int, size: int) -> NDArray[np.intp]:
     """For ``count`` samples of the image from ``first`` on, the index of a component's sample at or before each.
 
     Args:

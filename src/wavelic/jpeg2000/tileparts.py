@@ -8,7 +8,7 @@ Packet headers that lie in the main header (PPM) are moved to their tiles (PPT).
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from wavelic.errors import FormatError
@@ -33,11 +33,13 @@ from wavelic.jpeg2000.header import (
     SOD,
     SOT,
     USES_EPH,
+    USES_SOP,
     MainHeader,
 )
 from wavelic.jpeg2000.limits import DEFAULT_LIMITS, Limits
 
 _SOT_BYTES = 12
+_SOP = b"\xff\x91\x00\x04"
 _INDEXED_PAYLOAD = 65535 - 3  # bytes of a PLT or PPT segment behind its index
 
 
@@ -257,6 +259,16 @@ def assemble(
         pieces += [struct.pack(">HHHIBB", SOT, 10, tile, size, 0, 1), plt, struct.pack(">H", SOD), data]
     pieces.append(struct.pack(">H", EOC))
     return b"".join(pieces)
+
+
+def joined_packets(packets: Iterable[bytes], header: MainHeader) -> bytes:
+    """Packets in a row, the markers in front of them (SOP) numbered anew where there are any (T.800 A.8.1)."""
+    if not header.markers & USES_SOP:
+        return b"".join(packets)
+    return b"".join(
+        packet[:4] + struct.pack(">H", number & 0xFFFF) + packet[6:] if packet[:4] == _SOP else packet
+        for number, packet in enumerate(packets)
+    )
 
 
 def empty_packet(header: MainHeader) -> bytes:

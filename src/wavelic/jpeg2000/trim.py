@@ -15,7 +15,7 @@ from wavelic.errors import FormatError, UsageError
 from wavelic.jpeg2000.codestream import CUT_SHORT, MainHeader, parse_main_header
 from wavelic.jpeg2000.limits import DEFAULT_LIMITS, Limits
 from wavelic.jpeg2000.packets import PacketIndex, index_packets
-from wavelic.jpeg2000.tileparts import TilePart, assemble, canonical, empty_packet, tile_parts
+from wavelic.jpeg2000.tileparts import TilePart, assemble, canonical, empty_packet, joined_packets, tile_parts
 
 
 def layer_sizes(codestream: bytes, limits: Limits = DEFAULT_LIMITS) -> tuple[int, ...]:
@@ -65,7 +65,8 @@ def without_packet_lengths(codestream: bytes, layers: int | None = None, limits:
         return canonical(codestream, header, parts)
     index = index_packets(header, parts)
     packets = b"".join(codestream[part.start : part.stop] for part in parts)
-    kept = b"".join(packets[start : start + length] for start, length in _spans(index, index.layer < layers))
+    spans = _spans(index, index.layer < layers)
+    kept = joined_packets((packets[start : start + length] for start, length in spans), header)
     return assemble(codestream, header, {0: kept}, layers=layers)
 
 
@@ -117,7 +118,7 @@ def _keep(codestream: bytes, header: MainHeader, parts: tuple[TilePart, ...], in
     """A codestream of the first ``layers`` layers."""
     packets = b"".join(codestream[part.start : part.stop] for part in parts)
     spans = _spans(index, index.layer < layers)
-    kept = b"".join(packets[start : start + length] for start, length in spans)
+    kept = joined_packets((packets[start : start + length] for start, length in spans), header)
     return assemble(codestream, header, {0: kept}, layers=layers, lengths=[length for _, length in spans])
 
 

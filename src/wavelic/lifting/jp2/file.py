@@ -13,6 +13,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wavelic.codec.jp2_box import (
+    ALPHA_ID,
+    BOX_ID,
+    NO_MODEL,
+    WavelicBox,
+    find_payload,
+    unpack_box,
+)
 from wavelic.codec.opened import Layer, Pixels, Progress, Region, level_dimensions
 from wavelic.codec.options import check_device
 from wavelic.codec.request import Request
@@ -27,14 +35,6 @@ from wavelic.jpeg2000.channels import Channels
 from wavelic.jpeg2000.header_box import Colour
 from wavelic.jpeg2000.picture import Stored, read_picture, read_stored
 from wavelic.lifting.cards import find_lifting
-from wavelic.lifting.jp2.box import (
-    ALPHA_ID,
-    BOX_ID,
-    NO_MODEL,
-    WavelicBox,
-    find_payload,
-    unpack_box,
-)
 from wavelic.lifting.jp2.codestream import Codestream, Margins, RangedCodestream
 from wavelic.lifting.jp2.info import BoxInfo, jp2_info
 from wavelic.remote import Source

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from wavelic.codec.jp2_box import BOX_MEANINGS, NO_MODEL
 from wavelic.errors import ModelError
 from wavelic.jpeg2000.boxes import Box
 from wavelic.lifting.cards import find_lifting
-from wavelic.lifting.jp2.box import BOX_MEANINGS, NO_MODEL
 
 if TYPE_CHECKING:
     from wavelic.lifting.jp2.file import Jp2File

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+from wavelic.codec.jp2_box import ALPHA_ID, BOX_ID, WavelicBox, find_payload, is_disguised, plain_box, unpack_box
 from wavelic.container.crc import crc32c
 from wavelic.errors import ChecksumError, FormatError, LimitError
 from wavelic.jpeg2000 import (
@@ -28,7 +29,6 @@ from wavelic.jpeg2000.boxes import Box, find_codestream
 from wavelic.jpeg2000.channels import Channels, channels_of
 from wavelic.jpeg2000.header import SOT
 from wavelic.jpeg2000.partial import read_layout
-from wavelic.lifting.jp2.box import ALPHA_ID, BOX_ID, WavelicBox, find_payload, is_disguised, plain_box, unpack_box
 from wavelic.lifting.jp2.codestream import LoadedCodestream, RangedCodestream
 from wavelic.lifting.jp2.file import Jp2File
 from wavelic.lifting.jp2.info import box_infos
@@ -181,5 +181,7 @@ def _check_pseudo_image(jp2: Jp2, box: WavelicBox) -> None:
     base = "5/3" if header.styles[0].reversible else "9/7"
     plain = not signed and steps == [1, 1] and bits <= 16 and not header.grid.x0 and not header.grid.y0
     if not alike or not plain or box.base != base or jp2.colour not in (SRGB, GREY, None) or jp2.alpha is not None:
-        raise FormatError(f"wavelic's box says {box.base}, the codestream {base} of {len(header.components)}"
-                          f" components of {bits} bits; {_DAMAGED}")
+        raise FormatError(
+            f"wavelic's box says {box.base}, the codestream {base} of {len(header.components)}"
+            f" components of {bits} bits; {_DAMAGED}"
+        )

@@ -16,10 +16,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from wavelic.codec.jp2_box import NO_MODEL, WavelicBox
 from wavelic.codec.opened import Progress, Region
 from wavelic.codec.request import Request
 from wavelic.errors import ModelError
-from wavelic.lifting.jp2.box import NO_MODEL, WavelicBox
 from wavelic.lifting.jp2.samples import scaled_to_pixels
 from wavelic.lifting.jp2.synthesis_levels import synthesize_levels
 from wavelic.lifting.jp2.synthesis_windows import synthesize_window
