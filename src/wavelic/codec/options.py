@@ -38,7 +38,7 @@ class Options:
         lossless: every sample comes back; there is no target then.
         tile_size: side of independent tiles in pixels, for readers that want them; None: one tile, which codes better
             and whose windows can be read alone as well.
-        resync: codec jp2: markers around every packet (SOP, EPH), by which other decoders find their way through damage.
+        resync: codec jp2: markers around every packet (SOP, EPH), by which some decoders get past damage.
         enhance: codec jp2: say in the file that it is meant to be decoded with what a network estimates of its
             coefficients.
     """

@@ -178,7 +178,7 @@ class Encoding:
         return self.arrangement.layer_bytes(top, asked or self.arrangement.layers(top, _LAYER_BYTES))
 
     def lossless_layers(self) -> list[int | None]:
-        """Choose the sizes of layers in front of the last, which is exact: an octave apart, if their number is given."""
+        """Choose the sizes of layers in front of the last, which is exact: an octave apart for a number."""
         asked = self.options.layers
         if isinstance(asked, tuple):
             return [*map(self._bytes, asked), None]

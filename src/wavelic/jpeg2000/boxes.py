@@ -241,6 +241,7 @@ def box(kind: bytes, payload: bytes) -> bytes:
 
 
 def parse_uuid(payload: bytes) -> Uuid:
+    """Parse the payload of a `uuid` box.  Raises FormatError if it is shorter than its identifier."""
     if len(payload) < 16:
         raise FormatError(f"a uuid box of {len(payload)} bytes, expected at least 16; {DAMAGED}")
     return Uuid(payload[:16], payload[16:])

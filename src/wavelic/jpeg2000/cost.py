@@ -1,4 +1,4 @@
-"""What a decode will cost, from the main header alone: memory, and the code-blocks and precincts to be kept track of."""
+"""What a decode will cost, from the main header alone: memory, code-blocks and precincts."""
 
 from __future__ import annotations
 

@@ -46,8 +46,7 @@ class EncodeOptions:
     progression: "LRCP", "RLCP", "RPCL", "PCRL" or "CPRL".
     packet_lengths: write PLT segments, which trimming and packet selection need.
     tile: (width, height) of the tiles, at least 2^levels; None: one tile for all of the image.
-    sop, eph: write markers in front of packets, or behind their headers, with which some decoders find their way through
-        damaged files.
+    sop, eph: write markers in front of packets, or behind their headers, by which some decoders get past damage.
     threads: threads the library may use, at least 1.
     """
 
@@ -255,7 +254,7 @@ def _check_options(options: EncodeOptions, count: int) -> None:
 
 
 def _tile(options: EncodeOptions, size: tuple[int, int]) -> tuple[int, int]:
-    """Width and height of the tiles, which the library wants to be 2**levels at least; the image need not be so large."""
+    """Width and height of the tiles: 2**levels at least, which the library wants and the image need not be."""
     height, width = size
     return options.tile or (max(width, 1 << options.levels), max(height, 1 << options.levels))
 

@@ -1,4 +1,4 @@
-"""One codestream of several: components that were coded apart, each by its own wavelet and precision, beside each other.
+"""One codestream of several: components that were coded apart, each by its own wavelet and precision.
 
 libopenjp2 codes all components of an image alike.  Part 1 does not ask for that: COC and QCC segments say how a single
 component differs (ITU-T T.800 A.6.2, A.6.5).  So opacity can be coded without loss beside colours that are not, and

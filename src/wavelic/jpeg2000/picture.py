@@ -220,5 +220,5 @@ def _divide(pixels: Pixels) -> None:
     """Divide the colours by the opacity."""
     full = int(np.iinfo(pixels.dtype).max)
     opacity = pixels[..., -1:].astype(np.float64)
-    colours = np.where(opacity > 0, pixels[..., :-1] * full / np.maximum(opacity, 1), 0)
+    colours = np.where(opacity > 0, pixels[..., :-1].astype(np.float64) * full / np.maximum(opacity, 1), 0)
     pixels[..., :-1] = np.minimum(np.rint(colours), full)
