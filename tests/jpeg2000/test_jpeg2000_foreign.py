@@ -1,4 +1,4 @@
-"""JPEG 2000 of other people: kinds of files wavelic does not write, opened for windows and resolutions, and as input."""
+"""JPEG 2000 of other people: kinds of files wavelic does not write, opened and as input."""
 
 from __future__ import annotations
 
@@ -195,7 +195,7 @@ def test_packed_headers_that_do_not_fit_are_damage() -> None:
         data[: first.start] + data[first.stop :],
         data[: first.start + 5] + b"\xff" + data[first.start + 6 :],
     ):
-        with pytest.raises(FormatError, match="PPM|libopenjp2"):
+        with pytest.raises(FormatError, match=r"PPM|libopenjp2"):
             decode_codestream(damaged)
 
 
