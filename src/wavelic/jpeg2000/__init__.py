@@ -33,8 +33,9 @@ from wavelic.jpeg2000.header import CodingStyle, Component, MainHeader
 from wavelic.jpeg2000.limits import DEFAULT_LIMITS, Limits
 from wavelic.jpeg2000.merge import merge_components
 from wavelic.jpeg2000.packets import PacketIndex, index_packets
+from wavelic.jpeg2000.salvage import Salvaged, salvage
 from wavelic.jpeg2000.tileparts import TilePart, tile_parts
-from wavelic.jpeg2000.trim import Salvaged, layer_sizes, salvage, trim_codestream, without_packet_lengths
+from wavelic.jpeg2000.trim import layer_sizes, trim_codestream, without_packet_lengths
 
 __all__ = [
     "DEFAULT_LIMITS",

@@ -114,7 +114,9 @@ def read_jp2(data: bytes, limits: Limits = DEFAULT_LIMITS, *, partial: bool = Fa
             f"{main.width}x{main.height}x{len(main.components)}; {DAMAGED}"
         )
     uuids = tuple(parse_uuid(data[box.start : box.stop]) for box in found if box.kind == b"uuid")
-    complete = stream.stop <= len(data)
+    complete = stream.stop <= len(data) and (codestream[-2:] == b"\xff\xd9" or is_whole(codestream, main))
+    if not complete and not partial:
+        raise FormatError(f"the codestream has no end marker; {CUT_SHORT}")
     return Jp2(main, box, uuids, tuple(found), codestream, stream.start, complete)
 
 

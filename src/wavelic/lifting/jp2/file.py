@@ -62,6 +62,8 @@ class Jp2File(ArrayFace):
         complete: False if the file was cut short.
         whole_layers: layers of which all packets are there; 0 if even the first lacks some.
         picture: how the components become a picture; None for codec lifting, whose synthesis does that.
+        best_reduce: the finest resolution of which a whole layer is there, as a ``reduce``: more than 0 only for a file
+            that was cut short.
     """
 
     box: WavelicBox
@@ -74,6 +76,7 @@ class Jp2File(ArrayFace):
     complete: bool
     whole_layers: int
     picture: Channels | None = None
+    best_reduce: int = 0
 
     @property
     def header(self) -> MainHeader:
@@ -334,6 +337,35 @@ class Jp2File(ArrayFace):
                 " allow more, or ask for less: a higher reduce or a smaller region"
             )
         return max(layers for layers, cost in enumerate(costs, 1) if cost <= max_bytes)
+
+    def best_within(self, max_bytes: int, region: Region | None = None) -> Request:
+        """Find the finest resolution of which the first layer lies in so many bytes of the file, and the most layers.
+
+        It is what a first view needs: a read of the result decodes these bytes only.
+
+        Args:
+            max_bytes: of the file, headers included.
+            region: as for `read`.
+
+        Raises:
+            UsageError: not even the coarsest resolution is so small, or the file does not say where its packets are.
+            ModelError: the weights, which decide what is needed, are not installed.
+        """
+        margins, headers = self._margins(self.transform()), self.codestream.headers_end
+        if headers is None:
+            raise UsageError("the file does not say where its packets are (PLT); leave out max_bytes")
+        for reduce in range(self.levels + 1):
+            request = self.request(reduce, 1, region)
+            best = None
+            while headers + self.codestream.packet_bytes(request, margins) <= max_bytes:
+                best = request
+                if request.layers == self.layer_count:
+                    break
+                request = replace(request, layers=request.layers + 1)
+            if best is not None:
+                return best
+        needed = headers + self.codestream.packet_bytes(self.request(self.levels, 1, region), margins)
+        raise UsageError(f"the coarsest resolution takes {needed} bytes, expected at most {max_bytes}; allow more")
 
     def packet_ranges(self, transform: LiftingTransform | None, request: Request) -> list[tuple[int, int]] | None:
         """List the bytes [start, stop) of the file with the packets a request needs, headers left out.

@@ -84,6 +84,7 @@ def jp2_info(file: Jp2File) -> dict[str, Any]:
         "bpp": round(file.size * 8 / (width * height), 5),
         "complete": file.complete,
         "whole_layers": file.whole_layers,
+        "best_reduce": file.best_reduce,
         "layers": [
             {"layers": n + 1, "bytes": layer.bytes, "bpp": None if layer.bpp is None else round(layer.bpp, 5)}
             for n, layer in enumerate(file.layers)

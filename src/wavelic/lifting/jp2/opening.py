@@ -44,7 +44,8 @@ def open_jp2(source: bytes | Source, limits: Limits = DEFAULT_LIMITS, *, allow_p
         source: its bytes, or where they are.  Of a source as little as possible is read; a file that cannot be read
             in parts (no packet lengths, several tiles, cut short) is read as a whole.
         limits: what is admitted.
-        allow_partial: if the file is cut short, keep the layers that are there.
+        allow_partial: if the file is cut short or still arriving, take what is there: the whole layers, or, where the
+            finest resolution comes last, the coarser ones (`Jp2File.best_reduce`).
 
     Raises:
         FormatError: the file is damaged, cut short or of another kind.
@@ -117,15 +118,15 @@ def _open_whole(data: bytes, limits: Limits, allow_partial: bool) -> Jp2File:
     box, ours, picture = _described(jp2, jp2.codestream if jp2.complete else None)
     if not ours and jp2.complete:
         _refuse_disguised(data, jp2)
-    stream, header, whole_layers = jp2.codestream, jp2.header, jp2.header.layers
+    stream, header, whole_layers, best = jp2.codestream, jp2.header, jp2.header.layers, 0
     if not jp2.complete:
         saved = salvage(stream, limits)
-        stream, whole_layers = saved.codestream, saved.layers
+        stream, whole_layers, best = saved.codestream, saved.layers, saved.best_reduce
         header = parse_main_header(stream, limits)
     loaded = LoadedCodestream(header, len(stream), jp2.offset, limits, stream)
     infos = box_infos(data, jp2.boxes, len(data))
     beside = len(data) - len(jp2.codestream)
-    return Jp2File(box, ours, jp2, loaded, len(data), infos, beside, jp2.complete, whole_layers, picture)
+    return Jp2File(box, ours, jp2, loaded, len(data), infos, beside, jp2.complete, whole_layers, picture, best)
 
 
 def _open_ranged(source: Source, limits: Limits) -> Jp2File:
