@@ -37,6 +37,12 @@ class Options:
         access: "windows" arranges the file so that a window needs few of its bytes: codec lifting in precincts, codec
             weconvene in small tiles.
         effort: 1 (fastest) .. 9 (smallest files); None: the codec's default.  Files decode alike.
+        lossless: every sample comes back; there is no target then.
+        tile_size: side of independent tiles in pixels, for readers that want them; None: one tile, which codes better
+            and whose windows can be read alone as well.
+        resync: codec jp2: markers around every packet (SOP, EPH), by which some decoders get past damage.
+        enhance: codec jp2: say in the file that it is meant to be decoded with what a network estimates of its
+            coefficients.
     """
 
     strip: bool = False
@@ -47,6 +53,10 @@ class Options:
     access: Access = "whole"
     strip_gps: bool = False
     effort: int | None = None
+    lossless: bool = False
+    tile_size: int | None = None
+    resync: bool = False
+    enhance: bool = False
 
     def __post_init__(self) -> None:
         check_effort(self.effort)
