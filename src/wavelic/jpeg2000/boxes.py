@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from wavelic.errors import FormatError, UsageError
+from wavelic.errors import FormatError, UnsupportedError, UsageError
 from wavelic.jpeg2000.codestream import CODESTREAM_START, CUT_SHORT, MainHeader, parse_main_header
 from wavelic.jpeg2000.limits import DEFAULT_LIMITS, Limits, admit
 from wavelic.jpeg2000.tileparts import is_whole
@@ -380,7 +380,7 @@ def _parse_header(
     for found in inside[1:]:
         payload = data[found.start : found.stop]
         if found.kind == b"pclr":
-            raise FormatError("the file uses a palette; convert it to a JP2 file with colour components")
+            raise UnsupportedError("the file uses a palette; convert it to a JP2 file with colour components")
         if found.kind == b"colr" and colour is None and icc is None and len(payload) >= 3:
             if payload[0] == 1 and len(payload) >= 7:
                 colour = int.from_bytes(payload[3:7], "big")

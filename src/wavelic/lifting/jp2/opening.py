@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 from wavelic.container.crc import crc32c
-from wavelic.errors import ChecksumError, FormatError, LimitError
+from wavelic.errors import ChecksumError, FormatError, LimitError, UnsupportedError
 from wavelic.jpeg2000 import (
     DEFAULT_LIMITS,
     GREY,
@@ -25,7 +25,7 @@ from wavelic.jpeg2000 import (
     trim_codestream,
 )
 from wavelic.jpeg2000.boxes import Box, find_codestream
-from wavelic.jpeg2000.codestream import SOT
+from wavelic.jpeg2000.codestream import CUT_SHORT, SOT
 from wavelic.jpeg2000.partial import read_layout
 from wavelic.lifting.jp2.box import ALPHA_ID, BOX_ID, WavelicBox, find_payload, is_disguised, plain_box, unpack_box
 from wavelic.lifting.jp2.codestream import LoadedCodestream, RangedCodestream
@@ -74,6 +74,28 @@ def open_in_parts(source: Source, limits: Limits = DEFAULT_LIMITS) -> Jp2File | 
         raise
     except FormatError:
         return None
+
+
+def open_head(head: bytes, size: int, limits: Limits = DEFAULT_LIMITS) -> Jp2File:
+    """Describe a JPEG 2000 file by its first bytes, with all checks that these allow; it cannot be read.
+
+    Args:
+        head: bytes from the start of the file up to the end of the codestream's main header, or more.
+        size: bytes of the whole file.
+        limits: what is admitted.
+
+    Raises:
+        UnsupportedError: it is of a kind that is not decoded.
+        FormatError: the file is damaged, cut short or of another kind, or ``head`` is too short.
+        LimitError: the file is above a limit.
+    """
+    jp2 = read_jpeg2000(head, limits, partial=True)
+    box, ours = _described(jp2, None)
+    stop = max((found.stop for found in jp2.boxes), default=size)
+    if stop > size:
+        raise FormatError(f"the file has {size} bytes, its boxes {stop}; {CUT_SHORT}")
+    loaded = LoadedCodestream(jp2.header, size - jp2.offset, jp2.offset, limits, jp2.codestream)
+    return Jp2File(box, ours, jp2, loaded, size, (), jp2.offset, False, 0)
 
 
 def trim_jp2(
@@ -173,15 +195,15 @@ def _plain(jp2: Jp2) -> tuple[WavelicBox, bool]:
     kinds = {(component.bits, component.signed, component.dx, component.dy) for component in header.components}
     opacity = count in (2, 4) and jp2.alpha == count - 1
     if count - opacity not in (1, 3) or len(kinds) != 1 or jp2.colour not in (SRGB, GREY, None):
-        raise FormatError(
+        raise UnsupportedError(
             f"{count} components of {kinds}, expected gray or RGB, with or without opacity; convert the file"
         )
     styles = {(style.levels, style.reversible) for style in header.styles}
     if len(styles) != 1 or header.grid.x0 or header.grid.y0:
-        raise FormatError("components of different wavelets, or an image off the origin; convert the file")
+        raise UnsupportedError("components of different wavelets, or an image off the origin; convert the file")
     bits, signed, *steps = kinds.pop()
     if signed or steps != [1, 1]:
-        raise FormatError("signed or subsampled components; convert the file to plain RGB or gray")
+        raise UnsupportedError("signed or subsampled components; convert the file to plain RGB or gray")
     if bits > 16:
-        raise FormatError(f"{bits} bits per sample, expected at most 16; convert the file")
+        raise UnsupportedError(f"{bits} bits per sample, expected at most 16; convert the file")
     return plain_box(header.styles[0].reversible, bits), opacity
