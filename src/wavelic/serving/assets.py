@@ -23,6 +23,9 @@ from wavelic.serving.refusal import Refusal
 _PAGE = "index.html"
 _TYPES = {
     _PAGE: "text/html",
+    "library.js": "text/javascript",
+    "stage.js": "text/javascript",
+    "counts.js": "text/javascript",
     "viewer.js": "text/javascript",
     "viewer.css": "text/css",
     "openseadragon.min.js": "text/javascript",
