@@ -12,7 +12,7 @@ from wavelic.codec.options import Encoded, Options, Strip, check_access, check_d
 from wavelic.codec.registry import DEFAULT_CODEC, check_options, get_codec, recognize
 from wavelic.codec.target import Target
 from wavelic.container import DEFAULT_LIMITS, Limits, peek_codec, read_header
-from wavelic.errors import FormatError, ImageError
+from wavelic.errors import FormatError, ImageError, UnsupportedError
 from wavelic.images import Image, from_array, from_pillow, stripped
 from wavelic.remote import DEFAULT_POLICY, Policy, open_source
 from wavelic.remote.opening import is_url
@@ -325,7 +325,7 @@ def _unrecognized(start: bytes, limits: Limits) -> FormatError:
     Raises FormatError, ChecksumError or LimitError itself, where reading it as a `.wlic` file says more.
     """
     header = read_header(start, limits)
-    return FormatError(
+    return UnsupportedError(
         f"the file is of codec number {header.codec}, which is not installed; upgrade wavelic, or install the package"
         " that brings it"
     )

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wavelic.errors import UsageError
-from wavelic.images import Image
+from wavelic.images import Image, Metadata
 from wavelic.rect import Rect
 
 Pixels = NDArray[np.uint8] | NDArray[np.uint16]
@@ -51,6 +51,10 @@ class OpenedFile(Protocol):
     @property
     def info(self) -> dict[str, Any]:
         """What ``wavelic info --json`` shows."""
+
+    @property
+    def metadata(self) -> Metadata:
+        """ICC profile, Exif, XMP, IPTC and resolution, as `decode` returns them."""
 
     @property
     def levels(self) -> int:

@@ -28,11 +28,12 @@ from wavelic.container import (
     Limits,
     PaddingRule,
     describe_chunks,
+    metadata_block,
     peek_codec,
     read_container,
 )
-from wavelic.errors import FormatError, ModelError
-from wavelic.images import Image
+from wavelic.errors import FormatError, ModelError, UnsupportedError
+from wavelic.images import Image, Metadata
 from wavelic.remote import Source
 
 
@@ -181,6 +182,14 @@ class WlicFile(ArrayFace):
         return True
 
     @property
+    def metadata(self) -> Metadata:
+        return Metadata.from_blocks(lambda name: metadata_block(self._beside(), name))
+
+    def _beside(self) -> Container:
+        """Container with the chunks that are not coded image; the others may be there or not."""
+        return self.container
+
+    @property
     def info(self) -> dict[str, Any]:
         return wlic_info(self.container, self.size)
 
@@ -227,11 +236,11 @@ def codec_of(header: Header) -> WlicCodec:
     """Return the codec that wrote a file: of those that share its ``codec_id``, the one whose weights it names.
 
     Raises:
-        FormatError: there is none in this installation.
+        UnsupportedError: there is none in this installation.
     """
     sharing = _sharing(header)
     if not sharing:
-        raise FormatError(
+        raise UnsupportedError(
             f"the file is of codec number {header.codec}, which is not installed; upgrade wavelic, or install the"
             " package that brings it"
         )
