@@ -154,8 +154,8 @@ class CodecNetwork(Network):
         self.entropy.start_from(self.coefficients(images, rate), slopes)
 
     def walk(self, z: Tensor, rate: Tensor | None, code: CodeSlice) -> Tensor:
-        """The walk of the entropy model; without gain units the rate counts as 0."""
-        return self.entropy(z, z.new_zeros(len(z)) if rate is None else rate, code)
+        """The walk of the entropy model on whole numbers; without gain units the rate counts as 0."""
+        return self.entropy(z - self.prior.medians, z.new_zeros(len(z)) if rate is None else rate, code)
 
     def bits_of(self, values: Tensor, mean: Tensor, scale: Tensor) -> Tensor:
         """Code length under Gaussians with standard deviations 2^scale, within those that there are tables for."""
