@@ -25,7 +25,7 @@ ROWS = (
     ("integrations",),
     ("api",),
     ("papers",),
-    ("weconvene", "lifting", "wcae", "threedm"),
+    ("weconvene", "lifting", "wcae", "threedm", "bilevel"),
     ("training",),
     ("codec",),
     ("nn",),
