@@ -23,7 +23,8 @@ from wavelic.container import TileGrid
 from wavelic.rect import Rect
 from wavelic.threads import map_on_threads
 from wavelic.weconvene.config import Config
-from wavelic.weconvene.context import STEP_UNIT, VALUE
+from wavelic.weconvene.context import STEP_UNIT
+from wavelic.weconvene.features import VALUE
 from wavelic.weconvene.subbands import (
     BANDS,
     COLOURS,

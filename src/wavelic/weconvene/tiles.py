@@ -23,7 +23,8 @@ from torch import Tensor
 from wavelic.container import crc32c
 from wavelic.entropy import RangeDecoder, RangeEncoder
 from wavelic.errors import ChecksumError, FormatError
-from wavelic.weconvene.context import MAX_VALUE, SCALES, STEP_UNIT, VALUE, code_levels
+from wavelic.weconvene.context import MAX_VALUE, SCALES, STEP_UNIT, code_levels
+from wavelic.weconvene.features import VALUE
 from wavelic.weconvene.offsets import LARGEST, TABLE, choose_offsets, from_differences, moved, to_differences
 from wavelic.weconvene.subbands import COLOURS, pack
 from wavelic.weconvene.weights import Model
