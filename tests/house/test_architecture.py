@@ -25,7 +25,7 @@ ROWS = (
     ("integrations",),
     ("api",),
     ("papers",),
-    ("weconvene", "lifting", "wcae", "threedm"),
+    ("weconvene", "lifting", "jp2", "wcae", "threedm"),
     ("training",),
     ("codec",),
     ("nn",),

@@ -20,8 +20,8 @@ pytest.importorskip("uvicorn")
 from serving_support import GOLDEN, RunningServer, photograph, pictures, plain_jp2, running
 
 import wavelic
+from wavelic.codec.jp2_box import NO_MODEL
 from wavelic.jpeg2000 import EncodeOptions
-from wavelic.lifting.jp2.box import NO_MODEL
 from wavelic.lifting.jp2.opening import open_jp2
 from wavelic.lifting.jp2.pseudo_image import encode_coefficients
 from wavelic.lifting.jp2.samples import to_components

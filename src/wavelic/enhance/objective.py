@@ -66,4 +66,3 @@ class Enhancement(nn.Module):
             ours.append(to_colours(error + delta, reversible).square().flatten(1).mean(1))
             plain.append(to_colours(error, reversible).square().flatten(1).mean(1))
         return torch.stack(ours), torch.stack(plain)
-

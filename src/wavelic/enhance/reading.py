@@ -179,7 +179,11 @@ class Reader:
         normalization = "reversible" if signals.reversible else "jpeg2000"
         start = area[0].first, area[1].first
         bands = dwt2(
-            signal, "5/3" if signals.reversible else "9/7", 1, normalization, start=start  # type: ignore[arg-type]
+            signal,
+            "5/3" if signals.reversible else "9/7",
+            1,
+            normalization,
+            start=start,  # type: ignore[arg-type]
         ).levels[0]
 
         def cut(band: Tensor, down: bool, across: bool) -> Tensor:

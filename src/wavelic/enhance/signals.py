@@ -171,4 +171,3 @@ def colour_components(pixels: NDArray[np.integer], reversible: bool, gray: bool 
         luma = _mixed(planes, torch.tensor(_ICT))[:1].round() - 128
         return torch.cat((luma, torch.zeros_like(luma).repeat(2, 1, 1)))[None]
     return _mixed(planes - 128, torch.tensor(_RCT if reversible else _ICT))[None]
-

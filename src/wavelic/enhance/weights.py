@@ -42,7 +42,9 @@ def load_network(card: Card, device: str = "cpu") -> Network:
         ModelError: its file is damaged or does not fit.
     """
     if card.architecture not in CONFIGS:
-        raise ModelError(f"{card.path.name} is of architecture {card.architecture!r}, which this wavelic lacks; upgrade")
+        raise ModelError(
+            f"{card.path.name} is of architecture {card.architecture!r}, which this wavelic lacks; upgrade"
+        )
     network = Network(CONFIGS[card.architecture])
     state = {key: torch.from_numpy(np.array(value)).float() for key, value in load_weights(card).items()}
     try:

@@ -102,7 +102,9 @@ def read_code_blocks(codestream: bytes, header: MainHeader, layers: int | None =
         try:
             _Tile(header, tile, scod, style).read(b"".join(packets.get(tile.number, [])), layers, result)
         except (IndexError, ValueError) as error:
-            raise FormatError(f"the packet headers of tile {tile.number} cannot be read ({error}); {CUT_SHORT}") from None
+            raise FormatError(
+                f"the packet headers of tile {tile.number} cannot be read ({error}); {CUT_SHORT}"
+            ) from None
     return result
 
 
@@ -258,7 +260,7 @@ class _Tile:
                     if counts:
                         part.band.passes[block.at] = block.passes
         position = reader.end()
-        if self._uses_eph and data[position : position + 2] == _EPH:
+        if self._uses_eph and _EPH.startswith(data[position : position + 2]):  # of which the data may end before
             position += 2
         return position + length
 
@@ -286,6 +288,36 @@ class _Tile:
                 return _FIRST_BYPASS - done
             return 1 if (done - _FIRST_BYPASS) % 3 == 2 else 2
         return _MANY
+
+
+def packet_spans(
+    codestream: bytes, header: MainHeader, tile: TileGeometry, data: bytes
+) -> tuple[list[tuple[int, int, int]], list[int]]:
+    """Find the packets of a tile by reading their headers, where no packet lengths (PLT) say where they are.
+
+    Args:
+        codestream: at least its main header.
+        header: the same, parsed.
+        tile: which.
+        data: its packets, as far as they are there.
+
+    Returns:
+        Layer, resolution and component of every packet that the tile has, in their order; and where the first of them,
+        which are there, end.
+    """
+    reader = _Tile(header, tile, *block_style(codestream, header))
+    order = reader._order()
+    ends: list[int] = []
+    position = 0
+    for layer, key in order:
+        try:
+            position = reader._packet(data, position, layer, reader._precincts[key], False)
+        except (IndexError, ValueError):
+            break
+        if position > len(data):
+            break
+        ends.append(position)
+    return [(layer, key[0], key[1]) for layer, key in order], ends
 
 
 def _passes(reader: BitReader) -> int:

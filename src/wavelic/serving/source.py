@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wavelic.api.files import open_file
+from wavelic.codec.jp2_box import BOX_ID, NO_MODEL, find_payload, unpack_box
 from wavelic.codec.opened import OpenedFile, level_dimensions
 from wavelic.codec.registry import codecs, recognize
 from wavelic.codec.wlic import codec_of
@@ -24,7 +25,6 @@ from wavelic.container import MAGIC, read_header
 from wavelic.errors import FormatError
 from wavelic.images.image import convert_depth
 from wavelic.jpeg2000 import Uuid, decode_codestream, is_jpeg2000, read_jpeg2000
-from wavelic.lifting.jp2.box import BOX_ID, NO_MODEL, find_payload, unpack_box
 from wavelic.lifting.jp2.file import Jp2File
 from wavelic.remote import merge_spans
 from wavelic.serving.request import Box, Size
