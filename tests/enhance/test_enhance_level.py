@@ -8,9 +8,10 @@ import torch
 from enhance_support import coded, random_network
 from pictures import image
 
+from wavelic.enhance.config import CONFIGS, INPUTS, OUTPUTS
 from wavelic.enhance.examples import decoded
 from wavelic.enhance.level import Span, correct, corrections, doubled, framed, merged, network_input
-from wavelic.enhance.network import CONFIGS, INPUTS, OUTPUTS, Network, build
+from wavelic.enhance.network import Network, build
 from wavelic.wavelets import Coefficients2d, dwt2, idwt2
 
 torch.set_num_threads(1)

@@ -9,17 +9,18 @@ import PIL.Image
 import torch
 from torch import nn
 
-from wavelic.enhance.network import Config, Network
+from wavelic.enhance.config import Config
+from wavelic.enhance.network import Network
 from wavelic.enhance.reading import Reader
-from wavelic.jpeg2000 import DEFAULT_LIMITS, EncodeOptions, decode_codestream, encode_codestream, parse_main_header
+from wavelic.jpeg2000 import EncodeOptions, decode_codestream, encode_codestream, parse_main_header
 
 SMALL = Config(8, 2, 4)
 
 
-def random_network(seed: int = 0) -> Network:
-    """A small network with random weights, whose corrections fill the intervals they are kept in."""
-    torch.manual_seed(seed)
-    network = Network(SMALL)
+def random_network(config: Config = SMALL) -> Network:
+    """A network with random weights, whose corrections fill the intervals they are kept in."""
+    torch.manual_seed(0)
+    network = Network(config)
     nn.init.normal_(network.leave.weight, std=0.3)
     return network.to(memory_format=torch.channels_last).eval().requires_grad_(False)  # type: ignore[call-overload]
 
@@ -51,4 +52,4 @@ def reader(codestream: bytes, network: Network | None = None, layers: int | None
     """A reader of so many layers; None for all."""
     header = parse_main_header(codestream)
     network = random_network() if network is None else network
-    return Reader(codestream, header, network, layers or header.layers, threads=1, limits=DEFAULT_LIMITS)
+    return Reader(codestream, header, network, layers or header.layers)
