@@ -1,4 +1,4 @@
-"""Bilevel pictures, scans of text above all: coded without loss, far smaller than a codec for photographs makes them.
+"""The DATA payload of codec `bilevel`: one plane of black and white samples.
 
 Byte 0 of a payload is the method.  0: every sample is the same, byte 1 says which.  1: a PNG of one bit a sample.
 2: ITU-T T.6 ("Group 4"), as in a TIFF strip of the whole picture, white coded as 0.  The shorter of 1 and 2 is taken.
@@ -22,34 +22,31 @@ _CONSTANT, _PNG, _T6 = 0, 1, 2
 _WHITE = 255
 _ROWS = 256  # looked at together
 _STRIP_OFFSETS, _STRIP_LENGTHS, _ROWS_PER_STRIP, _PHOTOMETRIC = 273, 279, 278, 262
-_LOSSY = (
-    "the picture is bilevel (black and white) and is coded as gray, with loss; "
-    "a PNG or a TIFF with Group 4 compression keeps it exactly, and mostly in fewer bytes"
-)
 
 
 def is_bilevel(image: Image) -> bool:
-    """Whether the samples are 8-bit gray, all of them 0 or 255."""
-    if image.channels != 1 or image.bit_depth != 8:
+    """Whether the samples are of 8 bits, the colours gray, all of them 0 or 255; alpha may be anything."""
+    if image.bit_depth != 8:
         return False
-    parts = (image.pixels[start : start + _ROWS] for start in range(0, image.height, _ROWS))
-    return all(bool(((part == 0) | (part == _WHITE)).all()) for part in parts)
+    colour = image.colour()
+    parts = (colour[start : start + _ROWS] for start in range(0, image.height, _ROWS))
+    return all(_is_bilevel(part) for part in parts)
 
 
-def bilevel_remark(image: Image) -> tuple[str, ...]:
-    """Return what a user must know before a bilevel picture is coded as gray; nothing for other pictures."""
-    return (_LOSSY,) if is_bilevel(image) and image.pixels.min() != image.pixels.max() else ()
+def _is_bilevel(colour: NDArray[np.uint8]) -> bool:
+    first = colour[:, :, :1]
+    return bool(((first == 0) | (first == _WHITE)).all() and (colour == first).all())
 
 
 def encode_bilevel(image: Image) -> bytes:
-    """Return the payload of a bilevel picture.
+    """Return the payload of a bilevel picture's colours.
 
     Raises:
         UsageError: the picture is not bilevel.
     """
     if not is_bilevel(image):
-        raise UsageError("the picture has other samples than 8-bit gray 0 and 255; use a codec for photographs")
-    plane = image.pixels[:, :, 0]
+        raise UsageError("the picture has other samples than 8-bit black and white; use a codec for photographs")
+    plane = np.ascontiguousarray(image.pixels[:, :, 0])
     if (plane == plane[0, 0]).all():
         return bytes([_CONSTANT, plane[0, 0]])
     picture = PIL.Image.fromarray(plane).convert("1", dither=PIL.Image.Dither.NONE)
