@@ -25,7 +25,7 @@ ROWS = (
     ("integrations",),
     ("api",),
     ("papers",),
-    ("weconvene", "lifting", "wcae", "threedm", "bilevel"),
+    ("weconvene", "lifting", "jp2", "wcae", "threedm", "bilevel"),
     ("training",),
     ("codec",),
     ("nn",),

@@ -11,7 +11,7 @@ from wavelic.api.inputs import BytesLike, FileLike, bytes_of
 from wavelic.codec.opened import OpenedFile, Region
 from wavelic.codec.registry import recognize
 from wavelic.container import DEFAULT_LIMITS, Limits, peek_codec, read_header
-from wavelic.errors import FormatError, ImageError
+from wavelic.errors import FormatError, ImageError, UnsupportedError
 from wavelic.remote import DEFAULT_POLICY, Policy, open_source
 from wavelic.remote.opening import is_url
 
@@ -163,7 +163,7 @@ def _unrecognized(start: bytes, limits: Limits) -> FormatError:
     Raises FormatError, ChecksumError or LimitError itself, where reading it as a `.wlic` file says more.
     """
     header = read_header(start, limits)
-    return FormatError(
+    return UnsupportedError(
         f"the file is of codec number {header.codec}, which is not installed; upgrade wavelic, or install the package"
         " that brings it"
     )

@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from wavelic import __version__
-from wavelic.cli import collections, decode, demo, encode, evaluate, inspect, models, report, serve, train, trim
+from wavelic.cli import collections, decode, demo, encode, evaluate, inspect, models, report, serve, train, travel, trim
 from wavelic.cli.boundary import CommandGroup
 
 # How long threads of torch's OpenMP turn round before they sleep at a barrier; read when torch is loaded.  Its default,
@@ -69,6 +69,8 @@ app.command()(serve.serve)
 app.command()(train.recipes)
 app.command()(train.train)
 app.command()(train.export)
+app.command()(travel.train_pack)
+app.command()(travel.train_join)
 
 
 def run() -> None:

@@ -54,7 +54,7 @@ class OpenedFile(Protocol):
 
     @property
     def metadata(self) -> Metadata:
-        """ICC profile, Exif, XMP, IPTC and resolution, as stored."""
+        """ICC profile, Exif, XMP, IPTC and resolution, as `decode` returns them."""
 
     @property
     def properties(self) -> Mapping[str, str]:

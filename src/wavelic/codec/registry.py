@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 CODECS = {
     "weconvene": "wavelic.weconvene.codec:WECONVENE",
     "lifting": "wavelic.lifting.codec:LIFTING",
+    "jp2": "wavelic.jp2.codec:JP2",
     "wcae": "wavelic.wcae.codec:WCAE",
     "wcae-64": "wavelic.wcae.codec:WCAE_64",
     "nowcae": "wavelic.wcae.codec:NOWCAE",
@@ -38,6 +39,8 @@ SPECIAL = {"bilevel": "wavelic.bilevel.codec:BILEVEL"}
 DEFAULT_CODEC = next(iter(CODECS))
 #: Group of the entry points of other packages.
 GROUP = "wavelic.codecs"
+#: Codecs that `register` has entered.
+_registered: dict[str, Codec] = {}
 
 
 @cache
@@ -62,11 +65,28 @@ def get_codec(name: str) -> Codec:
     return _load(name)
 
 
+def register(codec: Codec) -> None:
+    """Enter a codec that is not installed, for this process; entering it again changes nothing.
+
+    Args:
+        codec: an instance of `wavelic.codec.base.Codec`.
+
+    Raises:
+        UsageError: another codec has its name.
+    """
+    if codec.name in _entries() and _load(codec.name) is not codec:
+        raise UsageError(f"codec {codec.name} cannot be entered, as another one has this name; rename it")
+    _registered[codec.name] = codec
+    _entries().setdefault(codec.name, f"{type(codec).__module__}:{type(codec).__name__}")
+
+
 @cache
 def _load(name: str) -> Codec:
     from wavelic.codec.architectures import resolve
     from wavelic.codec.base import Codec
 
+    if name in _registered:
+        return _registered[name]
     try:
         found = resolve(_entries()[name])
     except (ImportError, AttributeError) as error:

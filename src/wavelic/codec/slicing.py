@@ -34,6 +34,7 @@ class ArrayFace:
     """
 
     ndim = 3
+    best_reduce: int = 0
 
     @property
     def dtype(self) -> np.dtype[Any]:

@@ -88,7 +88,7 @@ class Found:
         unit = _UNITS[target.kind]
         reached = f"{self.value:.4g}{unit}" if target.kind != "size" else f"{self.value:.0f}{unit}"
         met = self.met(target)
-        return f"asked for {target}, got {reached}" + ("" if met else ": the nearest these weights allow")
+        return f"asked for {target}, got {reached}" + ("" if met else ": the nearest this codec comes")
 
     def met(self, target: Target) -> bool:
         """Return whether the value is within 2 % (for PSNR: 2 % of the mean squared error, 0.086 dB)."""

@@ -32,7 +32,7 @@ from wavelic.container import (
     peek_codec,
     read_container,
 )
-from wavelic.errors import FormatError, ModelError
+from wavelic.errors import FormatError, ModelError, UnsupportedError
 from wavelic.images import Image, Metadata
 from wavelic.remote import Source
 
@@ -183,7 +183,11 @@ class WlicFile(ArrayFace):
 
     @property
     def metadata(self) -> Metadata:
-        return Metadata.from_blocks(lambda name: metadata_block(self.container, name))
+        return Metadata.from_blocks(lambda name: metadata_block(self._beside(), name))
+
+    def _beside(self) -> Container:
+        """Container with the chunks that are not coded image; the others may be there or not."""
+        return self.container
 
     @property
     def info(self) -> dict[str, Any]:
@@ -232,11 +236,11 @@ def codec_of(header: Header) -> WlicCodec:
     """Return the codec that wrote a file: of those that share its ``codec_id``, the one whose weights it names.
 
     Raises:
-        FormatError: there is none in this installation.
+        UnsupportedError: there is none in this installation.
     """
     sharing = _sharing(header)
     if not sharing:
-        raise FormatError(
+        raise UnsupportedError(
             f"the file is of codec number {header.codec}, which is not installed; upgrade wavelic, or install the"
             " package that brings it"
         )

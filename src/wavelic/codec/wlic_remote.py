@@ -75,6 +75,9 @@ class RangedWlicFile(SourcedWlicFile):
         tiles = (fetched.get(index, Chunk(DATA, b"")) for index in range(len(places)))
         return Container(self.header, (*tiles, *self._others))
 
+    def _beside(self) -> Container:
+        return Container(self.header, self._others)
+
     def verify(self) -> None:
         """Read the whole file, compare all checksums, and decode every tile against its own."""
         WlicFile(read_container(self.source.read_all(), self.limits), self.size).verify()

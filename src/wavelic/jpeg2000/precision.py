@@ -16,7 +16,8 @@ from dataclasses import replace
 from wavelic.errors import FormatError
 from wavelic.jpeg2000.codestream import QCC, QCD, RGN, MainHeader
 
-_FIRST_DEPTH = 42  # byte of SIZ, after the marker SOC, in which the first component's bits are
+#: Byte of SIZ, after the marker SOC, in which the bits of the first component are; those of the next are 3 bytes on.
+FIRST_DEPTH = 42
 _REMEDY = "convert the file"
 
 
@@ -40,7 +41,7 @@ def with_extra_bits(codestream: bytes, header: MainHeader, bits: int) -> tuple[b
     for index, component in enumerate(header.components):
         if component.bits + bits > 30:
             raise FormatError(f"{component.bits} bits per sample and {bits} more are above 30; {_REMEDY}")
-        changed[_FIRST_DEPTH + 3 * index] += bits + 1
+        changed[FIRST_DEPTH + 3 * index] += bits + 1
     for segment in header.segments:
         if segment.marker == RGN:
             raise FormatError(f"the codestream has a region of interest, which wavelic does not write; {_REMEDY}")

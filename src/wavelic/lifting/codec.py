@@ -9,16 +9,17 @@ from typing import ClassVar, cast
 
 from wavelic.codec.architectures import Architecture, Trainer
 from wavelic.codec.base import Codec
+from wavelic.codec.jp2_box import NO_MODEL
 from wavelic.codec.opened import OpenedFile, Pixels
 from wavelic.codec.options import Encoded, Options
 from wavelic.codec.target import Target
 from wavelic.codec.weights import Card
 from wavelic.container import Limits
+from wavelic.enhance.catalogue import ARCHITECTURES as ENHANCEMENT
 from wavelic.images import Image
 from wavelic.jpeg2000 import DEFAULT_LIMITS as JPEG2000_LIMITS
 from wavelic.jpeg2000 import Limits as Jpeg2000Limits
 from wavelic.jpeg2000 import is_jpeg2000
-from wavelic.lifting.jp2.box import NO_MODEL
 from wavelic.lifting.jp2.file import Jp2File
 from wavelic.lifting.jp2.opening import open_jp2, trim_jp2
 from wavelic.remote import Source
@@ -84,10 +85,11 @@ class LiftingCodec(Codec):
 
     def architectures(self) -> Sequence[Architecture]:
         make = "wavelic.lifting.structures:build_lifting"
-        return [
+        own = [
             Architecture(name, "lifting", parameters, summary, make, TRAINER if parameters else None)
             for name, (parameters, summary) in _NETWORKS.items()
         ]
+        return [*own, *ENHANCEMENT]
 
     def weights(self) -> Sequence[Card]:
         from wavelic.lifting.cards import PRODUCT, lifting_cards

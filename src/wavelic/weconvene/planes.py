@@ -23,7 +23,8 @@ from wavelic.container import TileGrid
 from wavelic.rect import Rect
 from wavelic.threads import map_on_threads
 from wavelic.weconvene.config import Config
-from wavelic.weconvene.context import STEP_UNIT, VALUE
+from wavelic.weconvene.context import STEP_UNIT
+from wavelic.weconvene.features import VALUE
 from wavelic.weconvene.subbands import (
     BANDS,
     COLOURS,
@@ -130,7 +131,7 @@ def analyse(model: Model, pixels: NDArray[Any], step: int, progress: Progress | 
 
     def work(number: int) -> None:
         inner, outer = windows[number]
-        grid = transform.analysis_grid(_samples(pixels, outer).to(model.device), log2_step, finest)[0]
+        grid = transform.analysis_grid(samples(pixels, outer).to(model.device), log2_step, finest)[0]
         part, *packed = _cut(grid, _inside(inner, outer), finest).split([COLOURS, *_bands(finest)])
         _cut(low, inner, finest).copy_(part)
         for distance, values in enumerate(packed):
@@ -241,7 +242,7 @@ def _inside(inner: Box, outer: Box) -> Box:
     return inner[0] - outer[0], inner[1] - outer[1], inner[2] - outer[0], inner[3] - outer[1]
 
 
-def _samples(pixels: NDArray[Any], box: Box) -> Tensor:
+def samples(pixels: NDArray[Any], box: Box) -> Tensor:
     """(1, 3, h, w) samples 0..255 of a box that may reach beyond the picture on the right and below."""
     left, top, right, bottom = box
     part = pixels[min(top, pixels.shape[0] - 1) : bottom, min(left, pixels.shape[1] - 1) : right]

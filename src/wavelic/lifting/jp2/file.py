@@ -6,33 +6,35 @@ file) of which every request fetches the packets it needs.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wavelic.codec.opened import Layer, Progress, Region, level_dimensions
+from wavelic.codec.jp2_box import (
+    ALPHA_ID,
+    BOX_ID,
+    NO_MODEL,
+    WavelicBox,
+    find_payload,
+    unpack_box,
+)
+from wavelic.codec.opened import Layer, Pixels, Progress, Region, level_dimensions
 from wavelic.codec.options import check_device
 from wavelic.codec.request import Request
 from wavelic.codec.slicing import ArrayFace
 from wavelic.codec.weights import Card
 from wavelic.errors import UsageError
-from wavelic.images import Image, Metadata, Resolution, decode_alpha
+from wavelic.images import Image, Metadata, decode_alpha
+from wavelic.images.readers.jp2 import metadata_of
 from wavelic.jpeg2000 import Jp2, MainHeader, Uuid, decode_codestream
+from wavelic.jpeg2000.binding import default_threads
+from wavelic.jpeg2000.channels import Channels
+from wavelic.jpeg2000.header_box import Colour
+from wavelic.jpeg2000.picture import Stored, read_picture, read_stored
 from wavelic.lifting.cards import find_lifting
-from wavelic.lifting.jp2.box import (
-    ALPHA_ID,
-    BOX_ID,
-    EXIF_ID,
-    IPTC_ID,
-    NO_MODEL,
-    XMP_ID,
-    WavelicBox,
-    find_payload,
-    unpack_box,
-)
 from wavelic.lifting.jp2.codestream import Codestream, Margins, RangedCodestream
 from wavelic.lifting.jp2.info import BoxInfo, jp2_info
 from wavelic.remote import Source
@@ -59,6 +61,9 @@ class Jp2File(ArrayFace):
         bytes_beside: bytes of the file that are not codestream.
         complete: False if the file was cut short.
         whole_layers: layers of which all packets are there; 0 if even the first lacks some.
+        picture: how the components become a picture; None for codec lifting, whose synthesis does that.
+        best_reduce: the finest resolution of which a whole layer is there, as a ``reduce``: more than 0 only for a file
+            that was cut short.
     """
 
     box: WavelicBox
@@ -70,6 +75,8 @@ class Jp2File(ArrayFace):
     bytes_beside: int
     complete: bool
     whole_layers: int
+    picture: Channels | None = None
+    best_reduce: int = 0
 
     @property
     def header(self) -> MainHeader:
@@ -83,8 +90,8 @@ class Jp2File(ArrayFace):
 
     @property
     def codec(self) -> str:
-        """Name of the codec: "lifting", or "jpeg2000" for files that wavelic did not write."""
-        return "lifting" if self.ours else "jpeg2000"
+        """Name of the codec: "lifting" or "jp2", or "jpeg2000" for files that wavelic did not write."""
+        return "jpeg2000" if not self.ours else "jp2" if self.box.plain else "lifting"
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -94,6 +101,8 @@ class Jp2File(ArrayFace):
     @property
     def channels(self) -> int:
         """1 gray, 2 gray and opacity, 3 RGB, 4 RGB and opacity."""
+        if self.picture is not None:
+            return len(self.picture.channels)
         return len(self.header.components) + (self.box.alpha is not None)
 
     @property
@@ -103,8 +112,15 @@ class Jp2File(ArrayFace):
 
     @property
     def levels(self) -> int:
-        """Wavelet levels: the largest ``reduce``."""
-        return self.header.levels
+        """The largest ``reduce``: wavelet levels, as far as they halve the picture.
+
+        Averages of a palette's indices mean nothing.  An image off the origin of the canvas has, halved, the samples
+        that `wavelic.codec.opened` promises only while its offset can be halved.
+        """
+        if self.picture is not None and self.picture.has_palette:
+            return 0
+        offset = self.header.grid.x0 | self.header.grid.y0
+        return self.header.levels if not offset else min(self.header.levels, (offset & -offset).bit_length() - 1)
 
     @property
     def level_dimensions(self) -> tuple[tuple[int, int], ...]:
@@ -132,9 +148,11 @@ class Jp2File(ArrayFace):
     @property
     def metadata(self) -> Metadata:
         """ICC profile, Exif, XMP, IPTC and resolution."""
-        exif, xmp, iptc = (find_payload(self.jp2.uuids, name) for name in (EXIF_ID, XMP_ID, IPTC_ID))
-        resolution = Resolution.checked(*self.jp2.resolution) if self.jp2.resolution else None
-        return Metadata(self.jp2.icc, exif, xmp, iptc, resolution)
+        return self._metadata([])
+
+    def _metadata(self, remarks: list[str]) -> Metadata:
+        colour = self.picture.colour if self.picture is not None else Colour(self.jp2.colour, self.jp2.icc)
+        return metadata_of(self.jp2, colour, self.channels, remarks)
 
     @property
     def info(self) -> dict[str, Any]:
@@ -159,6 +177,9 @@ class Jp2File(ArrayFace):
     ) -> Image:
         """Decode samples, with the file's metadata; see `wavelic.codec.opened.OpenedFile.decode`."""
         request = self.request(reduce, layers, region)
+        if self.picture is not None:
+            remarks = list(self.picture.remarks)
+            return Image(self.read_plain(request, progress), self._metadata(remarks), tuple(remarks))
         transform = self.transform(device)
         import torch
 
@@ -166,6 +187,52 @@ class Jp2File(ArrayFace):
 
         pixels = synthesis.read(self, transform, request, threads=torch.get_num_threads(), progress=progress)
         return Image(pixels, self.metadata)
+
+    def read_plain(self, request: Request, progress: Progress | None = None, threads: int | None = None) -> Pixels:
+        """Decode samples without learned steps; loads no torch.
+
+        Args:
+            request: from `request`.
+            progress: called as ``progress(done, total)`` with windows.
+            threads: that libopenjp2 may use; None: as many as torch has, or the machine.
+
+        Raises:
+            FormatError: the file is damaged.
+            LimitError: the decode would need too much memory.
+            SourceError: its bytes cannot be had.
+        """
+        assert self.picture is not None
+        return read_picture(self._stored(request, threads), self.picture, request.area, progress)
+
+    def read_stored(
+        self, reduce: int = 0, layers: int | None = None, region: Region | None = None
+    ) -> NDArray[np.integer]:
+        """Decode the components as they are stored: of any depth, signed or not, not scaled, no change of colours.
+
+        Args:
+            reduce: as for `read`.
+            layers: as for `read`.
+            region: as for `read`.
+
+        Returns:
+            (height, width, components) of the smallest integer type that holds all of them.
+
+        Raises:
+            UsageError: the file is of codec lifting, whose components are no picture; or as `read`.
+            FormatError: the file is damaged.
+        """
+        if self.picture is None:
+            raise UsageError("a file of codec lifting has no samples as they are stored; leave out unscaled")
+        request = self.request(reduce, layers, region)
+        return read_stored(self._stored(request, None), request.area)
+
+    def _stored(self, request: Request, threads: int | None) -> Stored:
+        """The codestream, or as much of it as a request needs."""
+        limits = self.codestream.limits
+        whole = Stored(b"", self.header, request.reduce)
+        needed = replace(request, region=whole.footprint(request.area))
+        data, header = self.codestream.load(needed, None)
+        return Stored(data, header, request.reduce, request.layers, threads or default_threads(), limits)
 
     def alpha(self) -> NDArray[np.unsignedinteger] | None:
         """Decode the plane (height, width) of the opacity box; None if there is none.
@@ -270,6 +337,35 @@ class Jp2File(ArrayFace):
                 " allow more, or ask for less: a higher reduce or a smaller region"
             )
         return max(layers for layers, cost in enumerate(costs, 1) if cost <= max_bytes)
+
+    def best_within(self, max_bytes: int, region: Region | None = None) -> Request:
+        """Find the finest resolution of which the first layer lies in so many bytes of the file, and the most layers.
+
+        It is what a first view needs: a read of the result decodes these bytes only.
+
+        Args:
+            max_bytes: of the file, headers included.
+            region: as for `read`.
+
+        Raises:
+            UsageError: not even the coarsest resolution is so small, or the file does not say where its packets are.
+            ModelError: the weights, which decide what is needed, are not installed.
+        """
+        margins, headers = self._margins(self.transform()), self.codestream.headers_end
+        if headers is None:
+            raise UsageError("the file does not say where its packets are (PLT); leave out max_bytes")
+        for reduce in range(self.levels + 1):
+            request = self.request(reduce, 1, region)
+            best = None
+            while headers + self.codestream.packet_bytes(request, margins) <= max_bytes:
+                best = request
+                if request.layers == self.layer_count:
+                    break
+                request = replace(request, layers=request.layers + 1)
+            if best is not None:
+                return best
+        needed = headers + self.codestream.packet_bytes(self.request(self.levels, 1, region), margins)
+        raise UsageError(f"the coarsest resolution takes {needed} bytes, expected at most {max_bytes}; allow more")
 
     def packet_ranges(self, transform: LiftingTransform | None, request: Request) -> list[tuple[int, int]] | None:
         """List the bytes [start, stop) of the file with the packets a request needs, headers left out.
