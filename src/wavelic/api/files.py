@@ -12,6 +12,7 @@ from wavelic.codec.options import Encoded, Options, Strip, check_access, check_d
 from wavelic.codec.registry import DEFAULT_CODEC, check_options, get_codec, special_for
 from wavelic.codec.target import Target
 from wavelic.container import DEFAULT_LIMITS, Limits
+from wavelic.errors import UsageError
 from wavelic.images import Image, stripped
 
 if TYPE_CHECKING:
@@ -61,6 +62,8 @@ def encode_image(
         ModelError: the weights are not installed.
     """
     settings = options or Options()
+    if settings.lossless and target is not None:
+        raise UsageError(f"lossless given with {target.kind} {target}, and such a file has but one size; leave one out")
     check_device(settings.device)
     default = get_codec(codec or DEFAULT_CODEC)
     special = special_for(image, default.extension, settings) if codec is None else None
@@ -76,7 +79,7 @@ def encode_image(
         check_options(default, settings)
     encoded = default.encode(image, aim, settings)
     exact = special_for(image, None, Options())
-    if exact is not None and exact is not default and not getattr(settings, "lossless", False):
+    if exact is not None and exact is not default and not settings.lossless:
         remark = f"coded with loss, though codec {exact.name} keeps such a picture exactly, in a {exact.extension} file"
         encoded = replace(encoded, note="; ".join(filter(None, (encoded.note, remark))))
     return replace(encoded, codec=default.name)
@@ -128,11 +131,13 @@ def encode(
     size: int | None = None,
     layers: int | tuple[float, ...] | None = None,
     access: str = "whole",
+    lossless: bool = False,
+    tile_size: int | None = None,
     strip: bool | Strip = False,
     device: str = "cpu",
     bit_depth: int = 8,
 ) -> bytes:
-    """Compress an image to the bytes of a file: of a `.wlic` file, or with codec "lifting" of a JP2 file.
+    """Compress an image to the bytes of a file: of a `.wlic` file, or with codec "lifting" or "jp2" of a JP2 file.
 
     Args:
         image: pixels: `wavelic.Image`, a Pillow image, an array (H, W) or (H, W, 1..4), or a tensor (H, W) or
@@ -145,8 +150,11 @@ def encode(
             weights allow.
         psnr: instead, dB over the colour samples.
         size: instead, bytes of the file; not exceeded if possible.
-        layers: lifting only: how many quality layers, or the bits per pixel of each, ascending.
-        access: lifting and weconvene only: "windows" arranges the file for reading windows, "whole" for reading all.
+        layers: lifting and jp2 only: how many quality layers, or the bits per pixel of each, ascending.
+        access: lifting, jp2 and weconvene only: "windows" arranges the file for reading windows, "whole" for reading
+            all.
+        lossless: jp2 only: every sample comes back; without a target.
+        tile_size: jp2 only: side of independent tiles in pixels; None: one tile, which codes better.
         strip: True or "all" to leave out ICC, Exif, XMP, IPTC and resolution, with the samples turned upright; "gps"
             to leave out the position alone.
         device: torch device of the network.
@@ -168,6 +176,8 @@ def encode(
         device=device,
         layers=layers,
         access=check_access(access),
+        lossless=lossless,
+        tile_size=tile_size,
     )
     return encode_image(image_of(image, bit_depth), codec, target, options).data
 

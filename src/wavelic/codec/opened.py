@@ -80,6 +80,10 @@ class OpenedFile(Protocol):
     def complete(self) -> bool:
         """False for a file that was cut short and opened with ``allow_partial``."""
 
+    @property
+    def best_reduce(self) -> int:
+        """The finest resolution of which there is a whole layer, as a ``reduce``: 0 for a complete file."""
+
     def read(
         self,
         reduce: int = 0,

@@ -68,8 +68,10 @@ class Source:
         """
         region = self.facts.stored_region(reduce, box)
         file = self._file
-        if isinstance(file, Jp2File) and (variant.decode == STOCK or not file.ours):
+        if isinstance(file, Jp2File) and variant.decode == STOCK:
             samples = _stock(file, reduce, variant.layers, region)
+        elif isinstance(file, Jp2File) and file.picture is not None:
+            samples = _eight_bits(file.read_plain(file.request(reduce, variant.layers, region), threads=1))
         else:
             _one_thread()
             samples = _eight_bits(file.read(reduce=reduce, layers=variant.layers, region=region))
