@@ -20,6 +20,17 @@ def recipe_names() -> list[str]:
     return sorted(entry.name[:-5] for entry in folder.iterdir() if entry.name.endswith(".yaml"))
 
 
+def recipe_path(name_or_path: str) -> Path:
+    """The file of a packaged recipe by name, or of any recipe by its path.  Raises UsageError for neither."""
+    path = Path(name_or_path)
+    if path.is_file():
+        return path
+    if name_or_path not in recipe_names():
+        known = ", ".join(recipe_names())
+        raise UsageError(f"no recipe {name_or_path!r}; give one of {known}, or the path of a YAML file")
+    return Path(str(resources.files("wavelic.training") / "recipes" / f"{name_or_path}.yaml"))
+
+
 def load_recipe(name_or_path: str, overrides: tuple[str, ...] = ()) -> Recipe:
     """Read a packaged recipe by name, or a YAML file, and apply ``key=value`` overrides.
 
@@ -33,12 +44,7 @@ def load_recipe(name_or_path: str, overrides: tuple[str, ...] = ()) -> Recipe:
     Raises:
         UsageError: no such recipe, a model that cannot be trained, an unknown key, or a value of the wrong kind.
     """
-    path = Path(name_or_path)
-    if not path.is_file():
-        if name_or_path not in recipe_names():
-            known = ", ".join(recipe_names())
-            raise UsageError(f"no recipe {name_or_path!r}; give one of {known}, or the path of a YAML file")
-        path = Path(str(resources.files("wavelic.training") / "recipes" / f"{name_or_path}.yaml"))
+    path = recipe_path(name_or_path)
     try:
         config: Any = OmegaConf.load(path)
         for override in overrides:
@@ -60,7 +66,7 @@ def load_recipe(name_or_path: str, overrides: tuple[str, ...] = ()) -> Recipe:
     if len(set(names)) < len(names):
         raise UsageError(f"recipe {name_or_path}: two stages share a name ({', '.join(names)}); name them differently")
     for position, stage in enumerate(result.stages):
-        if stage.init and not stage.init.endswith(".safetensors") and stage.init not in names[:position]:
+        if stage.init and not stage.init.endswith((".safetensors", ".pt")) and stage.init not in names[:position]:
             raise UsageError(f"stage {stage.name}: init {stage.init!r} is not an earlier stage; give one of {names}")
     return result
 
