@@ -61,7 +61,7 @@ def test_the_python_package_measures_ssimulacra2_where_there_is_no_program(progr
 def test_ssimulacra2_in_python_is_the_program_s(
     reference: np.ndarray, test: np.ndarray, score: float, programs: Path
 ) -> None:
-    """The scores are those of the program built from the metric's own repository (cloudinary/ssimulacra2, version 2.1)."""
+    """The scores are those of the program built from the metric's repository, cloudinary/ssimulacra2, version 2.1."""
     assert perceptual.ssimulacra2(reference, test) == pytest.approx(score, abs=0.05)
 
 
