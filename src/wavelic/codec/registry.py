@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 CODECS = {
     "weconvene": "wavelic.weconvene.codec:WECONVENE",
     "lifting": "wavelic.lifting.codec:LIFTING",
+    "3dm": "wavelic.threedm.codec:THREEDM",
     "wcae": "wavelic.wcae.codec:WCAE",
     "wcae-64": "wavelic.wcae.codec:WCAE_64",
     "nowcae": "wavelic.wcae.codec:NOWCAE",

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
 from wavelic.errors import MissingDependencyError, UsageError
-from wavelic.threedm.plan import SlicePlan
 from wavelic.threedm.network import Network, Output
+from wavelic.threedm.plan import SlicePlan
 
 LAMBDAS_MSE = (0.0025, 0.0035, 0.0067, 0.013, 0.025, 0.05)
 LAMBDAS_MS_SSIM = (5.0, 8.0, 16.0, 32.0, 64.0)
