@@ -138,8 +138,8 @@ def test_files_of_all_targets_are_those_of_one_piece(small_windows: Callable[[],
         encoding = Encoding(image, transform, b"m" * 8, Options(progress=lambda *step: seen.append(step)))
         return [
             encoding.file([300, 2000]),
-            encoding.at_bytes(2500, exceed=False),
-            encoding.at_psnr(30.0)[0],
+            encoding.at_budget(2500.0),
+            encoding.at_budget(900.0),
         ]
 
     expected = files()

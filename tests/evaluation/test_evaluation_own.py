@@ -18,8 +18,8 @@ from paths import EXAMPLES, TESTS
 from wavelic.errors import UsageError
 from wavelic.evaluation.anchor import Anchor
 from wavelic.evaluation.anchors import get_anchor
-from wavelic.evaluation.own import OutsideCodec, codec_to_measure
 from wavelic.evaluation.outside import load_outside
+from wavelic.evaluation.own import OutsideCodec, codec_to_measure
 from wavelic.evaluation.quality import GROUP, get_metric
 from wavelic.evaluation.results import read_curve
 from wavelic.evaluation.runner import evaluate
@@ -44,7 +44,18 @@ def test_the_example_is_measured_by_its_path_beside_an_anchor(images: Path, tmp_
     """The command of the example's first lines."""
     evaluate(get_anchor("jpeg-420-best"), sorted(images.iterdir()), (106, 75, 38, 19, 9), tmp_path / "jpeg.json")
     out = tmp_path / "mine.json"
-    command = ["eval", DCT, "--images", images, "--json", out, "--metric", BLOCKINESS, "--against", tmp_path / "jpeg.json"]
+    command = [
+        "eval",
+        DCT,
+        "--images",
+        images,
+        "--json",
+        out,
+        "--metric",
+        BLOCKINESS,
+        "--against",
+        tmp_path / "jpeg.json",
+    ]
     result = wavelic_cli(*command)
     assert result.exit_code == 0, result.output
     curve = read_curve(out)
@@ -88,7 +99,18 @@ def test_an_error_in_a_worker_is_the_error_of_the_command(images: Path, tmp_path
 def test_a_codec_of_the_contract_is_measured_by_its_path(images: Path, tmp_path: Path) -> None:
     out = tmp_path / "toy.json"
     code = "from wavelic.cli.main import run; run()"  # in a process of its own, whose registry it enters
-    command = [sys.executable, "-c", code, "eval", TOY, "--images", str(images), "--json", str(out), "--qualities=50,80"]
+    command = [
+        sys.executable,
+        "-c",
+        code,
+        "eval",
+        TOY,
+        "--images",
+        str(images),
+        "--json",
+        str(out),
+        "--qualities=50,80",
+    ]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert read_curve(out).name == "toy"

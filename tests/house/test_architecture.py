@@ -25,7 +25,7 @@ ROWS = (
     ("integrations",),
     ("api",),
     ("papers",),
-    ("weconvene", "lifting", "jp2", "wcae", "threedm"),
+    ("weconvene", "lifting", "jp2", "wcae", "threedm", "bilevel"),
     ("enhance",),
     ("training",),
     ("codec",),

@@ -18,6 +18,7 @@ from wavelic.errors import UsageError
 
 if TYPE_CHECKING:
     from wavelic.codec.opened import OpenedFile
+    from wavelic.images import Image
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class DecodeWork:
         device: torch device of the networks.
         force: replace existing files.
         reduce: with ``layers`` and ``region``, the part to decode, as in `opened.OpenedFile.read`.
-        allow_partial: decode a file that was cut short to its last whole layer.
+        allow_partial: decode what there is of a file that was cut short or is still arriving.
         report_bytes: say how many bytes were read.
         max_bytes: read no more than so many, and as many layers as that allows; None: no bound.
         strip: metadata to leave out.
@@ -47,6 +48,7 @@ class DecodeWork:
     max_bytes: int | None = None
     strip: Literal["all", "gps"] | None = None
     enhance: bool | None = None
+    unscaled: bool = False
 
     def __call__(self, job: Job, threads: int, step: Step | None) -> dict[str, Any]:
         """Do the work of one input and return what is reported of it."""
@@ -65,7 +67,11 @@ class DecodeWork:
             use_threads(threads)
             started = time.perf_counter()
             report = (lambda done, total: step(done, total, "windows")) if step else None
-            image = file.decode(self.reduce, layers, self.region, self.device, report)
+            reduce = self.reduce or file.best_reduce
+            if self.unscaled:
+                image = _as_stored(file, reduce, layers, self.region)
+            else:
+                image = file.decode(reduce, layers, self.region, self.device, report)
             seconds = time.perf_counter() - started
             if self.strip:
                 image = stripped(image, self.strip)
@@ -76,7 +82,7 @@ class DecodeWork:
         fetched = getattr(file, "source", None)  # of a file that is read in parts
         size = file.info["bytes"]
         read = fetched.bytes_read if fetched else size
-        notes = [] if file.complete else [_partial(file.info)]
+        notes = [] if file.complete else [_partial(file.info, reduce)]
         notes += [*image.remarks, *left_out(image, self.format)]
         if self.max_bytes is not None:
             notes.append(f"{layers} of {len(file.layers)} layers")
@@ -112,10 +118,28 @@ def _describe(outcome: Outcome) -> str:
     return f"{outcome.job}: {facts['format']}, {size}{note}"
 
 
-def _partial(info: dict[str, Any]) -> str:
+def _partial(info: dict[str, Any], reduce: int) -> str:
     whole = info["whole_layers"]
     what = f"decoded to layer {whole}, the last whole one" if whole else "not even its first layer is whole"
+    if not whole and reduce:
+        what += f"; decoded at 1/{2**reduce} of its sides, the finest resolution that is there"
     return f"the file is cut short: {what}"
+
+
+def _as_stored(file: OpenedFile, reduce: int, layers: int | None, region: tuple[int, int, int, int] | None) -> Image:
+    """The components of a JPEG 2000 file as they are stored, with the file's metadata."""
+    from wavelic.images import CHANNEL_NAMES, Image
+
+    read = getattr(file, "read_stored", None)
+    if read is None:
+        raise UsageError(f"--unscaled given for a file of codec {file.codec}; only JPEG 2000 has samples to scale")
+    samples = read(reduce, layers, region)
+    if samples.dtype not in ("uint8", "uint16") or samples.shape[2] not in CHANNEL_NAMES:
+        raise UsageError(
+            f"the file stores {samples.shape[2]} components as {samples.dtype}, which no image format here holds;"
+            " leave out --unscaled, or call read_stored in Python"
+        )
+    return Image(samples, file.metadata)
 
 
 def parse_region(text: str | None) -> tuple[int, int, int, int] | None:
@@ -150,7 +174,16 @@ def decode(
         typer.Option(metavar="X,Y,W,H", help="Decode only this part, in pixels of the full image.", show_default=False),
     ] = None,
     allow_partial: Annotated[
-        bool, typer.Option("--allow-partial", help="Decode a .jp2 that was cut short to its last whole layer.")
+        bool,
+        typer.Option(
+            "--allow-partial",
+            help="Decode what there is of a .jp2 that was cut short or is still arriving: its whole layers, or its finest"
+            " whole resolution.",
+        ),
+    ] = False,
+    unscaled: Annotated[
+        bool,
+        typer.Option("--unscaled", help="Write the samples of a JPEG 2000 file as stored, not over the full range."),
     ] = False,
     report_bytes: Annotated[
         bool, typer.Option("--report-bytes", help="Say how many bytes of a file, local or behind a URL, were read.")
@@ -205,6 +238,7 @@ def decode(
             max_bytes,
             strip_of(strip, strip_gps),
             enhance,
+            unscaled,
         ),
         jobs,
         processors,

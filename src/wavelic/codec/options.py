@@ -73,12 +73,14 @@ class Encoded:
         model: name of the weights, "none" without learned steps.
         quality: where on 0..100 it lies.
         note: one line on how well a bpp, PSNR or size target was met; empty for a quality.
+        codec: which made it; filled in by `wavelic.api.files.encode_image`.
     """
 
     data: bytes
     model: str
     quality: float
     note: str
+    codec: str = ""
 
 
 def check_access(name: str) -> Access:

@@ -11,6 +11,7 @@ Both name an instance of `wavelic.codec.base.Codec`, which is imported on first 
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import fields
 from functools import cache
 from importlib.metadata import entry_points
@@ -21,6 +22,7 @@ from wavelic.errors import UsageError, WavelicError
 if TYPE_CHECKING:
     from wavelic.codec.base import Codec
     from wavelic.codec.options import Options
+    from wavelic.images import Image
 
 #: Codecs of this package, the default first.
 CODECS = {
@@ -31,7 +33,9 @@ CODECS = {
     "wcae-64": "wavelic.wcae.codec:WCAE_64",
     "nowcae": "wavelic.wcae.codec:NOWCAE",
 }
-#: What encodes where no codec is named.
+#: Codecs for one kind of picture: taken where no codec is named and the picture is of that kind, or by name.
+SPECIAL = {"bilevel": "wavelic.bilevel.codec:BILEVEL"}
+#: What encodes where no codec is named and no special one suits.
 DEFAULT_CODEC = next(iter(CODECS))
 #: Group of the entry points of other packages.
 GROUP = "wavelic.codecs"
@@ -42,12 +46,12 @@ _registered: dict[str, Codec] = {}
 @cache
 def _entries() -> dict[str, str]:
     """Every codec's name and where it is; a name of this package cannot be taken by another."""
-    return {point.name: point.value for point in entry_points(group=GROUP)} | CODECS
+    return {point.name: point.value for point in entry_points(group=GROUP)} | CODECS | SPECIAL
 
 
 def names() -> tuple[str, ...]:
-    """Return the names of all codecs: those of this package in their order, then those of others."""
-    return (*CODECS, *(name for name in _entries() if name not in CODECS))
+    """Return the names of the codecs for any picture: those of this package in their order, then those of others."""
+    return (*CODECS, *(name for name in _entries() if name not in CODECS | SPECIAL))
 
 
 def get_codec(name: str) -> Codec:
@@ -56,8 +60,8 @@ def get_codec(name: str) -> Codec:
     Raises:
         UsageError: there is none; the message lists those there are.
     """
-    if name not in names():
-        raise UsageError(f"no codec {name!r}; choose one of {', '.join(names())}")
+    if name not in _entries():
+        raise UsageError(f"no codec {name!r}; choose one of {', '.join((*names(), *SPECIAL))}")
     return _load(name)
 
 
@@ -93,13 +97,34 @@ def _load(name: str) -> Codec:
 
 
 def codecs() -> tuple[Codec, ...]:
-    """Return all codecs, in the order of `names`."""
+    """Return the codecs for any picture, in the order of `names`."""
     return tuple(get_codec(name) for name in names())
+
+
+def all_codecs() -> tuple[Codec, ...]:
+    """Return `codecs` and those for one kind of picture."""
+    return (*codecs(), *map(get_codec, SPECIAL))
 
 
 def recognize(start: bytes) -> Codec | None:
     """Return the codec that opens a file beginning with ``start``, None if there is none."""
-    return next((codec for codec in codecs() if codec.recognizes(start)), None)
+    return next((codec for codec in all_codecs() if codec.recognizes(start)), None)
+
+
+def special_for(image: Image, extension: str | None, options: Options) -> Codec | None:
+    """Return the special codec for an image, None if there is none.
+
+    Args:
+        image: what is to be coded.
+        extension: of the file that is wanted, with the dot; None for any.
+        options: which the codec must take.
+    """
+    for codec in map(get_codec, SPECIAL):
+        if extension in (None, codec.extension) and codec.suits(image):
+            with suppress(UsageError):
+                check_options(codec, options)
+                return codec
+    return None
 
 
 def check_options(codec: Codec, options: Options) -> None:

@@ -60,6 +60,17 @@ class Target:
             raise UsageError(f"{names} given together; give one of quality, bpp, psnr, size")
         return given[0] if given else None
 
+    def admits(self, size: int, pixels: int) -> bool:
+        """Return whether a file is small enough.
+
+        Args:
+            size: bytes of the file.
+            pixels: of the image.
+        """
+        if self.kind not in ("bpp", "size"):
+            return True
+        return size <= (self.value if self.kind == "size" else self.value * pixels / 8)
+
     def __str__(self) -> str:
         return f"{self.value:g}{_UNITS[self.kind]}"
 

@@ -126,7 +126,7 @@ class Encoding:
             layer_bytes: bytes of the colours up to and including each layer, None for everything; layers that coincide
                 become one.
         """
-        sizes: list[int | None] = sorted({max(1, size) for size in layer_bytes if size is not None})
+        sizes: list[int | None] = [*sorted({max(1, size) for size in layer_bytes if size is not None})]
         if None in layer_bytes:
             sizes.append(None)
         codestream = self._codestream(sizes)

@@ -214,9 +214,9 @@ def tile_header(
         LimitError: they ask for more than is admitted.
     """
     kinds = [int.from_bytes(segment[:2], "big") for segment in own]
-    for kind, segment in zip(kinds, own, strict=True):
+    for kind, piece in zip(kinds, own, strict=True):
         if kind == POC:
-            check_progressions(segment[4:])
+            check_progressions(piece[4:])
     pieces = [struct.pack(">H", SOC)]
     for segment in header.segments:
         replaced = segment.marker in kinds and segment.marker in (COD, QCD)

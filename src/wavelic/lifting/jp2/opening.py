@@ -27,7 +27,7 @@ from wavelic.jpeg2000 import (
 )
 from wavelic.jpeg2000.boxes import Box, find_codestream
 from wavelic.jpeg2000.channels import Channels, channels_of
-from wavelic.jpeg2000.header import SOT
+from wavelic.jpeg2000.header import CUT_SHORT, SOT
 from wavelic.jpeg2000.partial import read_layout
 from wavelic.lifting.jp2.codestream import LoadedCodestream, RangedCodestream
 from wavelic.lifting.jp2.file import Jp2File
@@ -77,6 +77,28 @@ def open_in_parts(source: Source, limits: Limits = DEFAULT_LIMITS) -> Jp2File | 
         raise
     except FormatError:
         return None
+
+
+def open_head(head: bytes, size: int, limits: Limits = DEFAULT_LIMITS) -> Jp2File:
+    """Describe a JPEG 2000 file by its first bytes, with all checks that these allow; it cannot be read.
+
+    Args:
+        head: bytes from the start of the file up to the end of the codestream's main header, or more.
+        size: bytes of the whole file.
+        limits: what is admitted.
+
+    Raises:
+        UnsupportedError: it is of a kind that is not decoded.
+        FormatError: the file is damaged, cut short or of another kind, or ``head`` is too short.
+        LimitError: the file is above a limit.
+    """
+    jp2 = read_jpeg2000(head, limits, partial=True)
+    box, ours, picture = _described(jp2, None)
+    stop = max((found.stop for found in jp2.boxes), default=size)
+    if stop > size:
+        raise FormatError(f"the file has {size} bytes, its boxes {stop}; {CUT_SHORT}")
+    loaded = LoadedCodestream(jp2.header, size - jp2.offset, jp2.offset, limits, jp2.codestream)
+    return Jp2File(box, ours, jp2, loaded, size, (), jp2.offset, False, 0, picture)
 
 
 def trim_jp2(
