@@ -129,9 +129,9 @@ def drawing(side: int, random: np.random.Generator) -> NDArray[np.uint8]:
     size = float(random.uniform(8, 28))
     font = ImageFont.load_default(size)
     letters = np.array(list("abcdefghijklmnopqrstuvwxyz ABCDEFGHIKLMNOPRSTW  0123456789.,;-"))
-    y = float(random.uniform(0, size))
-    while y < side:
+    top = float(random.uniform(0, size))
+    while top < side:
         line = "".join(random.choice(letters, int(side / size * 2.2)))
-        draw.text((float(random.uniform(0, 20)), y), line, fill=ink, font=font)
-        y += size * float(random.uniform(1.1, 1.7))
+        draw.text((float(random.uniform(0, 20)), top), line, fill=ink, font=font)
+        top += size * float(random.uniform(1.1, 1.7))
     return np.asarray(image)

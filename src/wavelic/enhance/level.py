@@ -7,6 +7,7 @@ edge by edge.  A band that ends before its frame, as the high bands of odd sizes
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -82,7 +83,7 @@ class LevelInput:
 
     def to(self, device: torch.device) -> LevelInput:
         """The same on a device."""
-        moved = {name: getattr(self, name).to(device) for name in _TENSORS}
+        moved: dict[str, Any] = {name: getattr(self, name).to(device) for name in _TENSORS}
         return replace(self, **moved)
 
 
@@ -157,7 +158,8 @@ def _with_chroma(x: Tensor) -> Tensor:
 def batched(inputs: list[LevelInput]) -> LevelInput:
     """Join the same level of several windows of one size, wavelet and depth."""
     first = inputs[0]
-    return replace(first, **{name: torch.cat([getattr(one, name) for one in inputs]) for name in _TENSORS})
+    joined: dict[str, Any] = {name: torch.cat([getattr(one, name) for one in inputs]) for name in _TENSORS}
+    return replace(first, **joined)
 
 
 def network_input(x: LevelInput, low: Tensor) -> Tensor:

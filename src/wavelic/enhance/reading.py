@@ -22,7 +22,7 @@ from wavelic.jpeg2000 import DEFAULT_LIMITS, Limits, MainHeader
 from wavelic.jpeg2000.code_blocks import TileGeometry, read_code_blocks, tiles_of
 from wavelic.jpeg2000.quantisers import quantisers
 from wavelic.rect import Rect
-from wavelic.wavelets import Bands2d, dwt2
+from wavelic.wavelets import Bands2d, Normalization, dwt2
 
 #: Side of the windows that a large image is read in, in samples of what is asked for.
 WINDOW = 1024
@@ -165,15 +165,9 @@ class Reader:
         area = _grown(step.seen, extent, SYNTHESIS_RADIUS)
         signals = self._signals
         signal = signals.components(signals.read(step.level - 1, area))[list(group)]
-        normalization = "reversible" if signals.reversible else "jpeg2000"
-        start = area[0].first, area[1].first
-        bands = dwt2(
-            signal,
-            "5/3" if signals.reversible else "9/7",
-            1,
-            normalization,
-            start=start,  # type: ignore[arg-type]
-        ).levels[0]
+        normalization: Normalization = "reversible" if signals.reversible else "jpeg2000"
+        wavelet = "5/3" if signals.reversible else "9/7"
+        bands = dwt2(signal, wavelet, 1, normalization, start=(area[0].first, area[1].first)).levels[0]
 
         def cut(band: Tensor, down: bool, across: bool) -> Tensor:
             have = area[0].band(down), area[1].band(across)

@@ -26,8 +26,9 @@ from wavelic.codec.options import check_device
 from wavelic.codec.request import Request
 from wavelic.codec.slicing import ArrayFace
 from wavelic.codec.weights import Card
-from wavelic.enhance.catalogue import enhancement_margin, find_enhance
-from wavelic.errors import UsageError
+from wavelic.enhance.catalogue import enhancement_margin, enhancement_weights, find_enhance
+from wavelic.enhance.suitable import check_colours, check_picture
+from wavelic.errors import UnsupportedError, UsageError
 from wavelic.images import Image, Metadata, decode_alpha
 from wavelic.images.readers.jp2 import metadata_of
 from wavelic.jpeg2000 import Jp2, MainHeader, Uuid, decode_codestream
@@ -204,6 +205,17 @@ class Jp2File(ArrayFace):
     def enhances(self) -> bool:
         """Whether pictures are decoded with a network, as far as the file allows it."""
         return self.box.enhance if self.enhance is None else self.enhance
+
+    @property
+    def can_enhance(self) -> bool:
+        """Whether the picture can be decoded with a network, as far as headers say, and there are weights."""
+        if self.picture is None or not enhancement_weights():
+            return False
+        try:
+            check_colours(self.header, check_picture(self.picture))
+        except UnsupportedError:
+            return False
+        return True
 
     def enhanced(self, enhance: bool = True) -> Jp2File:
         """Return the same file, decoded with a network or as every other program decodes it.
