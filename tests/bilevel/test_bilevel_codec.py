@@ -78,7 +78,9 @@ def test_other_pictures_are_refused_by_name() -> None:
     assert wavelic.open(wavelic.encode(page(), access="windows")).codec == "weconvene"
 
 
-@pytest.mark.parametrize("change", [{"gain": 3}, {"bit_depth": 16}, {"model": b"x" * 16}, {"width": 299}])
+@pytest.mark.parametrize(
+    "change", [{"gain": 3}, {"bit_depth": 16}, {"model": b"x" * 16}, {"width": 299}, {"height": 9275}]
+)
 def test_a_header_that_was_not_written_here_is_damage(change: dict[str, object]) -> None:
     container = read_container(wavelic.encode(page()))
     data = write_container(replace(container, header=replace(container.header, **change)))  # type: ignore[arg-type]

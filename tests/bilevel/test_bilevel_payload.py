@@ -30,7 +30,7 @@ def test_every_picture_comes_back_exactly(height: int, width: int, kind: str) ->
     payload = encode_bilevel(from_array(plane))
     np.testing.assert_array_equal(decode_bilevel(payload, width, height)[..., 0], plane)
     if kind in ("black", "white"):
-        assert len(payload) == 2
+        assert len(payload) == 2 + 4
 
 
 def test_a_page_of_text_is_smaller_than_any_gray_png() -> None:
@@ -48,7 +48,7 @@ def test_a_png_of_another_size_is_damage(size: tuple[int, int]) -> None:
     stream = io.BytesIO()
     PIL.Image.fromarray(page()).convert("1").save(stream, "PNG")
     with pytest.raises(FormatError, match="damaged"):
-        decode_bilevel(b"\1" + stream.getvalue(), size[1], size[0])
+        decode_bilevel(b"\1" + stream.getvalue() + bytes(4), size[1], size[0])
 
 
 @given(st.binary(max_size=60))

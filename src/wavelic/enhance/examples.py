@@ -13,7 +13,7 @@ from torch import Tensor
 from wavelic.enhance.knowledge import TileKnowledge
 from wavelic.enhance.level import Area, LevelInput, Span, batched, level_input
 from wavelic.enhance.signals import Signals
-from wavelic.jpeg2000 import DEFAULT_LIMITS, EncodeOptions, encode_codestream, parse_main_header
+from wavelic.jpeg2000 import EncodeOptions, encode_codestream, parse_main_header
 from wavelic.jpeg2000.code_blocks import read_code_blocks
 from wavelic.jpeg2000.quantisers import quantisers
 from wavelic.wavelets import dwt2
@@ -81,7 +81,7 @@ def coded(pixels: NDArray[np.integer], coding: Coding, bits: int = 8) -> bytes:
 def decoded(codestream: bytes, layers: int) -> Examples:
     """Decode layers of a single-tile codestream at the origin into one example."""
     header = parse_main_header(codestream)
-    signals = Signals.of(codestream, header, layers, 1, DEFAULT_LIMITS)
+    signals = Signals.of(codestream, header, layers)
     area: Area = (Span(0, header.height), Span(0, header.width))
     signal = signals.components(signals.read(0, area))
     blocks = read_code_blocks(codestream, header, layers)

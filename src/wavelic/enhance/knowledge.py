@@ -73,7 +73,12 @@ class TileKnowledge:
     """Knowledge of all coefficients of one tile, one entry for each code-block."""
 
     def __init__(
-        self, header: MainHeader, quantisers: tuple[tuple[Quantiser, ...], ...], blocks: Blocks, tile: int
+        self,
+        header: MainHeader,
+        quantisers: tuple[tuple[Quantiser, ...], ...],
+        blocks: Blocks,
+        tile: int,
+        component: int = 0,
     ) -> None:
         """Read out of the headers.
 
@@ -82,10 +87,12 @@ class TileKnowledge:
             quantisers: of every component.
             blocks: of the codestream.
             tile: number of the tile.
+            component: one of the colours, which are alike.
         """
-        self.header, self._quantisers, self._blocks, self._tile = header, quantisers, blocks, tile
-        self.wavelet = "5/3" if header.styles[0].reversible else "9/7"
-        self.levels = header.levels
+        self._quantisers, self._blocks, self._tile = quantisers, blocks, tile
+        style = header.styles[component]
+        self.wavelet = "5/3" if style.reversible else "9/7"
+        self.levels, self.bits = style.levels, header.components[component].bits
         self._tables: dict[tuple[int, int, int, bool], Floats] = {}
 
     def known(self, component: int, level: int, rows: Indices, columns: Indices, luma: int | None = None) -> Known:

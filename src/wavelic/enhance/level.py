@@ -13,12 +13,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from wavelic.enhance.config import BANDS, COMPONENTS, LOW_RADIUS
 from wavelic.enhance.knowledge import TileKnowledge, band_norms
-from wavelic.enhance.network import BANDS, COMPONENTS, Network
+from wavelic.enhance.network import Network
 from wavelic.wavelets import Bands2d, Coefficients2d, idwt2
 
-#: Samples of the low band that are averaged, to either side, to see how a sample differs from them.
-LOW_RADIUS = 2
 #: Unit and zero of the network's input that says how large the step is within the range of samples.
 _STEP_UNIT, _STEP_ZERO, _STEP_MOST = 2.0, 4.0, 3.0
 _RATIO_MOST = 4.0
@@ -147,8 +146,7 @@ def level_input(
     if len(components) == 1:
         stacked, low, there, partial, live = (_with_chroma(x) for x in (stacked, low, there, partial, live))
         log_step = log_step.expand(-1, COMPONENTS, -1, -1, -1)
-    bits = knowledge.header.components[components[0]].bits
-    return LevelInput(stacked, low, log_step, there, partial, live, level, knowledge.wavelet, bits)
+    return LevelInput(stacked, low, log_step, there, partial, live, level, knowledge.wavelet, knowledge.bits)
 
 
 def _with_chroma(x: Tensor) -> Tensor:
@@ -170,7 +168,7 @@ def network_input(x: LevelInput, low: Tensor) -> Tensor:
         low: the low band as far as it is corrected, (N, COMPONENTS, h, w).
 
     Returns:
-        (N, `network.INPUTS`, h / 2, w / 2).
+        (N, `config.INPUTS`, h / 2, w / 2).
     """
     norms = torch.tensor(band_norms(x.wavelet, x.level), device=low.device).log2()
     weighted = x.log_step + norms[1:, None, None]
@@ -200,7 +198,7 @@ def corrections(x: LevelInput, output: Tensor) -> Tensor:
 
     Args:
         x: of the level.
-        output: (N, `network.OUTPUTS`, h / 2, w / 2), in steps.
+        output: (N, `config.OUTPUTS`, h / 2, w / 2), in steps.
 
     Returns:
         (N, COMPONENTS, BANDS, h, w), in sample values.

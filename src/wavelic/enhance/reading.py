@@ -1,44 +1,31 @@
 """Enhanced samples of an image, or of any window and size of it: the plain decode and what the network adds.
 
-A window asks of every level a little more than the finer level needs: what the synthesis sees (`SYNTHESIS_RADIUS`)
-and what the network sees.  Each level is decoded at its own size, so that a sample is computed from the same numbers by
+A window asks of every level a little more than the finer level needs: what the synthesis sees and what the network
+sees.  Each level is decoded at its own size, so that a sample is computed from the same numbers by
 the same operations, whatever window it is in.  Tiles know nothing of each other and are read one by one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from wavelic.codec.opened import Progress
+from wavelic.enhance.config import COMPONENTS, SYNTHESIS_RADIUS
 from wavelic.enhance.knowledge import TileKnowledge
-from wavelic.enhance.level import LOW_RADIUS, Area, Span, correct, doubled, framed, level_input, merged
-from wavelic.enhance.network import COMPONENTS, Network
+from wavelic.enhance.level import Area, Span, correct, doubled, framed, level_input, merged
+from wavelic.enhance.network import Network
 from wavelic.enhance.signals import Signals, to_colours
-from wavelic.jpeg2000 import Limits, MainHeader
+from wavelic.jpeg2000 import DEFAULT_LIMITS, Limits, MainHeader
 from wavelic.jpeg2000.code_blocks import TileGeometry, read_code_blocks, tiles_of
 from wavelic.jpeg2000.quantisers import quantisers
 from wavelic.rect import Rect
 from wavelic.wavelets import Bands2d, dwt2
 
-#: Samples of a signal that a sample of it depends on, to either side, through its coefficients (T.800 F.3), and back.
-SYNTHESIS_RADIUS = 4
 #: Side of the windows that a large image is read in, in samples of what is asked for.
 WINDOW = 1024
-
-
-def network_radius(network: Network) -> int:
-    """Coefficients to every side that the network sees, even."""
-    radius = 2 * network.radius + LOW_RADIUS
-    return radius + radius % 2
-
-
-def margin(network: Network) -> int:
-    """Samples of a level's signal, to either side, that an enhanced sample of it depends on through that level."""
-    return 2 * network_radius(network) + 3 * SYNTHESIS_RADIUS
 
 
 @dataclass(frozen=True)
@@ -68,9 +55,9 @@ class Reader:
         network: Network,
         layers: int,
         *,
-        threads: int,
-        limits: Limits,
-        opacity: bool = False,
+        threads: int = 1,
+        limits: Limits = DEFAULT_LIMITS,
+        colours: Sequence[int] | None = None,
     ) -> None:
         """Read the packet headers.
 
@@ -81,21 +68,21 @@ class Reader:
             layers: quality layers to decode.
             threads: that libopenjp2 may use.
             limits: for its decodes.
-            opacity: whether the last component is opacity, which is left as it is.
+            colours: components that are luma or colours; None: all.  Others are left as they are.
 
         Raises:
-            FormatError: the packets are damaged, or the codestream has what cannot be enhanced.
+            FormatError: the packets are damaged.
+            UnsupportedError: the codestream has what cannot be enhanced.
         """
-        self._signals = Signals.of(codestream, header, layers, threads, limits)
+        self._signals = Signals.of(codestream, header, layers, threads=threads, limits=limits, colours=colours)
         self._header, self._network = header, network
         self._quantisers = quantisers(codestream, header)
         self._blocks = read_code_blocks(codestream, header, layers)
         self._tiles = tiles_of(header)
         self._knowledge: dict[int, TileKnowledge] = {}
-        count = len(header.components)
-        coloured = header.colour_transform
-        self._groups = [tuple(range(COMPONENTS))] if coloured else []
-        self._groups += [(one,) for one in range(COMPONENTS if coloured else 0, count - opacity)]
+        self._colours = self._signals.colours
+        mixed = header.colour_transform
+        self._groups = [tuple(range(COMPONENTS))] if mixed else [(one,) for one in self._colours]
         weight = next(network.parameters())
         self._device, self._dtype = weight.device, weight.dtype
 
@@ -121,8 +108,8 @@ class Reader:
         grid, scale = self._header.grid, 1 << reduce
         left, top = area.x + -(-grid.x0 // scale), area.y + -(-grid.y0 // scale)
         whole: Area = (Span(top, top + area.height), Span(left, left + area.width))
-        middle = 2.0 ** (self._header.components[0].bits - 1)
-        result = self._signals.read(reduce, whole).float() + middle
+        result = self._signals.read(reduce, whole).float()
+        result[list(self._colours)] += 2.0 ** (self._header.components[self._colours[0]].bits - 1)
         for tile, part in self._parts(reduce, whole):
             rows, columns = (slice(p.first - w.first, p.stop - w.first) for p, w in zip(part, whole, strict=True))
             for group in self._groups:
@@ -145,7 +132,9 @@ class Reader:
         if not steps:
             return torch.zeros(1)
         if tile.number not in self._knowledge:
-            self._knowledge[tile.number] = TileKnowledge(self._header, self._quantisers, self._blocks, tile.number)
+            self._knowledge[tile.number] = TileKnowledge(
+                self._header, self._quantisers, self._blocks, tile.number, self._colours[0]
+            )
         knowledge, signals = self._knowledge[tile.number], self._signals
         wavelet = knowledge.wavelet
         last = steps[-1].seen
@@ -195,9 +184,9 @@ class Reader:
     def _plan(self, tile: TileGeometry, reduce: int, area: Area) -> list[_Step]:
         """Levels that a window of one size depends on, the finest first."""
         steps: list[_Step] = []
-        radius = network_radius(self._network)
+        radius = self._network.config.radius
         wanted = area
-        for level in range(reduce + 1, self._header.levels + 1):
+        for level in range(reduce + 1, self._header.styles[self._colours[0]].levels + 1):
             if any(span.size < 1 for span in _extent(tile, level)):
                 break
             extent = _extent(tile, level - 1)
@@ -238,22 +227,3 @@ def _cut(low: Tensor, corrections: Tensor, step: _Step) -> tuple[Tensor, Tensor]
     low = _crop(low, (seen[0].band(False), seen[1].band(False)), (made[0].band(False), made[1].band(False)))
     frame, inner = (seen[0].framed(), seen[1].framed()), (made[0].framed(), made[1].framed())
     return low, _crop(corrections, frame, inner)
-
-
-def read_windows(reader: Reader, reduce: int, area: Rect, progress: Progress | None) -> Iterator[tuple[Rect, Tensor]]:
-    """Read an area window by window.
-
-    Args:
-        reader: of the codestream.
-        reduce: how often both sides are halved.
-        area: in samples of the reduced image.
-        progress: called as ``progress(done, total)``.
-
-    Yields:
-        A window and its samples, as `Reader.read`.
-    """
-    found = reader.windows(area)
-    for done, window in enumerate(found, 1):
-        yield window, reader.read(reduce, window)
-        if progress:
-            progress(done, len(found))

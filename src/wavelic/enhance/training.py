@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from wavelic.codec.weights import Card
+from wavelic.enhance.config import CONFIGS
 from wavelic.enhance.examples import Coding, Examples, coded, decoded, drawing, joined
-from wavelic.enhance.network import CONFIGS, Network
+from wavelic.enhance.network import Network
 from wavelic.enhance.objective import Enhancement
 from wavelic.enhance.signals import colour_components
 from wavelic.enhance.stage import EnhanceStage

@@ -14,9 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from wavelic.errors import FormatError
-from wavelic.jpeg2000.codestream import CUT_SHORT, MainHeader, ceil_div
-from wavelic.jpeg2000.quantisers import block_style
+from wavelic.errors import FormatError, UnsupportedError
+from wavelic.jpeg2000.header import CUT_SHORT, USES_EPH, MainHeader, ceil_div
 from wavelic.jpeg2000.tag_trees import BitReader, TagTree
 from wavelic.jpeg2000.tileparts import tile_parts
 
@@ -91,16 +90,23 @@ def read_code_blocks(codestream: bytes, header: MainHeader, layers: int | None =
 
     Raises:
         FormatError: the packets are damaged or cut short.
+        UnsupportedError: packets are ordered or coded in a way that this parser does not follow.
     """
+    if header.reorders or header.high_throughput:
+        raise UnsupportedError("packet headers of HTJ2K, POC or PPM are not read; decode the file without enhancement")
     layers = header.layers if layers is None else min(layers, header.layers)
     packets: dict[int, list[bytes]] = {}
     for part in tile_parts(codestream, header):
+        if part.own or part.packet_headers is not None:
+            raise UnsupportedError(
+                f"packet headers of tile {part.tile} are packed or by parameters of its own, which are not read;"
+                " decode the file without enhancement"
+            )
         packets.setdefault(part.tile, []).append(codestream[part.start : part.stop])
-    scod, style = block_style(codestream, header)
     result: Blocks = {}
     for tile in tiles_of(header):
         try:
-            _Tile(header, tile, scod, style).read(b"".join(packets.get(tile.number, [])), layers, result)
+            _Tile(header, tile).read(b"".join(packets.get(tile.number, [])), layers, result)
         except (IndexError, ValueError) as error:
             raise FormatError(
                 f"the packet headers of tile {tile.number} cannot be read ({error}); {CUT_SHORT}"
@@ -131,12 +137,12 @@ class _Block:
 
 
 class _PrecinctBand:
-    """The part of a subband in a precinct: its code-blocks and their tag trees."""
+    """The part of a subband in a precinct: its code-blocks and their tag trees; mode: of its block coder."""
 
-    def __init__(self, band: _Band, x0: int, y0: int, x1: int, y1: int) -> None:
+    def __init__(self, band: _Band, mode: int, x0: int, y0: int, x1: int, y1: int) -> None:
         x0, y0 = max(x0, band.area[0]), max(y0, band.area[1])
         x1, y1 = min(x1, band.area[2]), min(y1, band.area[3])
-        self.band = band
+        self.band, self.mode = band, mode
         self.blocks: list[_Block] = []
         if x0 >= x1 or y0 >= y1:
             return
@@ -151,9 +157,9 @@ class _PrecinctBand:
 class _Tile:
     """Packets of one tile, in their order."""
 
-    def __init__(self, header: MainHeader, tile: TileGeometry, scod: int, style: int) -> None:
-        self._header, self._tile, self._style = header, tile, style
-        self._uses_eph = bool(scod & 4)
+    def __init__(self, header: MainHeader, tile: TileGeometry) -> None:
+        self._header, self._tile = header, tile
+        self._uses_eph = bool(header.markers & USES_EPH)
         self._bands: dict[tuple[int, int], _Band] = {}
         self._precincts: dict[tuple[int, int, int], list[_PrecinctBand]] = {}
         keys: list[tuple[int, int, int, int, int]] = []  # resolution, component, precinct, y, x
@@ -197,7 +203,7 @@ class _Tile:
                 row, column = divmod(index, across)
                 px, py = first_x + column, first_y + row
                 self._precincts[resolution, number, index] = [
-                    _PrecinctBand(band, px * band_w, py * band_h, (px + 1) * band_w, (py + 1) * band_h)
+                    _PrecinctBand(band, style.mode, px * band_w, py * band_h, (px + 1) * band_w, (py + 1) * band_h)
                     for band in bands
                 ]
                 y = max(tile.y0, py * height * scale * component.dy)
@@ -256,7 +262,7 @@ class _Tile:
                         if counts:
                             part.band.zero_planes[block.at] = zeros
                     passes = _passes(reader)
-                    length += self._lengths(reader, block, passes)
+                    length += _lengths(reader, block, passes, part.mode)
                     if counts:
                         part.band.passes[block.at] = block.passes
         position = reader.end()
@@ -264,40 +270,47 @@ class _Tile:
             position += 2
         return position + length
 
-    def _lengths(self, reader: BitReader, block: _Block, passes: int) -> int:
-        """Read the bytes of ``passes`` further passes of a code-block and count these."""
-        while reader.bit():
-            block.length_bits += 1
-        length = 0
-        while passes:
-            if not block.room:
-                block.room = self._segment(block.passes)
-            here = min(passes, block.room)
-            length += reader.bits(block.length_bits + here.bit_length() - 1)
-            block.passes += here
-            block.room -= here
-            passes -= here
-        return length
 
-    def _segment(self, done: int) -> int:
-        """Passes of the codeword segment that begins after ``done`` passes (T.800 D.6)."""
-        if self._style & _TERMINATE_ALL:
-            return 1
-        if self._style & _BYPASS:
-            if done < _FIRST_BYPASS:
-                return _FIRST_BYPASS - done
-            return 1 if (done - _FIRST_BYPASS) % 3 == 2 else 2
-        return _MANY
+def _lengths(reader: BitReader, block: _Block, passes: int, mode: int) -> int:
+    """Read the bytes of ``passes`` further passes of a code-block and count these."""
+    while reader.bit():
+        block.length_bits += 1
+    length = 0
+    while passes:
+        if not block.room:
+            block.room = segment_passes(block.passes, mode)
+        here = min(passes, block.room)
+        length += reader.bits(block.length_bits + here.bit_length() - 1)
+        block.passes += here
+        block.room -= here
+        passes -= here
+    return length
 
 
-def packet_spans(
-    codestream: bytes, header: MainHeader, tile: TileGeometry, data: bytes
-) -> tuple[list[tuple[int, int, int]], list[int]]:
+def segment_passes(done: int, mode: int) -> int:
+    """Count the passes of the codeword segment that begins after ``done`` passes (T.800 D.6, table D.9).
+
+    Args:
+        done: passes before it.
+        mode: of the block coder.
+
+    >>> [segment_passes(done, 1) for done in (0, 10, 12, 13, 15)]  # selective bypass
+    [10, 2, 1, 2, 1]
+    """
+    if mode & _TERMINATE_ALL:
+        return 1
+    if mode & _BYPASS:
+        if done < _FIRST_BYPASS:
+            return _FIRST_BYPASS - done
+        return 1 if (done - _FIRST_BYPASS) % 3 == 2 else 2
+    return _MANY
+
+
+def packet_spans(header: MainHeader, tile: TileGeometry, data: bytes) -> tuple[list[tuple[int, int, int]], list[int]]:
     """Find the packets of a tile by reading their headers, where no packet lengths (PLT) say where they are.
 
     Args:
-        codestream: at least its main header.
-        header: the same, parsed.
+        header: main header of the codestream.
         tile: which.
         data: its packets, as far as they are there.
 
@@ -305,7 +318,7 @@ def packet_spans(
         Layer, resolution and component of every packet that the tile has, in their order; and where the first of them,
         which are there, end.
     """
-    reader = _Tile(header, tile, *block_style(codestream, header))
+    reader = _Tile(header, tile)
     order = reader._order()
     ends: list[int] = []
     position = 0

@@ -20,6 +20,7 @@ from wavelic.codec.wlic_parts import alpha_plane, coded_alpha, picture, sample_t
 from wavelic.container import DATA, Chunk, CodecId, ColourEncoding, Container, Header, PaddingRule, TileGrid
 from wavelic.errors import FormatError, UsageError
 from wavelic.images import Image
+from wavelic.memory import give_back
 from wavelic.threads import map_on_threads
 from wavelic.weconvene.context import COARSEST, FINEST
 from wavelic.weconvene.planes import (
@@ -44,6 +45,8 @@ from wavelic.weconvene.weights import Model, load_model
 FINE_TILE, COARSE_TILE, FINE_STEP = 256, 512, 180
 #: The side with access "windows", so that a window needs fewer bytes.
 WINDOW_TILE = 256
+#: Pixels of a picture from which free memory is returned between stages.
+LARGE = 1 << 22
 #: Largest side of a tile that a file may have: what bounds a decoder's memory.
 MAX_TILE = 2048
 
@@ -157,6 +160,7 @@ class Encoding:
         planes = analyse(self.model, colour, step, report.stage(windows))
         if self.iterations:
             refine(self.model, planes, colour, step, boxes, Search(self.iterations), report.stage(searched))
+        _give_back(grid)
         tiles, done = report.stage(grid.count), 0
         chunks: dict[int, Chunk] = {}
         groups = groups_of(grid, range(grid.count))
@@ -171,7 +175,7 @@ class Encoding:
             done += len(coded)
             tiles(done, grid.count)
 
-        map_on_threads(work, range(len(groups)), grid.width * grid.height if len(groups) > 1 else 0)
+        map_on_threads(work, range(len(groups)), grid.width * grid.height, networks=True)
         payload = [chunks[index] for index in range(grid.count)]
         data = write_file(self._header(step), payload, self.image, coded_alpha(self.image), self.strip)
         self._files[step], self._coded = data, (step, planes)
@@ -266,8 +270,14 @@ def decode_planes(
         if progress:
             progress(done, len(tiles))
 
-    map_on_threads(work, range(len(groups)), header.width * header.height if len(groups) > 1 else 0)
+    map_on_threads(work, range(len(groups)), header.width * header.height, networks=True)
     return planes, (left, top)
+
+
+def _give_back(grid: TileGrid) -> None:
+    """Return what one stage of a large picture used before the next one asks for other sizes."""
+    if grid.width * grid.height > LARGE:
+        give_back()
 
 
 def low_size(box: Box, levels: int) -> tuple[int, int]:
@@ -294,6 +304,7 @@ def decode(
     tiles = window_tiles(TileGrid.of(header), area, model.transform.config)
     report = Stages(progress, len(tiles) + window_count(area))
     planes, corner = decode_planes(container, model, tiles, report.stage(len(tiles)))
+    _give_back(TileGrid.of(header))
     colours = header.channels - header.has_alpha
     inner = (left - corner[0], top - corner[1], width, height)
     dtype = sample_type(header)

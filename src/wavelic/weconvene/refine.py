@@ -24,9 +24,10 @@ from wavelic.nn.exact import set_quantised
 from wavelic.weconvene.context import STEP_UNIT
 from wavelic.weconvene.network import Network
 from wavelic.weconvene.planes import Box, Planes, samples
-from wavelic.weconvene.quantizers import Annealed
+from wavelic.weconvene.quantizers import Annealed, Coded, Quantizer
 from wavelic.weconvene.stage import WeconveneStage
 from wavelic.weconvene.subbands import MULTIPLE, Subbands
+from wavelic.weconvene.tiles import RDOQ_LAMBDA
 from wavelic.weconvene.weights import Model, float_network
 
 #: Pixels a side of a block, a multiple of every size of tiles that encoders choose.
@@ -34,7 +35,7 @@ BLOCK = 1024
 #: Pixels around a block that its coefficients are taken to act on.
 MARGIN = MULTIPLE
 #: Temperatures of the first and the last iteration.
-HOT, COLD = 0.5, 0.1
+HOT, COLD = 0.3, 0.05
 #: Adam's step size, in quantiser steps.
 RATE = 0.01
 
@@ -46,13 +47,13 @@ class Search:
     Attributes:
         iterations: for each block.
         lambda_: squared error of all colours of a pixel, in steps squared, that a bit is worth.
-        rate: Adam's step size at the start, in quantiser steps; it falls linearly to nothing.
+        rate: Adam's step size at the start, in quantiser steps, falling linearly to nothing; None: RATE.
         seed: of the random choices.
     """
 
     iterations: int
     lambda_: float = WeconveneStage.lambda_
-    rate: float = RATE
+    rate: float | None = None
     seed: int = 0
 
 
@@ -118,26 +119,30 @@ class _Block:
         self.target = samples(pixels, self.outer).to(model.device)[..., : self.visible[0], : self.visible[1]]
 
     def search(self, search: Search, report: Callable[[int], None]) -> None:
-        """Minimise the cost and put the coefficients into the planes."""
-        optimizer = torch.optim.Adam(self.own, search.rate)
+        """Minimise the cost; put the coefficients into the planes if they really cost less."""
+        before = self.cost(Coded(RDOQ_LAMBDA), search.lambda_).item()
+        rate = RATE if search.rate is None else search.rate
+        optimizer = torch.optim.Adam(self.own, rate)
         noise = torch.Generator(self.low.device).manual_seed(search.seed)
         for iteration in range(search.iterations):
             share = iteration / max(1, search.iterations - 1)
-            optimizer.param_groups[0]["lr"] = search.rate * (1 - share)
+            optimizer.param_groups[0]["lr"] = rate * (1 - share)
             optimizer.zero_grad()
-            self.cost(HOT * (COLD / HOT) ** share, noise, search.lambda_).backward()
+            self.cost(Annealed(HOT * (COLD / HOT) ** share, noise), search.lambda_).backward()
             optimizer.step()
             report(iteration + 1)
+        if self.cost(Coded(RDOQ_LAMBDA), search.lambda_).item() >= before:
+            return
         with torch.inference_mode():
             for number, tile in enumerate(self.tiles):
                 for mine, theirs in zip(self.own, self.planes.cut(tile)[1], strict=True):
                     theirs.copy_(mine[number])
 
-    def cost(self, temperature: float, noise: torch.Generator, lambda_: float) -> Tensor:
+    def cost(self, quantizer: Quantizer, lambda_: float) -> Tensor:
         """Bits of the tiles and squared error of what they act on, in bits."""
         subbands = Subbands(self.own_low, tuple(self.own))
         log2_step = self.log2_step.expand(len(self.tiles))
-        coded, bits = self.network.code(subbands, log2_step, Annealed(temperature, noise), self.autocast)
+        coded, bits = self.network.code(subbands, log2_step, quantizer, self.autocast)
         details = []
         for level, (around, own) in enumerate(zip(self.around, coded.details, strict=True), 1):
             whole = around.clone()

@@ -26,6 +26,7 @@ from wavelic.codec.options import check_device
 from wavelic.codec.request import Request
 from wavelic.codec.slicing import ArrayFace
 from wavelic.codec.weights import Card
+from wavelic.enhance.catalogue import enhancement_margin, find_enhance
 from wavelic.errors import UsageError
 from wavelic.images import Image, Metadata, decode_alpha
 from wavelic.images.readers.jp2 import metadata_of
@@ -62,6 +63,8 @@ class Jp2File(ArrayFace):
         complete: False if the file was cut short.
         whole_layers: layers of which all packets are there; 0 if even the first lacks some.
         picture: how the components become a picture; None for codec lifting, whose synthesis does that.
+        enhance: whether the colours of a plain picture are decoded with what a network estimates of their coefficients;
+            None: if wavelic's box says so.
         best_reduce: the finest resolution of which a whole layer is there, as a ``reduce``: more than 0 only for a file
             that was cut short.
     """
@@ -77,6 +80,7 @@ class Jp2File(ArrayFace):
     whole_layers: int
     picture: Channels | None = None
     best_reduce: int = 0
+    enhance: bool | None = None
 
     @property
     def header(self) -> MainHeader:
@@ -179,14 +183,59 @@ class Jp2File(ArrayFace):
         request = self.request(reduce, layers, region)
         if self.picture is not None:
             remarks = list(self.picture.remarks)
-            return Image(self.read_plain(request, progress), self._metadata(remarks), tuple(remarks))
+            if self.enhances:
+                card = find_enhance()  # before torch is loaded
+                from wavelic.lifting.jp2.enhanced import read_enhanced
+
+                pixels = read_enhanced(self, card, request, remarks, device, progress)
+            else:
+                pixels = self.read_plain(request, progress)
+            return Image(pixels, self._metadata(remarks), tuple(remarks))
         transform = self.transform(device)
         import torch
 
         from wavelic.lifting.jp2 import synthesis
 
         pixels = synthesis.read(self, transform, request, threads=torch.get_num_threads(), progress=progress)
-        return Image(pixels, self.metadata)
+        remark = ("not enhanced: codec lifting has a synthesis of its own",) if self.enhance else ()
+        return Image(pixels, self.metadata, remark)
+
+    @property
+    def enhances(self) -> bool:
+        """Whether pictures are decoded with a network, as far as the file allows it."""
+        return self.box.enhance if self.enhance is None else self.enhance
+
+    def enhanced(self, enhance: bool = True) -> Jp2File:
+        """Return the same file, decoded with a network or as every other program decodes it.
+
+        Where a file cannot be enhanced (a palette, subsampled or signed samples, HTJ2K, regions of interest, codec
+        lifting), it is decoded as it is, and a remark of the image says so.
+
+        Args:
+            enhance: with a network.
+        """
+        return replace(self, enhance=enhance)
+
+    def read(
+        self,
+        reduce: int = 0,
+        layers: int | None = None,
+        region: Region | None = None,
+        device: str = "cpu",
+        *,
+        enhance: bool | None = None,
+    ) -> Pixels:
+        """Decode samples; see `wavelic.codec.opened.OpenedFile.read`.
+
+        Args:
+            reduce: as there.
+            layers: as there.
+            region: as there.
+            device: as there.
+            enhance: decode as `enhanced` does; None: as the file says.
+        """
+        file = self if enhance is None else self.enhanced(enhance)
+        return file.decode(reduce, layers, region, device).pixels
 
     def read_plain(self, request: Request, progress: Progress | None = None, threads: int | None = None) -> Pixels:
         """Decode samples without learned steps; loads no torch.
@@ -202,7 +251,7 @@ class Jp2File(ArrayFace):
             SourceError: its bytes cannot be had.
         """
         assert self.picture is not None
-        return read_picture(self._stored(request, threads), self.picture, request.area, progress)
+        return read_picture(self.stored(request, threads), self.picture, request.area, progress)
 
     def read_stored(
         self, reduce: int = 0, layers: int | None = None, region: Region | None = None
@@ -224,14 +273,22 @@ class Jp2File(ArrayFace):
         if self.picture is None:
             raise UsageError("a file of codec lifting has no samples as they are stored; leave out unscaled")
         request = self.request(reduce, layers, region)
-        return read_stored(self._stored(request, None), request.area)
+        return read_stored(self.stored(request, None), request.area)
 
-    def _stored(self, request: Request, threads: int | None) -> Stored:
-        """The codestream, or as much of it as a request needs."""
+    def stored(self, request: Request, threads: int | None) -> Stored:
+        """Get the codestream of a plain picture, or as much of it as a request needs.
+
+        Args:
+            request: from `request`.
+            threads: that libopenjp2 may use; None: as many as torch has, or the machine.
+
+        Raises:
+            SourceError: its bytes cannot be had.
+        """
         limits = self.codestream.limits
         whole = Stored(b"", self.header, request.reduce)
         needed = replace(request, region=whole.footprint(request.area))
-        data, header = self.codestream.load(needed, None)
+        data, header = self.codestream.load(needed, self._margins(None))
         return Stored(data, header, request.reduce, request.layers, threads or default_threads(), limits)
 
     def alpha(self) -> NDArray[np.unsignedinteger] | None:
@@ -380,12 +437,12 @@ class Jp2File(ArrayFace):
         return self.codestream.ranges(request, self._margins(transform)) if self.complete else None
 
     def _margins(self, transform: LiftingTransform | None) -> Margins:
-        """Samples that each level of the synthesis sees; None: as many as the codestream's own wavelet.
+        """Samples that each level of the synthesis or the network sees; None: as many as the codestream's own wavelet.
 
         The same for all components, even if some have fewer learned steps: a decoder mixes them and clips the result,
         which without chroma could change luma.
         """
         if transform is None:
-            return None
+            return (enhancement_margin(),) * self.header.levels if self.enhances and self.picture is not None else None
         count, numbers = len(self.header.components), range(1, self.levels + 1)
         return tuple(transform.receptive_radius(number, count) + _ROUNDING_MARGIN for number in numbers)
