@@ -51,7 +51,9 @@ def off_lattice(codestream: bytes, layers: int) -> tuple[int, int]:
             quantiser = steps[component][band]
             plane = quantiser.planes - block.zero_planes[np.ix_(rows, columns)] - (passes + 2) // 3
             size = np.abs(values) / (quantiser.step * 2.0**plane)
-            tolerance = 0.06 / (quantiser.step * 2.0**plane) if not signals.reversible else 1e-9
+            # single precision loses some of the extra bits of 16-bit samples
+            exact = 1e-9 if signals.reversible else 0.06 if header.components[0].bits <= 8 else 0.6
+            tolerance = exact / (quantiser.step * 2.0**plane)
             zero = size < tolerance
             assert zero[passes == 0].all()
             # the middle of an interval, or of half of one where the next plane is begun; integers at the last plane
@@ -121,7 +123,7 @@ def test_damaged_packets_end_in_an_error_or_in_numbers(seed: int) -> None:
 
 
 def test_packets_that_end_early() -> None:
-    codestream = coded(PIXELS, (1.0,))
+    codestream = coded(PIXELS, (1.0,), packet_lengths=False)
     header = parse_main_header(codestream)
     short = bytearray(codestream[: header.end + 14 + 20] + codestream[-2:])
     short[header.end + 6 : header.end + 10] = (34).to_bytes(4, "big")  # Psot
