@@ -57,7 +57,9 @@ def data(frames: np.ndarray, model: VideoModel) -> bytes:
     return encode_clip(frames, model, group=3, intra="lifting")
 
 
-def test_another_process_decodes_the_encoders_frames(data: bytes, model: VideoModel, model_file: Path, tmp_path: Path) -> None:
+def test_another_process_decodes_the_encoders_frames(
+    data: bytes, model: VideoModel, model_file: Path, tmp_path: Path
+) -> None:
     expected = np.stack(list(decode_clip(data, model)))
     assert expected.shape == (4, 50, 70, 3)
     (tmp_path / "clip.wlv").write_bytes(data)

@@ -177,8 +177,8 @@ def decode(
         bool,
         typer.Option(
             "--allow-partial",
-            help="Decode what there is of a .jp2 that was cut short or is still arriving: its whole layers, or its finest"
-            " whole resolution.",
+            help="Decode what there is of a .jp2 that was cut short or is still arriving: its whole layers, or its"
+            " finest whole resolution.",
         ),
     ] = False,
     unscaled: Annotated[

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from wavelic.codec.opened import OpenedFile
 
 Files = Annotated[list[str], typer.Argument(metavar="FILE...", help=".wlic or JPEG 2000 files; - is standard input.")]
+#: Packages whose versions say how files were coded and decoded.
+_PACKAGES = ("numpy", "torch", "pillow", "constriction", "safetensors", "google-crc32c", "tifffile", "zarr")
 
 
 def _open(name: str) -> OpenedFile:
@@ -25,9 +27,46 @@ def _open(name: str) -> OpenedFile:
     return open_file(read_stdin() if name == STREAM else name)
 
 
+def versions() -> dict[str, str]:
+    """Return the versions of wavelic, Python, libopenjp2 (and where it is from) and packages; "missing" for none."""
+    import platform
+    from importlib import metadata
+
+    from wavelic import __version__
+    from wavelic.jpeg2000.binding import openjpeg
+
+    found = {"wavelic": __version__, "python": platform.python_version()}
+    try:
+        found["libopenjp2"] = str(openjpeg())
+    except WavelicError as error:
+        found["libopenjp2"] = f"missing: {one_line(error)}"
+    for name in _PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = "missing"
+    return found
+
+
+def _show_versions(wanted: bool) -> None:
+    if wanted:
+        for name, version in versions().items():
+            print(f"{name} {version}")
+        raise typer.Exit
+
+
 def info(
     files: Files,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")] = False,
+    show_versions: Annotated[
+        bool,
+        typer.Option(
+            "--versions",
+            callback=_show_versions,
+            is_eager=True,
+            help="Print the versions of wavelic and of what codes for it, libopenjp2 included, and exit.",
+        ),
+    ] = False,
 ) -> None:
     """Show codec, model, geometry, rate, layers and bytes per chunk."""
     rows, code = [], 0
