@@ -162,6 +162,7 @@ def decode_frame(payload: bytes, reference: Frame, model: VideoModel) -> Frame:
     return reconstruct(reference, model, lambda part, index: decoder.decode(index, model.tables[part]))
 
 
+@torch.inference_mode()
 def reconstruct(reference: Frame, model: VideoModel, symbols: Symbols) -> Frame:
     """Make a predicted frame from symbols: the one function that encoder and decoder share.
 
