@@ -101,8 +101,8 @@ The paper does not say how large its networks are with the layer. They are large
 (`python -m applications.sizes`):
 """
 MEANING = """
-So a gain over the plain network may be one of parameters, and most of all in MIRNet-v2, whose own resampling layers are a
-1x1 convolution with pooling or interpolation. What the wavelets do shows against the twin only.
+So a gain over the plain network may be one of parameters, and most of all in MIRNet-v2, whose own resampling layers are
+a 1x1 convolution with pooling or interpolation. What the wavelets do shows against the twin only.
 
 ## Results"""
 

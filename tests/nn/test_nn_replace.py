@@ -61,7 +61,9 @@ def test_sizes_stay(convolution: Strided, size: tuple[int, int]) -> None:
     assert network(torch.zeros(1, 2, *size)).shape == expected
 
 
-@pytest.mark.parametrize("convolution", [nn.Conv2d(2, 3, 7, 2), nn.Conv2d(2, 3, 3, 2, 2), nn.ConvTranspose2d(2, 3, 5, 2)])
+@pytest.mark.parametrize(
+    "convolution", [nn.Conv2d(2, 3, 7, 2), nn.Conv2d(2, 3, 3, 2, 2), nn.ConvTranspose2d(2, 3, 5, 2)]
+)
 def test_other_paddings_are_left_alone(convolution: Strided) -> None:
     with pytest.raises(UsageError, match="give a network that contains some"):
         replace_strided(nn.Sequential(convolution))
