@@ -68,7 +68,7 @@ def kept_bytes(layer: nn.Module, x: Tensor) -> int:
 def multiply_adds(layer: nn.Module, x: Tensor) -> int:
     """Multiply-adds of convolutions and matrix products in a forward pass."""
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        layer(x)
+        layer(x.detach())
     return counter.get_total_flops() // 2
 
 

@@ -59,9 +59,9 @@ def replace_strided(
 
     Replaced are ``nn.Conv2d`` and ``nn.ConvTranspose2d`` whose stride is larger than 1 and the same both ways.  Left
     alone, unless ``make`` says otherwise: 1x1 convolutions, which are skips, grouped ones, and those whose padding
-    gives fewer or more samples than the stride does at sizes that are multiples of it.  New layers are initialised afresh, on
-    the device and in the dtype of what they replace, and in its mode (training or evaluation).  A convolution that
-    stands in several places is replaced by one layer in all of them.
+    gives fewer or more samples than the stride does at sizes that are multiples of it.  New layers are initialised
+    afresh, on the device and in the dtype of what they replace, and in its mode (training or evaluation).  A
+    convolution that stands in several places is replaced by one layer in all of them.
 
     Args:
         module: the network; itself no convolution.
