@@ -89,8 +89,8 @@ def test_curves_are_picked(browser: Any, report: Path) -> None:
     page.focus(f"#pick-{first[0]}")
     page.keyboard.press("Space")
     assert seen() == first[1:]
-    page.check(f"#pick-{len(CURVES) - 1}")
-    assert seen() == [*first[1:], len(CURVES) - 1]
+    page.check("#pick-5")
+    assert seen() == sorted([*first[1:], 5])
     page.click("button[data-pick=all]")
     assert len(seen()) > 2 * SHOWN
     page.click("button[data-pick=none]")
