@@ -107,7 +107,7 @@ def read_integers(path: Path) -> tuple[str, bool]:
     from wavelic.wcae.files import decode_symbols_of
     from wavelic.wcae.latent import SideInformation, encode_latent
     from wavelic.wcae.weights import load_model as load_wcae
-    from wavelic.weconvene.context import VALUE
+    from wavelic.weconvene.features import VALUE
     from wavelic.weconvene.tiles import encode_tiles
 
     container = read_container(path.read_bytes())

@@ -79,7 +79,8 @@ def count_bands(name: str, images: Path, out: Path) -> None:
 @torch.inference_mode()
 def bits_of(model: Model, pixels: NDArray[Any], step: int) -> NDArray[np.float64]:
     """Bits (LEVELS, 3) of every level and colour of a picture coded as one tile, without its lowest band."""
-    from wavelic.weconvene.context import STEP_UNIT, VALUE, code_levels
+    from wavelic.weconvene.context import STEP_UNIT, code_levels
+    from wavelic.weconvene.features import VALUE
     from wavelic.weconvene.planes import analyse
     from wavelic.weconvene.subbands import COLOURS, LEVELS, pack
     from wavelic.weconvene.tiles import RDOQ_LAMBDA, quantise

@@ -16,10 +16,10 @@ pytest.importorskip("uvicorn")
 from serving_support import RunningServer, photograph, plain_jp2, running, viewer_tiles
 
 import wavelic
+from wavelic.codec.jp2_box import EXIF_ID
 from wavelic.container import read_container, with_metadata, write_container
 from wavelic.images.orientation import turn
 from wavelic.jpeg2000 import EncodeOptions, Uuid
-from wavelic.lifting.jp2.box import EXIF_ID
 from wavelic.serving.site import Site
 
 

@@ -24,10 +24,10 @@ from paths import GOLDEN
 from pictures import picture
 from PIL import Image
 
+from wavelic.codec.jp2_box import NO_MODEL
 from wavelic.codec.weights import cards
 from wavelic.jpeg2000 import EncodeOptions, encode_codestream, write_jp2
 from wavelic.lifting.cards import lifting_id
-from wavelic.lifting.jp2.box import NO_MODEL
 from wavelic.lifting.jp2.pseudo_image import encode_coefficients
 from wavelic.lifting.jp2.samples import to_components
 from wavelic.lifting.structures import build_lifting

@@ -20,12 +20,18 @@ from wavelic.weconvene.context import (
     PER_OCTAVE,
     SCALES,
     STEP_UNIT,
-    VALUE,
     ContextModel,
     code_levels,
-    features,
-    low_features,
     step_code,
+)
+from wavelic.weconvene.features import (
+    FEATURE,
+    PARENT_ORDER,
+    VALUE,
+    features,
+    integer_order,
+    low_features,
+    parent_features,
 )
 from wavelic.weconvene.network import Network
 from wavelic.weconvene.subbands import LEVELS, pack, unpack
@@ -173,7 +179,18 @@ def test_features_are_the_same_in_floats_and_integers() -> None:
     assert float((whole.float() != floats).float().mean()) < 0.001
     assert int(whole[0, 0].max()) == int(whole[0, 1].max()) == 255
     low = torch.randint(-900, 900, (2, 3, 6, 4), dtype=torch.int32)
-    assert float((low_features(low).float() - low_features(low.float()) * 32).abs().max()) <= 1
+    wanted = low_features(low.float())[:, list(integer_order(12))] * FEATURE
+    assert float((low_features(low).float() - wanted).abs().max()) <= 1
+
+
+def test_parent_features_are_those_of_the_bands_and_the_step() -> None:
+    values = torch.randint(-900, 900, (2, 9, 3, 5), generator=torch.Generator().manual_seed(0), dtype=torch.int32)
+    step = torch.tensor([3.0, 70.0]).view(2, 1, 1, 1)
+    floats = parent_features(values / VALUE, step / FEATURE) * FEATURE
+    whole = parent_features(values, step)
+    assert torch.equal(whole[:, -1], torch.zeros_like(whole[:, -1]))
+    assert float((whole[:, :-1].float() - floats[:, list(PARENT_ORDER[:-1])]).abs().max()) <= 1
+    assert torch.equal(whole[:, -2].float(), step[:, 0].expand(2, 3, 5))
 
 
 def test_shipped_weights_are_exact() -> None:

@@ -16,7 +16,7 @@ from wavelic.codec.architectures import architectures
 from wavelic.codec.base import Codec
 from wavelic.codec.opened import Layer, OpenedFile, Pixels, Progress, Region
 from wavelic.codec.options import check_device
-from wavelic.codec.registry import codecs
+from wavelic.codec.registry import all_codecs
 from wavelic.codec.request import Request
 from wavelic.codec.slicing import ArrayFace
 from wavelic.codec.weights import NO_WEIGHTS, Card, card_by_id
@@ -252,7 +252,7 @@ def codec_of(header: Header) -> WlicCodec:
 
 
 def _sharing(header: Header) -> list[WlicCodec]:
-    return [codec for codec in codecs() if isinstance(codec, WlicCodec) and codec.codec_id == header.codec]
+    return [codec for codec in all_codecs() if isinstance(codec, WlicCodec) and codec.codec_id == header.codec]
 
 
 def wlic_info(container: Container, size: int, chunks: Sequence[ChunkInfo] | None = None) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from wavelic.container import (
     read_header,
     read_outline,
 )
+from wavelic.images import Metadata
 from wavelic.remote import Source
 
 #: Bytes read on opening: the header, and the index of 1,700 tiles.
@@ -51,6 +52,10 @@ class RangedWlicFile(SourcedWlicFile):
 
     outline: Outline
     limits: Limits
+
+    @property
+    def metadata(self) -> Metadata:
+        return WlicFile(Container(self.header, self._others), self.size).metadata
 
     @property
     def info(self) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wavelic.api.files import open_url
+from wavelic.codec.jp2_box import NO_MODEL
 from wavelic.codec.opened import OpenedFile, level_dimensions
 from wavelic.codec.registry import codecs, recognize
 from wavelic.codec.wlic import WlicFile
@@ -13,7 +14,6 @@ from wavelic.container import MAGIC
 from wavelic.errors import FormatError, UnsupportedError
 from wavelic.images import orientation_of
 from wavelic.jpeg2000 import is_jpeg2000
-from wavelic.lifting.jp2.box import NO_MODEL
 from wavelic.lifting.jp2.file import Jp2File
 from wavelic.lifting.jp2.opening import open_head
 from wavelic.rect import Rect

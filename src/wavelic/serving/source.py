@@ -68,8 +68,10 @@ class Source:
         """
         region = self.facts.stored_region(reduce, box)
         file = self._file
-        if isinstance(file, Jp2File) and (variant.decode == STOCK or not file.ours):
+        if isinstance(file, Jp2File) and variant.decode == STOCK:
             samples = _stock(file, reduce, variant.layers, region)
+        elif isinstance(file, Jp2File) and file.picture is not None:
+            samples = _eight_bits(file.read_plain(file.request(reduce, variant.layers, region), threads=1))
         else:
             _one_thread()
             samples = _eight_bits(file.read(reduce=reduce, layers=variant.layers, region=region))
@@ -146,7 +148,12 @@ def _stock(file: Jp2File, reduce: int, layers: int | None, region: Rect) -> Samp
     request = file.request(reduce, layers, region)
     data, header = file.codestream.load(request, None)
     decoded = decode_codestream(
-        data, reduce=reduce, max_layers=layers, area=tuple(region), limits=file.codestream.limits, header=header
+        data,
+        reduce=reduce,
+        max_layers=layers,
+        area=(region.x, region.y, region.width, region.height),
+        limits=file.codestream.limits,
+        header=header,
     )
     peak = (1 << decoded.bits[0]) - 1
     planes = np.stack(decoded.planes, -1)

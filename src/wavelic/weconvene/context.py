@@ -30,15 +30,24 @@ from functools import cache
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import interpolate, pixel_unshuffle
+from torch.nn.functional import interpolate
 
-from wavelic.nn.exact import LIMIT, Conv, ExactConv2d, QuantConv2d
-from wavelic.weconvene.subbands import BANDS, COLOURS, LEVELS, PACKED, SLICES, Slice, unpack
+from wavelic.nn.exact import Conv, ExactConv2d, QuantConv2d
+from wavelic.weconvene.features import (
+    FEATURE,
+    LOW_COEFFICIENTS,
+    PARENT_FLOATS,
+    PARENT_ORDER,
+    VALUE,
+    features,
+    integer_order,
+    low_features,
+    parent_features,
+)
+from wavelic.weconvene.subbands import BANDS, LEVELS, PACKED, SLICES, Slice, unpack, unpack_slices
 
-#: Units of a coefficient in quantiser steps, of an octave of scale and of an octave of the quantiser step.
-VALUE, SCALE_UNIT, STEP_UNIT = 16, 64, 32
-#: Units of an input feature: of an octave.
-FEATURE = 32
+#: Units of an octave of scale and of an octave of the quantiser step.
+SCALE_UNIT, STEP_UNIT = 64, 32
 #: Largest coefficient, in steps: 2^24; residuals are as large.
 MAX_VALUE = 1 << 24
 LOG2_LOWEST = -4.5  # log2 of the smallest logistic scale
@@ -61,41 +70,6 @@ def step_code(step: float) -> int:
 FINEST, COARSEST = step_code(LOWEST_STEP), step_code(HIGHEST_STEP)
 
 
-@cache
-def _log_table() -> Tensor:
-    """uint8 feature of every magnitude in 1/16 step, up to where it is clamped."""
-    last = VALUE * (1 << (LIMIT // FEATURE + 1))
-    values = [min(LIMIT, round(FEATURE * math.log2(1 + k / VALUE))) for k in range(last + 1)]
-    return torch.tensor(values, dtype=torch.uint8)
-
-
-def features(values: Tensor) -> Tensor:
-    """Coefficients (N, C, h, w) -> what the networks see of them, (N, 2 C, h, w): positive values, then negative ones.
-
-    float32 in steps -> float32; int32 in 1/16 step -> uint8, the same in units of 1/32.
-    """
-    if values.is_floating_point():
-        log = (FEATURE * torch.log2(1 + values.abs())).round().clamp(max=LIMIT) / FEATURE
-    else:
-        table = _log_table().to(values.device)
-        log = table[values.abs().clamp(max=len(table) - 1)]
-    zero = log.new_zeros(())
-    both = torch.cat((torch.where(values > 0, log, zero), torch.where(values < 0, log, zero)), 1)
-    return both.contiguous(memory_format=torch.channels_last)
-
-
-def low_features(low: Tensor) -> Tensor:
-    """Features (N, 24, h / 2, w / 2) of the lowest band (N, 3, h, w): each sample minus the mean of its neighbours.
-
-    float32 in steps -> float32; int32 in steps -> uint8.
-    """
-    rows = torch.cat((low[:, :, :1], low, low[:, :, -1:]), 2)
-    columns = torch.cat((low[:, :, :, :1], low, low[:, :, :, -1:]), 3)
-    four = 4 * low - rows[:, :, :-2] - rows[:, :, 2:] - columns[..., :-2] - columns[..., 2:]
-    difference = four / 4 if low.is_floating_point() else four * (VALUE // 4)
-    return features(pixel_unshuffle(difference, 2))
-
-
 class LevelContext(nn.Module):
     """Networks of one level, or of several that share weights.
 
@@ -109,7 +83,7 @@ class LevelContext(nn.Module):
     def __init__(self, width: int, parent_width: int, slices: tuple[Slice, ...], layer: Conv) -> None:
         super().__init__()
         counts = [len(part.channels) for part in slices]
-        self.from_parent = layer(2 * BANDS + 1, width, 3)
+        self.from_parent = layer(PARENT_FLOATS, width, 3)
         self.from_state = layer(parent_width, width)
         self.trunk, self.trunk_out = layer(width, width, 3), layer(width, width)
         self.from_slice = nn.ModuleList(layer(2 * count, width, 3) for count in counts)
@@ -117,6 +91,9 @@ class LevelContext(nn.Module):
         self.mix_out = nn.ModuleList(layer(width, width) for _ in counts)
         self.before_head = nn.ModuleList(layer(width, width) for _ in counts)
         self.heads = nn.ModuleList(layer(width, 2 * count, relu=False) for count in counts)
+        _ordered(self.from_parent, PARENT_ORDER)
+        for conv, count in zip(self.from_slice, counts, strict=True):
+            _ordered(conv, integer_order(count))
         for head in self.heads:
             for parameter in head.parameters():
                 nn.init.zeros_(parameter)
@@ -125,31 +102,27 @@ class LevelContext(nn.Module):
         """The layers whose results are the state, all in one unit."""
         return [self.from_parent, self.from_state, self.trunk_out, *self.from_slice, *self.mix_out]
 
-    def begin(self, parent: Tensor, step: Tensor, state: Tensor | None) -> Tensor:
+    def begin(self, parent: Tensor, state: Tensor | None) -> Tensor:
         """The state before the first slice: (N, width, h, w).
 
         Args:
-            parent: features (N, 18, h, w) of the parent level's bands.
-            step: the quantiser step as a feature, (N or 1, 1, 1, 1).
+            parent: `parent_features` of the parent level's bands.
             state: of the parent level, (N, parent_width, h / 2, w / 2); None at the coarsest.
         """
-        batch, _, height, width = parent.shape
-        x = torch.cat((parent, step.to(parent.dtype).expand(batch, 1, height, width)), 1)
-        new = self.from_parent(x.contiguous(memory_format=torch.channels_last))
+        new = self.from_parent(parent)
         if state is not None:
             new = self.from_state(interpolate(state, scale_factor=2.0, mode="nearest"), new)
         return self.trunk_out(self.trunk(new), new)
 
-    def parameters_of(self, index: int, state: Tensor, before: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-        """The state after slice ``index`` was prepared, and its log2 scales and means, float32 (N, channels, h, w).
+    def parameters_of(self, index: int, state: Tensor, before: Tensor | None) -> tuple[Tensor, Tensor]:
+        """The state after slice ``index`` was prepared, and its log2 scales in units of HEAD_SCALE and then its means.
 
-        ``before``: features of the slice before, None for the first.
+        The latter are float32 (N, 2 channels, h, w).  ``before``: features of the slice before, None for the first.
         """
         if before is not None:
             state = self.from_slice[index - 1](before, state)
         state = self.mix_out[index](self.mix[index](state), state)
-        scale, mean = self.heads[index](self.before_head[index](state)).float().chunk(2, 1)
-        return state, HEAD_SCALE * scale, mean
+        return state, self.heads[index](self.before_head[index](state)).float()
 
     def finish(self, state: Tensor, last: Tensor) -> Tensor:
         """The state for the next finer level; ``last``: features of the last slice."""
@@ -176,7 +149,8 @@ class ContextModel(nn.Module):
         self.levels = nn.ModuleList(
             LevelContext(width, parent, slices, layer) for width, parent in zip(widths, parents, strict=True)
         )
-        self.from_low = layer(8 * COLOURS, widths[2], 3)
+        self.from_low = layer(2 * LOW_COEFFICIENTS, widths[2], 3)
+        _ordered(self.from_low, integer_order(LOW_COEFFICIENTS))
         base = torch.zeros(LEVELS, PACKED)
         if self.exact:
             self.register_buffer("base", base.to(torch.int32))
@@ -220,23 +194,35 @@ class ContextModel(nn.Module):
         assert isinstance(chosen, LevelContext)
         return chosen
 
-    def location_and_scale(
-        self, number: int, index: int, scale: Tensor, mean: Tensor, log2_step: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """What a slice is coded with, from the networks' results (N, channels, h, w).
+    def starts(self, log2_step: Tensor) -> Tensor:
+        """What is added to the networks' scales of every level and packed channel at a step (N,): (N, LEVELS, 36).
 
-        In floats: mean in steps and log2 scale.  In integers: mean int32 in 1/16 step and table uint8, 0..63.
+        In floats: log2 scales.  In integers: numbers of tables, with the half that rounds them, exact in float32.
         """
-        channels = list(self.slices[index].channels)
-        base = self.base[number - 1, channels][:, None, None]
+        step = log2_step[:, None, None]
         if not self.exact:
-            return mean, scale + base - (log2_step - CENTRE)
-        code = (log2_step * STEP_UNIT).to(torch.int32)
-        start = base - (code - CENTRE * STEP_UNIT) * (SCALE_UNIT // STEP_UNIT) - round(LOG2_LOWEST * SCALE_UNIT)
-        octaves = (scale.clamp(-64, 64) * SCALE_UNIT).round_().to(torch.int32) + start
-        table = (octaves.mul_(PER_OCTAVE).add_(SCALE_UNIT // 2) >> (SCALE_UNIT.bit_length() - 1)).clamp_(0, SCALES - 1)
-        location = (mean.clamp(-_MAX_MEAN, _MAX_MEAN) * VALUE).round_().to(torch.int32)
-        return location, table.to(torch.uint8)
+            return self.base - (step - CENTRE)
+        code = (step * STEP_UNIT).to(torch.int32)
+        octaves = self.base - (code - CENTRE * STEP_UNIT) * (SCALE_UNIT // STEP_UNIT) - round(LOG2_LOWEST * SCALE_UNIT)
+        return octaves * (PER_OCTAVE / SCALE_UNIT) + 0.5
+
+    def location_and_scale(self, found: Tensor, start: Tensor) -> tuple[Tensor, Tensor]:
+        """What a slice is coded with, from the networks' results (N, 2 channels, h, w), see `parameters_of`.
+
+        Args:
+            found: the results; overwritten in integers.
+            start: `starts` of the slice's channels, (N, channels, 1, 1).
+
+        Returns:
+            In floats: mean in steps and log2 scale.  In integers: mean int32 in 1/16 step and table uint8, 0..63.
+        """
+        if not self.exact:
+            scale, mean = found.chunk(2, 1)
+            return mean, HEAD_SCALE * scale + start
+        scale, mean = found.contiguous().chunk(2, 1)
+        scale.mul_(HEAD_SCALE * SCALE_UNIT).clamp_(-64 * SCALE_UNIT, 64 * SCALE_UNIT).round_()
+        table = scale.mul_(PER_OCTAVE / SCALE_UNIT).add_(start).floor_().clamp_(0, SCALES - 1)
+        return mean.clamp_(-_MAX_MEAN, _MAX_MEAN).mul_(VALUE).round_().to(torch.int32), table.to(torch.uint8)
 
 
 #: (level, slice, location, scale or table) of a slice -> its coefficients, in the units of the location.
@@ -256,31 +242,37 @@ def code_levels(model: ContextModel, low: Tensor, log2_step: Tensor, levels: int
     Returns:
         Coefficients of every level in the units of ``coder``, level 1 (finest) first: (N, 9, h_d, w_d).
     """
-    steps = log2_step[:, None, None, None]
-    octaves = steps - FINEST / STEP_UNIT
+    octaves = log2_step[:, None, None, None] - FINEST / STEP_UNIT
     step = (octaves * FEATURE).round() if model.exact else octaves
+    starts = [model.starts(log2_step)[:, :, part.channels, None, None] for part in model.slices]
     batch, _, height, width = low.shape
     parent = low.new_zeros(batch, BANDS, height // 2, width // 2)
     state: Tensor | None = None
     results: list[Tensor] = []
     for number in range(levels, 0, -1):
         net = model.level(number)
-        state = net.begin(features(parent.detach()), step, state)
+        state = net.begin(parent_features(parent.detach(), step), state)
         if number == LEVELS:
             state = model.from_low(low_features(low.detach()), state)
         parts: list[Tensor] = []
-        before: Tensor | None = None
         for index in range(len(model.slices)):
-            state, scale, mean = net.parameters_of(index, state, before)
-            parts.append(coder(number, index, *model.location_and_scale(number, index, scale, mean, steps)))
-            before = features(parts[-1].detach())
+            before = features(parts[-1].detach()) if parts else None
+            state, found = net.parameters_of(index, state, before)
+            parts.append(coder(number, index, *model.location_and_scale(found, starts[index][:, number - 1])))
         if number > 1:
-            assert before is not None
-            state = net.finish(state, before)
-        packed = torch.cat(parts, 1)[:, _places(model.slices)]
-        parent = unpack(packed)
+            state = net.finish(state, features(parts[-1].detach()))
+        if model.exact:
+            parent = unpack_slices(parts, model.slices)
+        else:
+            parent = unpack(torch.cat(parts, 1)[:, _places(model.slices)])
         results.append(parent)
     return results[::-1]
+
+
+def _ordered(layer: nn.Module, order: tuple[int, ...]) -> None:
+    """Tell a layer of integers that its inputs are features in another order than those of floats."""
+    if isinstance(layer, ExactConv2d):
+        layer.order = order
 
 
 def _exponents(layer: nn.Module) -> Tensor:

@@ -18,7 +18,8 @@ from wavelic.entropy.tables import TableSet
 from wavelic.training.data import PackedImages
 from wavelic.training.export import Export, latest
 from wavelic.weconvene.config import CONFIGS
-from wavelic.weconvene.context import COARSEST, FINEST, LOG2_LOWEST, PER_OCTAVE, SCALES, STEP_UNIT, VALUE, code_levels
+from wavelic.weconvene.context import COARSEST, FINEST, LOG2_LOWEST, PER_OCTAVE, SCALES, STEP_UNIT, code_levels
+from wavelic.weconvene.features import VALUE
 from wavelic.weconvene.network import Network, Transform
 from wavelic.weconvene.planes import analyse
 from wavelic.weconvene.subbands import LEVELS, pack

@@ -16,14 +16,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 
 from wavelic.codec.opened import Progress, Region
 from wavelic.container import TileGrid
 from wavelic.rect import Rect
 from wavelic.threads import map_on_threads
+from wavelic.weconvene import grid as grids
 from wavelic.weconvene.config import Config
-from wavelic.weconvene.context import STEP_UNIT, VALUE
+from wavelic.weconvene.context import STEP_UNIT
+from wavelic.weconvene.features import VALUE
+from wavelic.weconvene.network import Transform
 from wavelic.weconvene.subbands import (
     BANDS,
     COLOURS,
@@ -37,7 +39,7 @@ from wavelic.weconvene.weights import Model
 
 #: Sides of windows are multiples of this: whole cells of every transform that runs in windows.
 ALIGNMENT = 32
-#: Pixels a side of a window's inner part, a multiple of ALIGNMENT.
+#: Pixels a side of a window's inner part, a multiple of ALIGNMENT; thin pictures have longer ones.
 WINDOW = 1024
 _RADIUS_97 = 5  # samples a 9/7 filter reaches to either side, at most
 Box = tuple[int, int, int, int]
@@ -84,7 +86,7 @@ class Planes:
         """Fill in a decoded tile."""
         _cut(self.low, box, self.levels).copy_(torch.from_numpy(values.low))
         for number, (plane, part) in enumerate(zip(self.details, values.details, strict=True), 1):
-            _cut(plane, box, number).copy_(torch.from_numpy(part)).div_(VALUE)
+            torch.mul(torch.from_numpy(part), 1 / VALUE, out=_cut(plane, box, number))
 
 
 def padded(side: int, levels: int) -> int:
@@ -93,24 +95,26 @@ def padded(side: int, levels: int) -> int:
     return -(-side // unit) * unit
 
 
-def margin(radius: int, levels: int) -> int:
+def margin(config: Config, radius: int, levels: int) -> int:
     """Pixels that a window must be larger on each side, for a net's receptive radius in cells and for the wavelets."""
     if levels < GRID_LEVELS:
         return ALIGNMENT
     cell = 1 << GRID_LEVELS
-    return _up(radius * cell + _RADIUS_97 * (cell - 1))
+    unit = cell if config.layer == "wide" else ALIGNMENT  # the other layers have wavelets of their own
+    return -(-(radius * cell + _RADIUS_97 * (cell - 1)) // unit) * unit
 
 
 def window_count(region: Region) -> int:
     """Windows that a region (left, top, width, height) is worked on in."""
-    left, top, right, bottom = _aligned(region)
-    return -(-(right - left) // WINDOW) * -(-(bottom - top) // WINDOW)
+    left, top, right, bottom = area = _aligned(region)
+    width, height = _window_size(area)
+    return -(-(right - left) // width) * -(-(bottom - top) // height)
 
 
 def window_tiles(grid: TileGrid, region: Region, config: Config) -> tuple[int, ...]:
     """The tiles whose coefficients a region (left, top, width, height) depends on."""
     levels = levels_of(grid.width, grid.height)
-    around = margin(config.synthesis_radius, levels) + _RADIUS_97 * ((1 << levels) - 1)
+    around = margin(config, config.synthesis_radius, levels) + _RADIUS_97 * ((1 << levels) - 1)
     return grid.meeting(Rect(*region).grown(around, (grid.width, grid.height)))
 
 
@@ -124,23 +128,20 @@ def analyse(model: Model, pixels: NDArray[Any], step: int, progress: Progress | 
     finest = min(levels, GRID_LEVELS)
     low = torch.empty(COLOURS, height >> finest, width >> finest)
     details = [torch.empty(BANDS, height >> d, width >> d) for d in range(1, finest + 1)]
-    around = margin(transform.config.analysis_radius, levels)
-    windows = list(_windows((0, 0, width, height), (width, height), around))
-    scales = [s[0] for s in transform.band_scales(log2_step)]
+    around = margin(transform.config, transform.config.analysis_radius, levels)
+    windows = list(_windows(_aligned((0, 0, width, height)), (width, height), around))
 
     def work(number: int) -> None:
         inner, outer = windows[number]
-        grid = transform.analysis_grid(_samples(pixels, outer).to(model.device), log2_step, finest)[0]
-        part, *packed = _cut(grid, _inside(inner, outer), finest).split([COLOURS, *_bands(finest)])
-        _cut(low, inner, finest).copy_(part)
-        for distance, values in enumerate(packed):
-            level = finest - distance
-            values = pixel_shuffle(values, 1 << distance) if distance else values
-            torch.mul(values.cpu(), scales[level - 1].cpu(), out=_cut(details[level - 1], inner, level))
+        grid = grids.analysis(transform, samples(pixels, outer).to(model.device), log2_step, finest).cpu()
+        left, top, right, bottom = (side >> finest for side in _inside(inner, outer))
+        parts = [_cut(d, inner, level)[None] for level, d in enumerate(details, 1)]
+        grids.scatter(grid[:, top:bottom, left:right], _cut(low, inner, finest)[None], parts)
 
     _on_threads(work, len(windows), width * height, progress)
     lowest, deeper = decompose(low[None], levels - finest) if levels > finest else (low[None], [])
-    rest = (d[0] * s.cpu() for d, s in zip(deeper, scales[finest:], strict=False))
+    scales = transform.band_scales(log2_step)[finest:]
+    rest = (d[0].mul_(s[0].cpu()) for d, s in zip(deeper, scales, strict=False))
     return Planes(lowest[0], (*details, *rest))
 
 
@@ -158,21 +159,17 @@ def synthesise(
     log2_step = _log2_step(model, step)
     transform, levels = model.fast, planes.levels
     finest = min(levels, GRID_LEVELS)
-    scales = [s[0].cpu() for s in transform.band_scales(log2_step)]
-    deeper = [(d / s)[None] for d, s in zip(planes.details[finest:], scales[finest:], strict=False)]
-    low = (compose(planes.low[None], deeper) if deeper else planes.low[None])[0]
+    low = _low_of_finest(transform, [planes], log2_step)[0]
     left, top, width, height = region
     size = (low.shape[2] << finest, low.shape[1] << finest)
     pixels = np.empty((height, width, channels), dtype)
-    windows = list(_windows(_aligned(region), size, margin(transform.config.synthesis_radius, levels)))
+    windows = list(_windows(_aligned(region), size, margin(transform.config, transform.config.synthesis_radius, levels)))
 
     def work(number: int) -> None:
         inner, outer = windows[number]
-        parts = [_cut(low, outer, finest)]
-        for level in range(finest, 0, -1):
-            values = _cut(planes.details[level - 1], outer, level) / scales[level - 1]
-            parts.append(pixel_unshuffle(values, 1 << (finest - level)) if level < finest else values)
-        x = transform.synthesis_grid(torch.cat(parts)[None].to(model.device), log2_step, finest)
+        parts = [_cut(planes.details[level - 1], outer, level)[None] for level in range(1, finest + 1)]
+        grid = grids.join(_cut(low, outer, finest)[None], parts).to(model.device)
+        x = grids.synthesis(transform, grid, log2_step)
         x0, y0 = max(inner[0], left), max(inner[1], top)
         x1, y1 = min(inner[2], left + width), min(inner[3], top + height)
         part = x[0, :, y0 - outer[1] : y1 - outer[1], x0 - outer[0] : x1 - outer[0]]
@@ -180,6 +177,25 @@ def synthesise(
 
     _on_threads(work, len(windows), width * height, progress)
     return pixels
+
+
+@torch.inference_mode()
+def synthesise_together(model: Model, planes: Sequence[Planes], steps: Sequence[int]) -> Tensor:
+    """Samples (N, 3, H, W) of pictures of one size, not clipped, each with a step of its own; in one window."""
+    log2_step = torch.tensor(steps, dtype=torch.float32, device=model.device) / STEP_UNIT
+    low = _low_of_finest(model.fast, planes, log2_step)
+    finest = min(planes[0].levels, GRID_LEVELS)
+    details = [torch.stack([p.details[level] for p in planes]) for level in range(finest)]
+    return grids.synthesis(model.fast, grids.join(low, details).to(model.device), log2_step)
+
+
+def _low_of_finest(transform: Transform, planes: Sequence[Planes], log2_step: Tensor) -> Tensor:
+    """The low band (N, 3, h, w) of the levels that run in windows, from the coarser levels of pictures of one size."""
+    low = torch.stack([p.low for p in planes])
+    finest = min(planes[0].levels, GRID_LEVELS)
+    scales = transform.band_scales(log2_step)[finest : planes[0].levels]
+    deeper = [torch.stack([p.details[finest + n] for p in planes]) / s.cpu() for n, s in enumerate(scales)]
+    return compose(low, deeper) if deeper else low
 
 
 def _on_threads(work: Any, count: int, elements: int, progress: Progress | None) -> None:
@@ -191,12 +207,7 @@ def _on_threads(work: Any, count: int, elements: int, progress: Progress | None)
         if progress:
             progress(done[0], count)
 
-    map_on_threads(counted, range(count), elements if count > 1 else 0)
-
-
-def _bands(levels: int) -> Sequence[int]:
-    """Channels of a grid after its low band."""
-    return [BANDS << (2 * distance) for distance in range(levels)]
+    map_on_threads(counted, range(count), elements, networks=True)
 
 
 def _log2_step(model: Model, step: int) -> Tensor:
@@ -220,9 +231,10 @@ def _up(place: int) -> int:
 def _windows(area: Box, size: tuple[int, int], margin: int) -> Iterator[tuple[Box, Box]]:
     """(inner, outer) boxes: inner ones partition ``area``; outer ones have the margin inside (width, height)."""
     left, top, right, bottom = area
-    for y in range(top, bottom, WINDOW):
-        for x in range(left, right, WINDOW):
-            inner = x, y, min(x + WINDOW, right, size[0]), min(y + WINDOW, bottom, size[1])
+    width, height = _window_size(area)
+    for y in range(top, bottom, height):
+        for x in range(left, right, width):
+            inner = x, y, min(x + width, right, size[0]), min(y + height, bottom, size[1])
             outer = (
                 max(inner[0] - margin, 0),
                 max(inner[1] - margin, 0),
@@ -230,6 +242,16 @@ def _windows(area: Box, size: tuple[int, int], margin: int) -> Iterator[tuple[Bo
                 min(inner[3] + margin, size[1]),
             )
             yield inner, outer
+
+
+def _window_size(area: Box) -> tuple[int, int]:
+    """(width, height) of windows: WINDOW, or longer and of about the same area where the area is thin."""
+
+    def beside(other: int) -> int:
+        return WINDOW if other >= WINDOW else WINDOW * WINDOW // other // ALIGNMENT * ALIGNMENT
+
+    left, top, right, bottom = area
+    return beside(bottom - top), beside(right - left)
 
 
 def _cut(plane: Tensor, box: Box, level: int) -> Tensor:
@@ -241,17 +263,18 @@ def _inside(inner: Box, outer: Box) -> Box:
     return inner[0] - outer[0], inner[1] - outer[1], inner[2] - outer[0], inner[3] - outer[1]
 
 
-def _samples(pixels: NDArray[Any], box: Box) -> Tensor:
+def samples(pixels: NDArray[Any], box: Box) -> Tensor:
     """(1, 3, h, w) samples 0..255 of a box that may reach beyond the picture on the right and below."""
     left, top, right, bottom = box
     part = pixels[min(top, pixels.shape[0] - 1) : bottom, min(left, pixels.shape[1] - 1) : right]
     extension = ((0, bottom - top - part.shape[0]), (0, right - left - part.shape[1]), (0, 0))
-    x = part.astype(np.float32)
+    if any(after for _, after in extension):
+        part = np.pad(part, extension, "edge")
+    x = np.empty((3, *part.shape[:2]), np.float32)
+    x[:] = part.transpose(2, 0, 1)
     if pixels.dtype != np.uint8:
         x *= np.float32(255 / np.iinfo(pixels.dtype).max)
-    if any(after for _, after in extension):
-        x = np.pad(x, extension, "edge")
-    return torch.from_numpy(x).permute(2, 0, 1)[None].expand(1, 3, bottom - top, right - left)
+    return torch.from_numpy(x)[None]
 
 
 def denormalised(x: Tensor, channels: int, dtype: np.dtype[Any]) -> NDArray[Any]:
@@ -259,8 +282,7 @@ def denormalised(x: Tensor, channels: int, dtype: np.dtype[Any]) -> NDArray[Any]
     if channels == 1:
         x = x.mean(0, keepdim=True)
     full = np.iinfo(dtype).max
-    samples = x if full == 255 else x.double() * (full / 255)
-    samples = samples.round().clamp_(0, full)
+    samples = (x if full == 255 else x.double() * (full / 255)).round().clamp_(0, full).permute(1, 2, 0)
     if full == 255:
-        samples = samples.to(torch.uint8)
-    return samples.permute(1, 2, 0).contiguous().cpu().numpy().astype(dtype, copy=False)
+        return torch.empty(samples.shape, dtype=torch.uint8, device=x.device).copy_(samples).cpu().numpy()
+    return samples.contiguous().cpu().numpy().astype(dtype)

@@ -13,7 +13,9 @@ channels of one tensor at half the resolution: packed channel ``band * 4 + row p
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -39,30 +41,37 @@ COLOUR = ((_A, _A, _A), (_B, 0.0, -_B), (_C, -2 * _C, _C))
 
 @dataclass(frozen=True)
 class Slice:
-    """Packed channels coded at once: ``channels`` of the 36 of a level; those of the slices before it are known."""
+    """Packed channels of a level that are coded at once; those of the slices before them are known.
 
-    channels: tuple[int, ...]
+    Attributes:
+        colours: neighbouring colours, of all three orientations.
+        phases: of the 2x2 lattice, row phase * 2 + column phase.
+    """
 
+    colours: tuple[int, ...]
+    phases: tuple[int, ...]
 
-def _channels(colours: tuple[int, ...], phases: tuple[int, ...]) -> tuple[int, ...]:
-    return tuple(
-        (orientation * COLOURS + colour) * 4 + phase
-        for orientation in range(3)
-        for colour in colours
-        for phase in phases
-    )
+    @cached_property
+    def channels(self) -> tuple[int, ...]:
+        """Packed channels, of the 36 of a level: by orientation, then colour, then phase."""
+        return tuple(
+            (orientation * COLOURS + colour) * 4 + phase
+            for orientation in range(3)
+            for colour in self.colours
+            for phase in self.phases
+        )
 
 
 #: The passes of a level in coding order: the lowest colour band first.
 SLICES = (
-    Slice(_channels((0,), (0,))),
-    Slice(_channels((0,), (3,))),
-    Slice(_channels((0,), (1, 2))),
-    Slice(_channels((1, 2), (0, 3))),
-    Slice(_channels((1, 2), (1, 2))),
+    Slice((0,), (0,)),
+    Slice((0,), (3,)),
+    Slice((0,), (1, 2)),
+    Slice((1, 2), (0, 3)),
+    Slice((1, 2), (1, 2)),
 )
 #: The same lattice without an order of colours: the twin with an entropy model in two dimensions.
-SLICES_2D = tuple(Slice(_channels((0, 1, 2), phases)) for phases in ((0,), (3,), (1, 2)))
+SLICES_2D = tuple(Slice((0, 1, 2), phases) for phases in ((0,), (3,), (1, 2)))
 
 
 @dataclass(frozen=True)
@@ -104,6 +113,29 @@ def pack(details: Tensor) -> Tensor:
 def unpack(packed: Tensor) -> Tensor:
     """Inverse of `pack`."""
     return pixel_shuffle(packed, 2)
+
+
+def pack_slice(details: Tensor, part: Slice) -> Tensor:
+    """The coefficients of one slice (N, channels, h / 2, w / 2) of details (N, 9, h, w)."""
+    batch, _, height, width = details.shape
+    height, width = height // 2, width // 2
+    lattice = details.reshape(batch, 3, COLOURS, height, 2, width, 2)
+    colours = slice(part.colours[0], part.colours[-1] + 1)
+    phases = [lattice[:, :, colours, :, phase // 2, :, phase % 2] for phase in part.phases]
+    return torch.stack(phases, 3).view(batch, len(part.channels), height, width)
+
+
+def unpack_slices(parts: Sequence[Tensor], slices: Sequence[Slice]) -> Tensor:
+    """Coefficients (N, channels of a slice, h, w) of every slice -> details (N, 9, 2 h, 2 w), without gradients."""
+    batch, _, height, width = parts[0].shape
+    details = parts[0].new_empty(batch, BANDS, 2 * height, 2 * width)
+    lattice = details.view(batch, 3, COLOURS, height, 2, width, 2)
+    for part, values in zip(slices, parts, strict=True):
+        colours = slice(part.colours[0], part.colours[-1] + 1)
+        by_phase = values.view(batch, 3, len(part.colours), len(part.phases), height, width)
+        for number, phase in enumerate(part.phases):
+            lattice[:, :, colours, :, phase // 2, :, phase % 2] = by_phase[:, :, :, number]
+    return details
 
 
 def to_grid(x: Tensor, levels: int = GRID_LEVELS) -> Tensor:
