@@ -39,6 +39,12 @@ class FormatError(WavelicError):
     exit_code = 4
 
 
+class UnsupportedError(FormatError):
+    """A file is sound as far as it was read, but uses a part of its format that wavelic does not decode."""
+
+    exit_code = 10
+
+
 class ChecksumError(FormatError):
     """A checksum does not match: the bytes changed after the file was written."""
 

@@ -11,6 +11,7 @@ import torch
 from lifting_transforms import random_transform
 from pictures import picture
 
+from wavelic.codec.jp2_box import NO_MODEL
 from wavelic.codec.options import Options, Progress
 from wavelic.errors import OutputError
 from wavelic.images import from_array
@@ -19,7 +20,6 @@ from wavelic.lifting import encode as lifting_encode
 from wavelic.lifting.encode import Encoding
 from wavelic.lifting.jp2 import sample_store, synthesis
 from wavelic.lifting.jp2 import windows as jp2_windows
-from wavelic.lifting.jp2.box import NO_MODEL
 from wavelic.lifting.jp2.opening import open_jp2
 from wavelic.lifting.jp2.pseudo_image import PseudoImage, encode_coefficients
 from wavelic.lifting.jp2.sample_store import SampleStore
@@ -138,8 +138,8 @@ def test_files_of_all_targets_are_those_of_one_piece(small_windows: Callable[[],
         encoding = Encoding(image, transform, b"m" * 8, Options(progress=lambda *step: seen.append(step)))
         return [
             encoding.file([300, 2000]),
-            encoding.at_bytes(2500, exceed=False),
-            encoding.at_psnr(30.0)[0],
+            encoding.at_budget(2500.0),
+            encoding.at_budget(900.0),
         ]
 
     expected = files()

@@ -42,7 +42,7 @@ def test_finds_the_nearest_point_in_few_probes(kind: str, share: float) -> None:
 def test_out_of_reach_gives_the_end_and_says_so(goal: float, index: int) -> None:
     found = search(lambda i: 0.1 + i / 100, 0, 99, Target("bpp", goal))
     assert found.position == index
-    assert "nearest these weights allow" in found.note(Target("bpp", goal))
+    assert "nearest this codec comes" in found.note(Target("bpp", goal))
 
 
 def test_dents_do_no_harm() -> None:

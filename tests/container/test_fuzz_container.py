@@ -60,6 +60,7 @@ def test_arbitrary_bytes(data: bytes, with_magic: bool) -> None:
 
 
 @given(st.data())
+@settings(deadline=None)
 def test_headers_with_fields_at_random_and_a_right_checksum(data: st.DataObject) -> None:
     values = []
     for field in FIELDS:

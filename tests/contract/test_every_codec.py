@@ -27,7 +27,15 @@ torch.set_num_threads(1)
 Picture = Callable[..., np.ndarray]
 every_codec = pytest.mark.parametrize("codec", codecs(), ids=names())
 #: Values that no option has by default.
-UNUSUAL = {"published": True, "layers": 2, "access": "windows"}
+UNUSUAL = {
+    "published": True,
+    "layers": 2,
+    "access": "windows",
+    "lossless": True,
+    "tile_size": 64,
+    "resync": True,
+    "enhance": True,
+}
 
 
 def test_the_registry_is_what_users_see() -> None:

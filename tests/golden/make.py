@@ -73,6 +73,15 @@ def weconvene() -> None:
         write("weconvene", kind, encoding.file(step_of_quality(60)))
 
 
+def bilevel() -> None:
+    """Both methods that matter: T.6 for a drawing, PNG for a checkerboard, with alpha."""
+    y, x = np.mgrid[0:61, 0:83]
+    drawing = np.where(np.hypot(x - 40, y - 30) < 24, 255, 0).astype(np.uint8)
+    board = np.stack([(x + y) % 2 * 255, x], -1).astype(np.uint8)
+    for kind, pixels in (("drawing", drawing), ("board-alpha", board)):
+        write("bilevel", kind, encode_image(from_array(pixels)).data)
+
+
 def lifting() -> None:
     """Each kind, with three layers; always with the hash of the weights in the name."""
     from wavelic.lifting.cards import PRODUCT, find_lifting
@@ -97,6 +106,8 @@ def main() -> None:
     asked = sys.argv[1:] or families
     if "weconvene" in asked:
         weconvene()
+    if "bilevel" in asked:
+        bilevel()
     if "lifting" in asked:
         lifting()
     for codec in (codec for codec in families if codec in asked):

@@ -193,7 +193,7 @@ def test_own_files_are_read_as_decode_shows_them(name: str) -> None:
 
 
 def test_own_files_are_known_by_the_box_of_codec_lifting() -> None:
-    from wavelic.lifting.jp2 import box as lifting_box
+    from wavelic.codec import jp2_box as lifting_box
 
     assert lifting_box.BOX_ID == reader.LIFTING_BOX
 
@@ -201,10 +201,11 @@ def test_own_files_are_known_by_the_box_of_codec_lifting() -> None:
 @pytest.mark.parametrize(
     ("data", "cause"),
     [
-        (lambda s: jp2(s, 8, colour=12), "colour space 12 is not supported"),
+        (lambda s: jp2(s, 8, colour=12), "colour space CMYK is not supported"),
         (lambda s: jp2(s, 8, cdef((0, 0, 1), (1, 0, 2), (2, 2, 0))), "not supported"),
-        (lambda s: jp2(s[..., :2], 8, cdef((0, 0, 1), (1, 2, 0)), colour=GREY), "premultiplied.*not supported"),
-        (lambda s: jp2(s, 8, box(b"pclr", b"\0")), "palette.*damaged"),
+        (lambda s: jp2(s, 8, colour=14), "colour space CIELab is not supported"),
+        (lambda s: jp2(s, 8, colour=99), "colour space number 99 is not supported"),
+        (lambda s: jp2(s, 8, box(b"pclr", b"\0")), "palette.*fetch it again"),
         (lambda s: jp2(s, 8, cdef((9, 0, 1))), "damaged"),
     ],
 )

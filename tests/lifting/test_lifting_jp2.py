@@ -12,9 +12,9 @@ from lifting_transforms import learned
 from pictures import image, picture, psnr
 from PIL import Image
 
+from wavelic.codec.jp2_box import BOX_ID, NO_MODEL, WavelicBox
 from wavelic.errors import ChecksumError, FormatError, ModelError, UsageError, WavelicError
 from wavelic.jpeg2000 import EncodeOptions, encode_codestream, read_jp2, replace_codestream, write_jp2
-from wavelic.lifting.jp2.box import BOX_ID, NO_MODEL, WavelicBox
 from wavelic.lifting.jp2.opening import open_jp2, trim_jp2
 from wavelic.lifting.jp2.pseudo_image import encode_coefficients, pseudo_image
 from wavelic.lifting.jp2.samples import to_components, to_pixels

@@ -15,11 +15,11 @@ from pictures import image, psnr
 
 import wavelic
 from wavelic.api.files import Options, encode_image
+from wavelic.codec.rate_search import bpp_to_quality, quality_to_bpp
 from wavelic.codec.target import Target
 from wavelic.errors import UsageError
 from wavelic.images import Image
 from wavelic.lifting.cards import PRODUCT
-from wavelic.lifting.encode import bpp_to_quality, quality_to_bpp
 
 torch.set_num_threads(1)
 pytestmark = pytest.mark.usefixtures("weights")

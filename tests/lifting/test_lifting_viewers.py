@@ -15,11 +15,11 @@ from lifting_support import METADATA
 from pictures import image
 
 import wavelic
+from wavelic.codec import jp2_box as box
 from wavelic.errors import ChecksumError, FormatError
 from wavelic.images import Image
 from wavelic.integrations.pillow_jp2 import LiftingImageFile
 from wavelic.jpeg2000 import read_jp2, replace_codestream
-from wavelic.lifting.jp2 import box
 
 torch.set_num_threads(1)
 pytestmark = pytest.mark.usefixtures("weights")

@@ -24,10 +24,10 @@ from wavelic.serving import server as server_module
 from wavelic.serving import workers as workers_module
 from wavelic.serving.app import Settings
 from wavelic.serving.cache import ByteCache
+from wavelic.serving.facts import Variant
 from wavelic.serving.refusal import Refusal
 from wavelic.serving.server import listen
 from wavelic.serving.site import Site
-from wavelic.serving.source import Variant
 
 
 @pytest.fixture(scope="module")

@@ -19,10 +19,10 @@ import wavelic
 from wavelic.jpeg2000 import decode_codestream, read_jp2
 from wavelic.lifting.jp2.opening import open_jp2
 from wavelic.serving.documents import image_information
+from wavelic.serving.facts import Facts
 from wavelic.serving.render import plan
 from wavelic.serving.request import SizeLimits, parse_request
 from wavelic.serving.site import Site
-from wavelic.serving.source import Facts
 
 
 @pytest.fixture(scope="module")

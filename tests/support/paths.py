@@ -15,3 +15,5 @@ SUPPORT = TESTS / "support"
 GOLDEN = TESTS / "golden"
 #: Published figures that tests compare with.
 EVALUATION_DATA = TESTS / "data" / "evaluation"
+#: Small JPEG 2000 files of kinds that other software writes.
+JPEG2000_DATA = TESTS / "data" / "jpeg2000"

@@ -7,6 +7,8 @@ import io
 import json
 import shutil
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -22,16 +24,20 @@ from paths import GOLDEN
 from pictures import picture
 from PIL import Image
 
+from wavelic.codec.jp2_box import NO_MODEL
 from wavelic.codec.weights import cards
 from wavelic.jpeg2000 import EncodeOptions, encode_codestream, write_jp2
 from wavelic.lifting.cards import lifting_id
 from wavelic.lifting.jp2.pseudo_image import encode_coefficients
 from wavelic.lifting.jp2.samples import to_components
+from wavelic.lifting.structures import build_lifting
 from wavelic.lifting.weights import load_lifting_card, save_lifting
 from wavelic.serving.app import Application, Settings
+from wavelic.serving.proxy import THIS_MACHINE
 from wavelic.serving.server import listen, make_server
 from wavelic.serving.site import Site
 
+VALIDATED = "67352ccc-d1b0-11e1-89ae-279075081939.jp2"  # the validator escapes the hyphens of the name
 AWKWARD = [(1, 1), (1, 700), (513, 1), (511, 513), (1023, 767), (1025, 640), (1537, 530), (37, 1200)]
 torch.set_num_threads(1)
 
@@ -83,7 +89,7 @@ class RunningServer:
         """The answer to a request for exactly ``path``."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
         try:
-            connection.putrequest(method, path, skip_accept_encoding=True)
+            connection.putrequest(method, path, skip_host="Host" in headers, skip_accept_encoding=True)
             for name, value in headers.items():
                 connection.putheader(name.replace("_", "-"), value)
             connection.endheaders()
@@ -99,9 +105,11 @@ class RunningServer:
 
 
 @contextmanager
-def running(site: Site, settings: Settings | None = None, **socket_options: int) -> Iterator[RunningServer]:
+def running(
+    site: Site, settings: Settings | None = None, trusted: str = THIS_MACHINE, **socket_options: int
+) -> Iterator[RunningServer]:
     app = Application(site, settings)
-    server = make_server(app)
+    server = make_server(app, trusted)
     bound = listen("127.0.0.1", 0)
     for option, value in socket_options.items():
         bound.setsockopt(socket.SOL_SOCKET, getattr(socket, option), value)
@@ -164,3 +172,20 @@ def wait_for(condition: Callable[[], object], seconds: float = 60) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it did not come to pass"
         time.sleep(0.02)
+
+
+def validator_picture() -> bytes:
+    """The validator's test image, 10 x 10 squares of known colours, in a file of ours."""
+    module = pytest.importorskip("iiif_validator.validator", exc_type=ImportError)  # it needs libmagic
+    colours = np.array(module.ValidationInfo().colorInfo, np.uint8).transpose(1, 0, 2)
+    pixels = np.repeat(np.repeat(colours, 100, 0), 100, 1)
+    with torch.no_grad():
+        coefficients = build_lifting("CDF-9/7").analysis(to_components(pixels), 5)
+    return encode_coefficients(coefficients, 8, EncodeOptions(), model=NO_MODEL)
+
+
+def validate(port: int, version: int, *options: str) -> subprocess.CompletedProcess[str]:
+    """Run the validator of the IIIF consortium against a server that has `VALIDATED`."""
+    script = Path(sys.executable).with_name("iiif-validate.py")
+    where = ["-s", f"localhost:{port}", "-p", f"iiif/{version}", "-i", VALIDATED, f"--version={version}.0"]
+    return subprocess.run([sys.executable, str(script), *where, *options], capture_output=True, text=True, timeout=300)

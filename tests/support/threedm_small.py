@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from wavelic.threedm.network import CONFIGS, WeConvene
+from wavelic.threedm.config import PUBLISHED
+from wavelic.threedm.network import WeConvene
 
 SMALL: dict[str, Any] = {
     "width": 8,
@@ -16,7 +17,8 @@ SMALL: dict[str, Any] = {
     "hyper": 8,
     "attention": 8,
     "hidden": (8, 8),
-    "blocks": 1,
+    "blocks": (1, 1, 1),
+    "hyper_blocks": 1,
     "low_parts": 2,
     "high_parts": 3,
 }
@@ -24,7 +26,7 @@ SMALL: dict[str, Any] = {
 
 def small(name: str, **changes: Any) -> WeConvene:
     """A named network with few channels."""
-    return WeConvene(replace(CONFIGS[name], **(SMALL | changes)))
+    return WeConvene(replace(PUBLISHED[name], **(SMALL | changes)))
 
 
 def lively(model: WeConvene) -> WeConvene:

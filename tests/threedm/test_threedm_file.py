@@ -12,8 +12,9 @@ from threedm_small import lively, picture, small
 
 from wavelic.container import Limits
 from wavelic.errors import ChecksumError, FormatError, LimitError, ModelError, UsageError
+from wavelic.threedm.config import PUBLISHED
 from wavelic.threedm.file import read_picture, write_picture
-from wavelic.threedm.network import CONFIGS, WeConvene
+from wavelic.threedm.network import WeConvene
 
 
 @pytest.fixture(autouse=True)
@@ -37,7 +38,7 @@ def written(model: WeConvene) -> bytes:
     return write_picture(model, photograph(40, 70))
 
 
-@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("name", PUBLISHED)
 def test_a_file_on_disk_reads_back_as_the_network_s_own_picture(name: str, tmp_path: Path) -> None:
     """With other objects in the decoder: the configuration by name and the weights from a file of their own."""
     model, pixels = lively(small(name)).eval(), photograph(61, 97)

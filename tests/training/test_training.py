@@ -211,11 +211,26 @@ def test_published_recipe_is_as_published() -> None:
     assert stage.keep == "best"
 
 
+@pytest.mark.parametrize("name", recipe_names())
+def test_an_override_of_the_defaults_counts_for_every_stage(name: str) -> None:
+    """Also for stages that have a value of their own in the file, as docs/recipes.md says."""
+    recipe = load_recipe(name, ("defaults.steps=20", "defaults.seed=3"))
+    assert {(stage.steps, stage.seed) for stage in recipe.stages} == {(20, 3)}
+
+
+def test_the_later_of_two_overrides_counts() -> None:
+    one_longer = load_recipe("wcae-cpu", ("defaults.steps=20", "stages.1.steps=30"))
+    assert [stage.steps for stage in one_longer.stages] == [20, 30, 20, 20, 20, 20, 20]
+    all_alike = load_recipe("wcae-cpu", ("stages.1.steps=30", "defaults.steps=20"))
+    assert {stage.steps for stage in all_alike.stages} == {20}
+
+
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
         (("nonsense=1",), "nonsense"),
         (("defaults.steps=many",), "many"),
+        (("defaults.name=same",), "share a name"),
         (("stages.0",), "key=value"),
         (("stages=[{name: a, init: b}]",), "not an earlier stage"),
     ],

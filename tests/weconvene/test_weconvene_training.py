@@ -16,14 +16,17 @@ from wavelic.images import from_array
 from wavelic.training.export import Export, export_run
 from wavelic.training.loop import FINAL, LEVEL, save_objective, train
 from wavelic.training.recipe import load_recipe
+from wavelic.training.stages import Recipe
 from wavelic.weconvene.config import CONFIGS, Config
-from wavelic.weconvene.context import SCALES
+from wavelic.weconvene.context import LOG2_LOWEST, PER_OCTAVE, SCALES
 from wavelic.weconvene.export import logistic_tables
 from wavelic.weconvene.files import Encoding, decode
-from wavelic.weconvene.network import Network, logistic_bits
+from wavelic.weconvene.network import Network
+from wavelic.weconvene.quantizers import Annealed, Coded, logistic_bits, quantize_by_cost
 from wavelic.weconvene.stage import WeconveneStage
+from wavelic.weconvene.tiles import quantise
 from wavelic.weconvene.training import RateDistortion
-from wavelic.weconvene.weights import float_state, integers_of, load_model
+from wavelic.weconvene.weights import float_state, integers_of, load_model, residual_costs
 
 SETTINGS = ("defaults.batch=1", "defaults.crop=128", "defaults.validate_every=4", "defaults.checkpoint_every=2")
 TINY = Config(analysis=8, synthesis=8, analysis_blocks=1, synthesis_blocks=1, contexts=(4, 6, 6))
@@ -44,7 +47,14 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.set_num_threads(1)
     arguments = (*SETTINGS, "stages.0.steps=4", f"data={pictures}", f"validation={pictures}", "name=whole")
-    return train(load_recipe("weconvene-cpu", arguments), tmp_path_factory.mktemp("runs"))
+    return train(_recipe(arguments), tmp_path_factory.mktemp("runs"))
+
+
+def _recipe(arguments: tuple[str, ...], stages: int = 1) -> Recipe:
+    """The first stages of the shipped recipe."""
+    recipe = load_recipe("weconvene-cpu", arguments)
+    recipe.stages = recipe.stages[:stages]
+    return recipe
 
 
 def _state(folder: Path) -> dict[str, torch.Tensor]:
@@ -64,12 +74,12 @@ def test_a_run_goes_on_elsewhere(run: Path, pictures: Path, tmp_path: Path) -> N
     save_objective(run / "main" / FINAL, kept)
     assert kept.stat().st_size < 0.6 * (run / "main" / FINAL).stat().st_size
     arguments = (*SETTINGS, "stages.0.steps=1", f"data={pictures}", f"validation={pictures}", f"stages.0.init={kept}")
-    after = _state(train(load_recipe("weconvene-cpu", (*arguments, "name=on")), tmp_path))
+    after = _state(train(_recipe((*arguments, "name=on")), tmp_path))
     for name, value in _state(run).items():
         if name == "network.band_steps":
             assert torch.allclose(value, after[name], atol=0.02)
     with pytest.raises(UsageError, match="no-such-file"):
-        train(load_recipe("weconvene-cpu", (*arguments, "name=no", "stages.0.init=no-such-file.safetensors")), tmp_path)
+        train(_recipe((*arguments, "name=no", "stages.0.init=no-such-file.safetensors")), tmp_path)
 
 
 def test_export_codes_pictures(run: Path, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,15 +117,13 @@ def test_configurations_differ_only_in_what_they_say() -> None:
     assert max(counts) < 15_000_000
 
 
-@pytest.mark.parametrize("schedule", ["constant", "cosine", "trapezoid"])
-def test_quantised_stages_follow_float_ones(pictures: Path, tmp_path: Path, schedule: str) -> None:
-    """A stage in floats with SOAP, then one that trains what the integers will compute."""
-    arguments = (*SETTINGS, f"data={pictures}", f"validation={pictures}", f"defaults.schedule={schedule}")
-    recipe = load_recipe("weconvene-cpu", (*arguments, "stages.0.steps=4", "name=float"))
-    second = replace(recipe.stages[0], name="quantised", init="main", steps=2, quantised=True, optimizer="adam")
-    recipe.stages.append(second)
-    folder = train(recipe, tmp_path)
-    state = torch.load(folder / "quantised" / FINAL, weights_only=True)["objective"]
+@pytest.mark.parametrize("schedule", ["constant", "cosine", "linear", "trapezoid"])
+def test_all_stages_of_the_recipe(pictures: Path, tmp_path: Path, schedule: str) -> None:
+    """All stages of the recipe: in floats, on coded symbols, and what the integers will compute."""
+    settings = (*SETTINGS, "stages.1.crop=128", "stages.1.batch=1", "stages.0.steps=4", "stages.1.steps=2")
+    settings = (*settings, "stages.2.steps=2", f"stages.0.schedule={schedule}")
+    folder = train(_recipe((*settings, f"data={pictures}", f"validation={pictures}"), stages=3), tmp_path)
+    state = torch.load(folder / "integers" / FINAL, weights_only=True)["objective"]
     assert {int(v[1]) for k, v in state.items() if k.endswith("exponents")} != {5}  # chosen from crops
     assert (folder / "main" / LEVEL).exists() == (schedule == "trapezoid")
 
@@ -132,6 +140,58 @@ def test_loss_is_equations_1_and_2() -> None:
         objective.stage = WeconveneStage(bfloat16=False, low_weight=2.0, high_weight=2.0)
         twice, *_ = objective(crops, step)
         assert torch.allclose(twice, expected + bpp * (2**step / 64) ** 1.2, rtol=1e-4)
+
+
+def test_training_on_coded_symbols() -> None:
+    """With RDOQ: bits of the symbols themselves, fewer than without, and gradients for scales, means and analysis."""
+    torch.manual_seed(0)
+    crops = torch.randint(0, 256, (2, 3, 128, 128), dtype=torch.uint8)
+    objective = RateDistortion(Network(TINY), WeconveneStage(bfloat16=False, rdoq_lambda=0.1))
+    objective.network.start_from(crops.float())
+    torch.nn.init.normal_(objective.network.f.leave.weight, std=0.01)
+    step = torch.tensor([5.0, 6.5])
+    noisy = objective(crops, step, torch.Generator().manual_seed(1))
+    noisy[0].sum().backward()
+    entropy = objective.network.entropy.level(1)
+    for name, parameter in [*entropy.heads[0].named_parameters(), *objective.network.f.leave.named_parameters()]:
+        assert parameter.grad is not None, name
+        assert parameter.grad.abs().max() > 0, name
+    with torch.no_grad():
+        bits = objective.eval()(crops, step)[1]
+        assert torch.allclose(noisy[1], bits, rtol=1e-5)  # noise changes gradients, not the rate
+        objective.stage = WeconveneStage(bfloat16=False)
+        assert (objective(crops, step)[1] > bits).all()
+
+
+def test_training_quantises_as_the_encoder() -> None:
+    """Apart from values at which both choices cost about the same: tables are 16-bit fractions of the distribution."""
+    tables = logistic_tables()
+    random = np.random.default_rng(0)
+    table = torch.from_numpy(random.integers(0, SCALES, 50_000).astype(np.uint8))
+    scale = LOG2_LOWEST + table.float() / PER_OCTAVE
+    target = torch.from_numpy(random.logistic(size=50_000).astype(np.float32)) * torch.exp2(scale).clamp(max=40)
+    coded = quantise(target, table, torch.from_numpy(residual_costs(tables)), 0.1)
+    same = quantize_by_cost(target, scale, 0.1) == coded
+    assert same.float().mean() > 0.995
+    assert torch.equal(quantize_by_cost(target, scale, 0.0), target.round())
+
+
+def test_annealing_ends_in_whole_numbers() -> None:
+    """Hot: anything between the two neighbours, the nearer one more likely; cold: one of them."""
+    noise = torch.Generator().manual_seed(0)
+    offset = torch.full((20_000,), 2.3, requires_grad=True)
+    scale = torch.zeros(())
+    symbols, bits = Annealed(0.5, noise)(offset, scale)
+    bits.sum().backward()
+    assert offset.grad is not None
+    hot = symbols.detach()
+    assert 2 <= float(hot.min()) < float(hot.max()) <= 3
+    assert 2.0 < float(hot.mean()) < 2.5
+    cold, _ = Annealed(0.02, noise)(offset, scale)
+    cold = cold.detach()
+    assert ((cold - cold.round()).abs() < 1e-3).float().mean() > 0.99
+    whole = torch.tensor([-4.0, 0.0, 7.0])
+    assert torch.allclose(Annealed(0.1, noise)(whole, scale)[0], Coded()(whole, scale)[0], atol=1e-3)
 
 
 @pytest.mark.parametrize("log2_scale", [-3.0, 0.0, 4.0])

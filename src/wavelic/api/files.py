@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Literal, overload
 
+from wavelic.api.inputs import FileLike, image_of, read_image, tensor_of
+from wavelic.api.opening import open_file, open_url, open_within, read_file, trim
 from wavelic.codec.opened import OpenedFile, Pixels, Progress, Region
 from wavelic.codec.options import Encoded, Options, Strip, check_access, check_device, psnr
-from wavelic.codec.registry import DEFAULT_CODEC, check_options, get_codec, recognize
+from wavelic.codec.registry import DEFAULT_CODEC, check_options, get_codec, special_for
 from wavelic.codec.target import Target
-from wavelic.container import DEFAULT_LIMITS, Limits, peek_codec, read_header
-from wavelic.errors import FormatError, ImageError
-from wavelic.images import Image, from_array, from_pillow, stripped
-from wavelic.remote import DEFAULT_POLICY, Policy, open_source
-from wavelic.remote.opening import is_url
+from wavelic.container import DEFAULT_LIMITS, Limits
+from wavelic.errors import UsageError
+from wavelic.images import Image, stripped
+
+if TYPE_CHECKING:
+    import torch
+
+    from wavelic.api.inputs import ImageLike
 
 __all__ = [
     "DEFAULT_CODEC",
@@ -35,21 +38,22 @@ __all__ = [
     "open_within",
     "psnr",
     "read_file",
+    "read_image",
     "trim",
 ]
 
 DEFAULT_QUALITY = 50.0
-_START = 1024  # bytes from which a file is recognized
 
 
 def encode_image(
-    image: Image, codec: str = DEFAULT_CODEC, target: Target | None = None, options: Options | None = None
+    image: Image, codec: str | None = None, target: Target | None = None, options: Options | None = None
 ) -> Encoded:
     """Compress an image.
 
     Args:
         image: what to code.
-        codec: a name of `wavelic.codec.registry.names`.
+        codec: a name of `wavelic.codec.registry.names` or a special one; None: the special codec that suits the image,
+            if there is one and its file is no larger than the target allows, else the default.
         target: what to meet; None: the last of the layers if they are given by their rates, else quality 50.
         options: how.
 
@@ -57,12 +61,28 @@ def encode_image(
         UsageError: unknown codec or device, target or option out of range, or an option the codec does not take.
         ModelError: the weights are not installed.
     """
-    chosen, settings = get_codec(codec), options or Options()
-    check_options(chosen, settings)
+    settings = options or Options()
+    if settings.lossless and target is not None:
+        raise UsageError(f"lossless given with {target.kind} {target}, and such a file has but one size; leave one out")
     check_device(settings.device)
+    default = get_codec(codec or DEFAULT_CODEC)
+    special = special_for(image, default.extension, settings) if codec is None else None
+    if special is None:
+        check_options(default, settings)
     if settings.strip or settings.strip_gps:
         image = stripped(image, "all" if settings.strip else "gps")
-    return chosen.encode(image, target or _default_target(settings), settings)
+    aim = target or _default_target(settings)
+    if special is not None:
+        encoded = special.encode(image, aim, settings)
+        if aim.admits(len(encoded.data), image.width * image.height):
+            return replace(encoded, codec=special.name)
+        check_options(default, settings)
+    encoded = default.encode(image, aim, settings)
+    exact = special_for(image, None, Options())
+    if exact is not None and exact is not default and not settings.lossless:
+        remark = f"coded with loss, though codec {exact.name} keeps such a picture exactly, in a {exact.extension} file"
+        encoded = replace(encoded, note="; ".join(filter(None, (encoded.note, remark))))
+    return replace(encoded, codec=default.name)
 
 
 def _default_target(options: Options) -> Target:
@@ -72,7 +92,7 @@ def _default_target(options: Options) -> Target:
 
 
 def decode_image(
-    data: bytes,
+    data: FileLike,
     limits: Limits = DEFAULT_LIMITS,
     device: str = "cpu",
     progress: Progress | None = None,
@@ -84,7 +104,7 @@ def decode_image(
     """Decompress a file, or a part of it, with its metadata.
 
     Args:
-        data: the file.
+        data: the file, as in `open_file`.
         limits: what may be spent on it.
         device: torch device of the networks.
         progress: called as ``progress(done, total)``.
@@ -97,12 +117,13 @@ def decode_image(
         ModelError: the weights it names are not installed.
         UsageError: it has no such resolution, layer or region.
     """
-    return open_file(data, limits).decode(reduce, layers, region, device, progress)
+    with open_file(data, limits) as file:
+        return file.decode(reduce, layers, region, device, progress)
 
 
 def encode(
-    image: Any,
-    codec: str = DEFAULT_CODEC,
+    image: ImageLike,
+    codec: str | None = None,
     quality: float | None = None,
     *,
     bpp: float | None = None,
@@ -110,32 +131,43 @@ def encode(
     size: int | None = None,
     layers: int | tuple[float, ...] | None = None,
     access: str = "whole",
+    lossless: bool = False,
+    tile_size: int | None = None,
     strip: bool | Strip = False,
     device: str = "cpu",
+    bit_depth: int = 8,
 ) -> bytes:
-    """Compress an image to the bytes of a file: of a `.wlic` file, or with codec "lifting" of a JP2 file.
+    """Compress an image to the bytes of a file: of a `.wlic` file, or with codec "lifting" or "jp2" of a JP2 file.
 
     Args:
-        image: `wavelic.Image`, a Pillow image, or an array (H, W) or (H, W, 1..4) of uint8 or uint16.
-        codec: a name in `wavelic.CODECS`.
-        quality: 0..100, linear in the logarithm of the rate; 50 if no target is given.
+        image: pixels: `wavelic.Image`, a Pillow image, an array (H, W) or (H, W, 1..4), or a tensor (H, W) or
+            (1..4, H, W); of uint8 or uint16, floats from 0 to 1, or booleans.  Or an image file, or a `.wlic` file to
+            code anew: path, URL, bytes, or a binary stream.
+        codec: a name in `wavelic.CODECS`; None: "bilevel", without loss, for pictures of black and white alone, unless
+            a rate or size is asked for that this does not meet; else "weconvene".
+        quality: 0..100; 50 if no target is given.  The same number stands for about the same PSNR whatever the codec.
         bpp: instead of a quality, bits per pixel of the whole file.  Targets are met within 2 %, or as nearly as the
             weights allow.
         psnr: instead, dB over the colour samples.
         size: instead, bytes of the file; not exceeded if possible.
-        layers: lifting only: how many quality layers, or the bits per pixel of each, ascending.
-        access: lifting and weconvene only: "windows" arranges the file for reading windows, "whole" for reading all.
+        layers: lifting and jp2 only: how many quality layers, or the bits per pixel of each, ascending.
+        access: lifting, jp2 and weconvene only: "windows" arranges the file for reading windows, "whole" for reading
+            all.
+        lossless: jp2 only: every sample comes back; without a target.
+        tile_size: jp2 only: side of independent tiles in pixels; None: one tile, which codes better.
         strip: True or "all" to leave out ICC, Exif, XMP, IPTC and resolution, with the samples turned upright; "gps"
             to leave out the position alone.
         device: torch device of the network.
+        bit_depth: 8 or 16: of the samples that floats and booleans are turned into.
 
     Raises:
         UsageError, ImageError, ModelError: see each type.
 
-    >>> import numpy as np
-    >>> data = encode(np.zeros((40, 60, 3), np.uint8), quality=30)
-    >>> decode(data).shape
-    (40, 60, 3)
+    Examples:
+        >>> import numpy as np, wavelic
+        >>> data = wavelic.encode(np.zeros((40, 60, 3), np.float32), quality=30)
+        >>> wavelic.decode(data).shape
+        (40, 60, 3)
     """
     target = Target.of(quality, bpp, psnr, size)
     options = Options(
@@ -144,28 +176,58 @@ def encode(
         device=device,
         layers=layers,
         access=check_access(access),
+        lossless=lossless,
+        tile_size=tile_size,
     )
-    return encode_image(_as_image(image), codec, target, options).data
+    return encode_image(image_of(image, bit_depth), codec, target, options).data
 
 
+@overload
 def decode(
-    data: bytes,
+    data: FileLike,
     *,
     reduce: int = 0,
     layers: int | None = None,
     region: Region | None = None,
     limits: Limits = DEFAULT_LIMITS,
     device: str = "cpu",
-) -> Pixels:
+    as_tensor: Literal[False] = False,
+) -> Pixels: ...
+
+
+@overload
+def decode(
+    data: FileLike,
+    *,
+    reduce: int = 0,
+    layers: int | None = None,
+    region: Region | None = None,
+    limits: Limits = DEFAULT_LIMITS,
+    device: str = "cpu",
+    as_tensor: Literal[True],
+) -> torch.Tensor: ...
+
+
+def decode(
+    data: FileLike,
+    *,
+    reduce: int = 0,
+    layers: int | None = None,
+    region: Region | None = None,
+    limits: Limits = DEFAULT_LIMITS,
+    device: str = "cpu",
+    as_tensor: bool = False,
+) -> Pixels | torch.Tensor:
     """Decompress a file, or a part of it, to samples.
 
     Args:
-        data: the file.
+        data: the file: its bytes, its path or URL, or a binary stream.
         reduce: how often both sides are halved.
         layers: use only the first so many quality layers; None for all.
         region: (x, y, width, height) in pixels of the full image; None for all of it.
         limits: what may be spent on the file.
-        device: torch device of the networks.
+        device: torch device of the networks, and of the tensor.
+        as_tensor: give a torch tensor (C, H, W) instead of an array.
 
     Returns:
         (H, W, C), uint8 or uint16 as in the source: gray C=1, gray+alpha 2, RGB 3, RGBA 4.
@@ -173,159 +235,5 @@ def decode(
     Raises:
         FormatError, ChecksumError, LimitError, ModelError, UsageError: see each type.
     """
-    return decode_image(data, limits, device, reduce=reduce, layers=layers, region=region).pixels
-
-
-def _as_image(image: Any) -> Image:
-    if isinstance(image, Image):
-        return image
-    if hasattr(image, "mode") and hasattr(image, "tobytes"):
-        return from_pillow(image)
-    if isinstance(image, str | os.PathLike | bytes):
-        raise ImageError(f"{type(image).__name__} given where pixels are expected; use wavelic.images.load_image first")
-    return from_array(image)
-
-
-def open_file(
-    source: str | os.PathLike[str] | bytes, limits: Limits = DEFAULT_LIMITS, *, allow_partial: bool = False
-) -> OpenedFile:
-    """Open a compressed file and verify its checksums; its content says which codec it is of.
-
-    Args:
-        source: the file's bytes, its path, or a URL (https, s3, zip, ...), which is read in parts as far as needed.
-        limits: what may be spent on it.
-        allow_partial: accept a JPEG 2000 file that was cut short, with the whole layers that are there; see
-            ``info["whole_layers"]``.
-
-    Raises:
-        ImageError: the file cannot be read.
-        FormatError, ChecksumError, LimitError: it is of no codec that is installed, or not sound.
-
-    >>> import numpy as np
-    >>> file = open_file(encode(np.zeros((40, 60, 3), np.uint8), "lifting"))
-    >>> file.codec, file.levels, file.level_dimensions[1], file.read(reduce=1, region=(8, 0, 5, 9)).shape
-    ('lifting', 5, (30, 20), (5, 3, 3))
-    """
-    if is_url(source):
-        return open_url(str(source), limits, allow_partial=allow_partial)
-    data = source if isinstance(source, bytes) else read_file(source, limits)
-    codec = recognize(data[:_START])
-    if codec is None:
-        raise _unrecognized(data, limits)
-    return codec.open(data, limits, allow_partial=allow_partial)
-
-
-def open_url(
-    url: str | os.PathLike[str] | bytes,
-    limits: Limits = DEFAULT_LIMITS,
-    *,
-    allow_partial: bool = False,
-    policy: Policy = DEFAULT_POLICY,
-) -> OpenedFile:
-    """Open a file that lies elsewhere, reading as little of it as its format allows.
-
-    Args:
-        url: where it is; a path or bytes are read in the same way.
-        limits: as in `open_file`.
-        allow_partial: as in `open_file`.
-        policy: how often and how much is fetched.
-
-    Raises:
-        SourceError: the bytes cannot be had.
-        MissingDependencyError: a library for this kind of URL is not installed.
-        FormatError, ChecksumError, LimitError: as in `open_file`.
-    """
-    source = open_source(url, policy)
-    start = source.read(0, _START)
-    codec = recognize(start)
-    if codec is None:
-        raise _unrecognized(start, limits)
-    return codec.open_source(source, limits, allow_partial=allow_partial)
-
-
-def open_within(
-    where: str | os.PathLike[str] | bytes,
-    max_bytes: int,
-    reduce: int = 0,
-    region: Region | None = None,
-    limits: Limits = DEFAULT_LIMITS,
-) -> tuple[OpenedFile, int]:
-    """Open a file in quality layers to read at most so many of its bytes.
-
-    Args:
-        where: path, URL or bytes.
-        max_bytes: what opening and one read may fetch together.
-        reduce: of that read, as in `OpenedFile.read`.
-        region: of that read.
-        limits: what may be spent on the file.
-
-    Returns:
-        The file, and with how many layers to read it.
-
-    Raises:
-        UsageError: the first layer takes more, or the file has none that can be read apart.
-        SourceError: the file can only be read as a whole, and that is more; or its bytes cannot be had.
-        FormatError, ChecksumError, LimitError: as in `open_url`.
-    """
-    policy = replace(DEFAULT_POLICY, max_bytes=max_bytes)  # also where the format makes it read the whole file
-    file = open_url(where, limits, policy=policy)
-    source = getattr(file, "source", None)
-    return file, file.layers_within(max_bytes - (source.bytes_read if source else 0), reduce, region)
-
-
-def trim(
-    data: bytes, *, max_layers: int | None = None, bpp: float | None = None, limits: Limits = DEFAULT_LIMITS
-) -> bytes:
-    """Drop the last quality layers of a file; nothing is decoded.
-
-    Args:
-        data: the file.
-        max_layers: layers to keep at most; None: as many as ``bpp`` admits.
-        bpp: bits per pixel of the new file at most; None: no bound.
-        limits: what may be spent on the file.
-
-    Raises:
-        UsageError: files of this codec have no layers, or not even one is admitted.
-        FormatError: the file is damaged, of no codec that is installed, or does not say where its layers are.
-    """
-    codec = recognize(data[:_START])
-    if codec is None:
-        raise _unrecognized(data, limits)
-    return codec.trim(data, max_layers, bpp, limits)
-
-
-def read_file(path: str | os.PathLike[str], limits: Limits = DEFAULT_LIMITS) -> bytes:
-    """Return the bytes of a compressed file; what is none of ours is refused before the rest of it is read.
-
-    Args:
-        path: where it is.
-        limits: what may be spent on it; compared with the header of a `.wlic` file.
-
-    Raises:
-        ImageError: the file cannot be read.
-        FormatError, LimitError: it is of no codec that is installed, or too large.
-    """
-    try:
-        with Path(path).open("rb") as stream:
-            start = stream.read(_START)
-            if recognize(start) is None:
-                raise _unrecognized(start, limits)
-            if peek_codec(start) is not None:
-                read_header(start, limits)
-            return start + stream.read()
-    except OSError as error:
-        raise ImageError(
-            f"{os.fspath(path)} cannot be read ({error.strerror}); check the name and permissions"
-        ) from error
-
-
-def _unrecognized(start: bytes, limits: Limits) -> FormatError:
-    """Say what is wrong with a file that no codec recognizes: by its start, it is a bad `.wlic` file, or a strange one.
-
-    Raises FormatError, ChecksumError or LimitError itself, where reading it as a `.wlic` file says more.
-    """
-    header = read_header(start, limits)
-    return FormatError(
-        f"the file is of codec number {header.codec}, which is not installed; upgrade wavelic, or install the package"
-        " that brings it"
-    )
+    pixels = decode_image(data, limits, device, reduce=reduce, layers=layers, region=region).pixels
+    return tensor_of(pixels, device) if as_tensor else pixels

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -14,6 +15,10 @@ from wavelic.cli.jobs import Outcome, run_jobs, use_threads
 from wavelic.cli.shared import Device, Force, Processors, Strip, StripGps, strip_of
 from wavelic.cli.terminal import Step
 from wavelic.errors import UsageError
+
+if TYPE_CHECKING:
+    from wavelic.codec.opened import OpenedFile
+    from wavelic.images import Image
 
 
 @dataclass(frozen=True)
@@ -25,10 +30,11 @@ class DecodeWork:
         device: torch device of the networks.
         force: replace existing files.
         reduce: with ``layers`` and ``region``, the part to decode, as in `opened.OpenedFile.read`.
-        allow_partial: decode a file that was cut short to its last whole layer.
+        allow_partial: decode what there is of a file that was cut short or is still arriving.
         report_bytes: say how many bytes were read.
         max_bytes: read no more than so many, and as many layers as that allows; None: no bound.
         strip: metadata to leave out.
+        enhance: decode JPEG 2000 with a network, or without; None: as the file says.
     """
 
     format: str
@@ -41,6 +47,8 @@ class DecodeWork:
     report_bytes: bool = False
     max_bytes: int | None = None
     strip: Literal["all", "gps"] | None = None
+    enhance: bool | None = None
+    unscaled: bool = False
 
     def __call__(self, job: Job, threads: int, step: Step | None) -> dict[str, Any]:
         """Do the work of one input and return what is reported of it."""
@@ -54,10 +62,16 @@ class DecodeWork:
                 file, layers = open_file(source, allow_partial=self.allow_partial), self.layers
             else:
                 file, layers = open_within(source, self.max_bytes, self.reduce, self.region)
+            if self.enhance is not None:
+                file = _enhanced(file, self.enhance)
             use_threads(threads)
             started = time.perf_counter()
             report = (lambda done, total: step(done, total, "windows")) if step else None
-            image = file.decode(self.reduce, layers, self.region, self.device, report)
+            reduce = self.reduce or file.best_reduce
+            if self.unscaled:
+                image = _as_stored(file, reduce, layers, self.region)
+            else:
+                image = file.decode(reduce, layers, self.region, self.device, report)
             seconds = time.perf_counter() - started
             if self.strip:
                 image = stripped(image, self.strip)
@@ -68,7 +82,7 @@ class DecodeWork:
         fetched = getattr(file, "source", None)  # of a file that is read in parts
         size = file.info["bytes"]
         read = fetched.bytes_read if fetched else size
-        notes = [] if file.complete else [_partial(file.info)]
+        notes = [] if file.complete else [_partial(file.info, reduce)]
         notes += [*image.remarks, *left_out(image, self.format)]
         if self.max_bytes is not None:
             notes.append(f"{layers} of {len(file.layers)} layers")
@@ -89,6 +103,14 @@ class DecodeWork:
         }
 
 
+def _enhanced(file: OpenedFile, enhance: bool) -> OpenedFile:
+    """The same file, decoded with a network or without.  Raises UsageError if its format has no such choice."""
+    choose: Callable[[bool], OpenedFile] | None = getattr(file, "enhanced", None)
+    if choose is None:
+        raise UsageError(f"a {file.codec} file has no plain coefficients to enhance; leave out --enhance")
+    return choose(enhance)
+
+
 def _describe(outcome: Outcome) -> str:
     facts = outcome.facts
     size = f"{facts['width']} x {facts['height']}, {facts['channels']} x {facts['bit_depth']} bits"
@@ -96,10 +118,28 @@ def _describe(outcome: Outcome) -> str:
     return f"{outcome.job}: {facts['format']}, {size}{note}"
 
 
-def _partial(info: dict[str, Any]) -> str:
+def _partial(info: dict[str, Any], reduce: int) -> str:
     whole = info["whole_layers"]
     what = f"decoded to layer {whole}, the last whole one" if whole else "not even its first layer is whole"
+    if not whole and reduce:
+        what += f"; decoded at 1/{2**reduce} of its sides, the finest resolution that is there"
     return f"the file is cut short: {what}"
+
+
+def _as_stored(file: OpenedFile, reduce: int, layers: int | None, region: tuple[int, int, int, int] | None) -> Image:
+    """The components of a JPEG 2000 file as they are stored, with the file's metadata."""
+    from wavelic.images import CHANNEL_NAMES, Image
+
+    read = getattr(file, "read_stored", None)
+    if read is None:
+        raise UsageError(f"--unscaled given for a file of codec {file.codec}; only JPEG 2000 has samples to scale")
+    samples = read(reduce, layers, region)
+    if samples.dtype not in ("uint8", "uint16") or samples.shape[2] not in CHANNEL_NAMES:
+        raise UsageError(
+            f"the file stores {samples.shape[2]} components as {samples.dtype}, which no image format here holds;"
+            " leave out --unscaled, or call read_stored in Python"
+        )
+    return Image(samples, file.metadata)
 
 
 def parse_region(text: str | None) -> tuple[int, int, int, int] | None:
@@ -134,7 +174,16 @@ def decode(
         typer.Option(metavar="X,Y,W,H", help="Decode only this part, in pixels of the full image.", show_default=False),
     ] = None,
     allow_partial: Annotated[
-        bool, typer.Option("--allow-partial", help="Decode a .jp2 that was cut short to its last whole layer.")
+        bool,
+        typer.Option(
+            "--allow-partial",
+            help="Decode what there is of a .jp2 that was cut short or is still arriving: its whole layers, or its finest"
+            " whole resolution.",
+        ),
+    ] = False,
+    unscaled: Annotated[
+        bool,
+        typer.Option("--unscaled", help="Write the samples of a JPEG 2000 file as stored, not over the full range."),
     ] = False,
     report_bytes: Annotated[
         bool, typer.Option("--report-bytes", help="Say how many bytes of a file, local or behind a URL, were read.")
@@ -144,6 +193,15 @@ def decode(
         typer.Option(
             metavar="N",
             help="Read no more than N bytes of a .jp2 file, local or behind a URL: as many layers as that allows.",
+            show_default=False,
+        ),
+    ] = None,
+    enhance: Annotated[
+        bool | None,
+        typer.Option(
+            "--enhance/--no-enhance",
+            help="Decode JPEG 2000 of any software with what a network estimates of its coefficients, or without;"
+            " else as the file says.",
             show_default=False,
         ),
     ] = None,
@@ -162,6 +220,8 @@ def decode(
     extension = OUTPUT_FORMATS[format or "png"].extensions[0]
     if max_bytes is not None and (max_layers is not None or allow_partial):
         raise UsageError("--max-bytes chooses the layers of a whole file; leave out --max-layers and --allow-partial")
+    if max_bytes is not None and enhance:
+        raise UsageError("--enhance reads more of a file than --max-bytes reckons with; leave out one of them")
     jobs = plan(inputs, output, extension)
     if as_json and jobs[0].target == STREAM:
         raise UsageError("--json and - would both write to standard output; name an output file")
@@ -177,6 +237,8 @@ def decode(
             report_bytes,
             max_bytes,
             strip_of(strip, strip_gps),
+            enhance,
+            unscaled,
         ),
         jobs,
         processors,

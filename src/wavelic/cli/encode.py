@@ -94,14 +94,27 @@ def encode(
         str | None,
         typer.Option(
             metavar="N or BPP,BPP,...",
-            help="lifting: how many quality layers, or the bits per pixel of each.",
+            help="lifting, jp2: how many quality layers, or the bits per pixel of each.",
             show_default=False,
         ),
     ] = None,
     access: Annotated[
         str,
-        typer.Option(help="lifting, weconvene: whole, or windows for files that are read in windows."),
+        typer.Option(help="lifting, jp2, weconvene: whole, or windows for files that are read in windows."),
     ] = "whole",
+    lossless: Annotated[
+        bool, typer.Option("--lossless", help="jp2: every sample comes back, at whatever size; 8 and 16 bits, alpha.")
+    ] = False,
+    tile_size: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", help="jp2: independent tiles of N x N pixels, for readers that want them.", show_default=False
+        ),
+    ] = None,
+    resync: Annotated[
+        bool,
+        typer.Option("--resync", help="jp2: markers around packets (SOP, EPH), by which decoders get past damage."),
+    ] = False,
     force: Force = False,
     processors: Processors = 0,
     device: Device = "cpu",
@@ -114,13 +127,26 @@ def encode(
 
     chosen_access = check_access(access)
     options = Options(
-        strip, published, device, layers=_layers(layers), access=chosen_access, strip_gps=strip_gps and not strip
+        strip,
+        published,
+        device,
+        layers=_layers(layers),
+        access=chosen_access,
+        strip_gps=strip_gps and not strip,
+        lossless=lossless,
+        tile_size=tile_size,
+        resync=resync,
     )
+    target = Target.of(quality, bpp, psnr, size)
+    if lossless and target is not None:
+        raise UsageError(
+            f"--lossless given with {target.kind} {target}, and such a file has but one size; leave one out"
+        )
     chosen = get_codec(codec) if codec else _codec_for(output, options)
     jobs = plan(inputs, output, chosen.extension)
     _check_names(jobs, chosen, as_json)
     check_options(chosen, options)
-    work = EncodeWork(chosen.name, Target.of(quality, bpp, psnr, size), options, force)  # before any file is touched
+    work = EncodeWork(chosen.name, target, options, force)  # before any file is touched
     run_jobs(work, jobs, processors, "encoding", _describe, as_json)
 
 

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from wavelic import __version__
-from wavelic.cli import collections, decode, demo, encode, evaluate, inspect, models, report, serve, train, trim
+from wavelic.cli import collections, decode, demo, encode, evaluate, inspect, models, report, serve, train, travel, trim
 from wavelic.cli.boundary import CommandGroup
 
 app = typer.Typer(
@@ -64,6 +64,8 @@ app.command()(serve.serve)
 app.command()(train.recipes)
 app.command()(train.train)
 app.command()(train.export)
+app.command()(travel.train_pack)
+app.command()(travel.train_join)
 
 
 def run() -> None:

@@ -21,19 +21,21 @@ def compare(
     results: Annotated[
         list[Path], typer.Argument(metavar="REFERENCE.json OTHER.json...", help="Results files, ours or CompressAI's.")
     ],
-    metric: Annotated[str, typer.Option(help="psnr-rgb, psnr-y or ms-ssim-rgb.")] = "psnr-rgb",
+    metric: Annotated[
+        str, typer.Option(help="psnr-rgb, psnr-y, ms-ssim-rgb, or any that eval --metric took.")
+    ] = "psnr-rgb",
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")] = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="A Markdown table.")] = False,
 ) -> None:
     """Print the BD-rate of each curve against the first."""
-    from wavelic.evaluation.compare import METRIC_LABELS, as_markdown, as_table
     from wavelic.evaluation.compare import as_json as to_json
+    from wavelic.evaluation.compare import as_markdown, as_table
     from wavelic.evaluation.compare import compare as compare_curves
+    from wavelic.evaluation.quality import get_metric
 
     if len(results) < 2:
         raise UsageError("one results file given; give the reference and at least one other")
-    if metric not in METRIC_LABELS:
-        raise UsageError(f"metric {metric!r}, expected one of {', '.join(METRIC_LABELS)}; choose one of them")
+    get_metric(metric)
     if as_json and markdown:
         raise UsageError("--json and --markdown given together; choose one")
     reference, *others = read_curves(results)

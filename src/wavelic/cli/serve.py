@@ -30,11 +30,14 @@ def serve(
     base_url: Annotated[
         str | None, typer.Option(metavar="URL", help="Of this server as clients see it, behind a proxy.")
     ] = None,
+    trust_proxy: Annotated[
+        str, typer.Option(metavar="ADDRESSES", help="Proxies whose X-Forwarded- headers are believed; * for all.")
+    ] = "127.0.0.1,::1",
     access_log: Annotated[
         bool, typer.Option("--access-log/--no-access-log", help="A line for every request on standard error.")
     ] = True,
 ) -> None:
-    """Serve a folder: IIIF Image API 3.0 at /iiif/3/, a viewer at /."""
+    """Serve a folder: IIIF Image API 3.0 and 2.1 at /iiif/3/ and /iiif/2/, a viewer at /."""
     if base_url is not None and not _BASE_URL.fullmatch(base_url):
         raise UsageError(f"--base-url {base_url!r} is not http(s)://host[/path]; give the address clients use")
     with needs("serve"):
@@ -50,11 +53,14 @@ def serve(
     )
     bound = listen(host, port)
     configure_log(access=access_log)
-    names, complete = site.identifiers()
+    listing = site.listing()
     shown = f"[{host}]" if ":" in host else host
-    remark(f"{len(names)}{'' if complete else ' or more'} images in {folder}; Ctrl-C stops")
+    remark(f"{len(listing.shown)}{'' if listing.complete else ' or more'} images in {folder}; Ctrl-C stops")
+    if listing.refused:
+        name, reason = next(iter(listing.refused.items()))
+        remark(f"{len(listing.refused)} files cannot be shown, for instance {name}: {reason}")
     print(f"http://{shown}:{bound.getsockname()[1]}/", flush=True)
     try:
-        make_server(Application(site, settings)).run(sockets=[bound])
+        make_server(Application(site, settings), trust_proxy).run(sockets=[bound])
     except (KeyboardInterrupt, SystemExit):  # uvicorn repeats the signal that stopped it, after all is put away
         remark("stopped")

@@ -57,6 +57,10 @@ class Codec(ABC):
             ModelError: the weights are not installed.
         """
 
+    def suits(self, image: Image) -> bool:
+        """Return whether it is the codec for this image where none is named; asked of special codecs only."""
+        return False
+
     @abstractmethod
     def recognizes(self, start: bytes) -> bool:
         """Return whether this codec opens the file that begins with ``start`` (16 bytes or more, if it has so many)."""

@@ -7,15 +7,15 @@ columns ceil(x / 2^r) up to and without ceil((x + width) / 2^r), and rows likewi
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wavelic.errors import UsageError
-from wavelic.images import Image
+from wavelic.images import Image, Metadata
 from wavelic.rect import Rect
 
 Pixels = NDArray[np.uint8] | NDArray[np.uint16]
@@ -53,6 +53,14 @@ class OpenedFile(Protocol):
         """What ``wavelic info --json`` shows."""
 
     @property
+    def metadata(self) -> Metadata:
+        """ICC profile, Exif, XMP, IPTC and resolution, as `decode` returns them."""
+
+    @property
+    def properties(self) -> Mapping[str, str]:
+        """Facts by the names that OpenSlide gives them, as text."""
+
+    @property
     def levels(self) -> int:
         """The largest ``reduce``: resolutions below the full one."""
 
@@ -71,6 +79,10 @@ class OpenedFile(Protocol):
     @property
     def complete(self) -> bool:
         """False for a file that was cut short and opened with ``allow_partial``."""
+
+    @property
+    def best_reduce(self) -> int:
+        """The finest resolution of which there is a whole layer, as a ``reduce``: 0 for a complete file."""
 
     def read(
         self,
@@ -119,6 +131,15 @@ class OpenedFile(Protocol):
 
         Raises FormatError or ChecksumError if the file is damaged, ModelError if its weights are not installed.
         """
+
+    def close(self) -> None:
+        """Let go of the connection or file that is held open; a file that is read in parts cannot be read any more."""
+
+    def __enter__(self) -> Self:
+        """Return the file itself."""
+
+    def __exit__(self, *_: object) -> None:
+        """Close the file."""
 
 
 def level_dimensions(width: int, height: int, levels: int) -> tuple[tuple[int, int], ...]:

@@ -17,6 +17,7 @@ Access = Literal["whole", "windows"]
 _ACCESSES: tuple[Access, ...] = ("whole", "windows")
 Strip = Literal["all", "gps"]
 MAX_LAYERS = 64
+MAX_EFFORT = 9
 #: Options of every codec; which of the others it takes is for each codec to say (`Codec.options`).
 COMMON = frozenset({"strip", "strip_gps", "device", "progress"})
 _PSNR_SAMPLES = 1 << 22
@@ -35,6 +36,13 @@ class Options:
         layers: how many quality layers, or the bits per pixel of each, ascending; None: as many as the size is worth.
         access: "windows" arranges the file so that a window needs few of its bytes: codec lifting in precincts, codec
             weconvene in small tiles.
+        effort: 1 (fastest) .. 9 (smallest files); None: the codec's default.  Files decode alike.
+        lossless: every sample comes back; there is no target then.
+        tile_size: side of independent tiles in pixels, for readers that want them; None: one tile, which codes better
+            and whose windows can be read alone as well.
+        resync: codec jp2: markers around every packet (SOP, EPH), by which some decoders get past damage.
+        enhance: codec jp2: say in the file that it is meant to be decoded with what a network estimates of its
+            coefficients.
     """
 
     strip: bool = False
@@ -44,8 +52,14 @@ class Options:
     layers: int | tuple[float, ...] | None = None
     access: Access = "whole"
     strip_gps: bool = False
+    effort: int | None = None
+    lossless: bool = False
+    tile_size: int | None = None
+    resync: bool = False
+    enhance: bool = False
 
     def __post_init__(self) -> None:
+        check_effort(self.effort)
         check_access(self.access)
         check_layers_asked(self.layers)
 
@@ -59,12 +73,14 @@ class Encoded:
         model: name of the weights, "none" without learned steps.
         quality: where on 0..100 it lies.
         note: one line on how well a bpp, PSNR or size target was met; empty for a quality.
+        codec: which made it; filled in by `wavelic.api.files.encode_image`.
     """
 
     data: bytes
     model: str
     quality: float
     note: str
+    codec: str = ""
 
 
 def check_access(name: str) -> Access:
@@ -73,6 +89,12 @@ def check_access(name: str) -> Access:
         if name == access:
             return access
     raise UsageError(f"access is {name!r}; choose whole or windows")
+
+
+def check_effort(effort: int | None) -> None:
+    """Raise UsageError unless ``effort`` is None or 1..9."""
+    if effort is not None and not 1 <= effort <= MAX_EFFORT:
+        raise UsageError(f"effort {effort}, expected 1..{MAX_EFFORT}; choose another number")
 
 
 def check_layers_asked(layers: int | tuple[float, ...] | None) -> None:

@@ -11,6 +11,7 @@ Both name an instance of `wavelic.codec.base.Codec`, which is imported on first 
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import fields
 from functools import cache
 from importlib.metadata import entry_points
@@ -21,30 +22,36 @@ from wavelic.errors import UsageError, WavelicError
 if TYPE_CHECKING:
     from wavelic.codec.base import Codec
     from wavelic.codec.options import Options
+    from wavelic.images import Image
 
 #: Codecs of this package, the default first.
 CODECS = {
     "weconvene": "wavelic.weconvene.codec:WECONVENE",
     "lifting": "wavelic.lifting.codec:LIFTING",
+    "jp2": "wavelic.jp2.codec:JP2",
     "wcae": "wavelic.wcae.codec:WCAE",
     "wcae-64": "wavelic.wcae.codec:WCAE_64",
     "nowcae": "wavelic.wcae.codec:NOWCAE",
 }
-#: What encodes where no codec is named.
+#: Codecs for one kind of picture: taken where no codec is named and the picture is of that kind, or by name.
+SPECIAL = {"bilevel": "wavelic.bilevel.codec:BILEVEL"}
+#: What encodes where no codec is named and no special one suits.
 DEFAULT_CODEC = next(iter(CODECS))
 #: Group of the entry points of other packages.
 GROUP = "wavelic.codecs"
+#: Codecs that `register` has entered.
+_registered: dict[str, Codec] = {}
 
 
 @cache
 def _entries() -> dict[str, str]:
     """Every codec's name and where it is; a name of this package cannot be taken by another."""
-    return {point.name: point.value for point in entry_points(group=GROUP)} | CODECS
+    return {point.name: point.value for point in entry_points(group=GROUP)} | CODECS | SPECIAL
 
 
 def names() -> tuple[str, ...]:
-    """Return the names of all codecs: those of this package in their order, then those of others."""
-    return (*CODECS, *(name for name in _entries() if name not in CODECS))
+    """Return the names of the codecs for any picture: those of this package in their order, then those of others."""
+    return (*CODECS, *(name for name in _entries() if name not in CODECS | SPECIAL))
 
 
 def get_codec(name: str) -> Codec:
@@ -53,9 +60,24 @@ def get_codec(name: str) -> Codec:
     Raises:
         UsageError: there is none; the message lists those there are.
     """
-    if name not in names():
-        raise UsageError(f"no codec {name!r}; choose one of {', '.join(names())}")
+    if name not in _entries():
+        raise UsageError(f"no codec {name!r}; choose one of {', '.join((*names(), *SPECIAL))}")
     return _load(name)
+
+
+def register(codec: Codec) -> None:
+    """Enter a codec that is not installed, for this process; entering it again changes nothing.
+
+    Args:
+        codec: an instance of `wavelic.codec.base.Codec`.
+
+    Raises:
+        UsageError: another codec has its name.
+    """
+    if codec.name in _entries() and _load(codec.name) is not codec:
+        raise UsageError(f"codec {codec.name} cannot be entered, as another one has this name; rename it")
+    _registered[codec.name] = codec
+    _entries().setdefault(codec.name, f"{type(codec).__module__}:{type(codec).__name__}")
 
 
 @cache
@@ -63,6 +85,8 @@ def _load(name: str) -> Codec:
     from wavelic.codec.architectures import resolve
     from wavelic.codec.base import Codec
 
+    if name in _registered:
+        return _registered[name]
     try:
         found = resolve(_entries()[name])
     except (ImportError, AttributeError) as error:
@@ -73,13 +97,34 @@ def _load(name: str) -> Codec:
 
 
 def codecs() -> tuple[Codec, ...]:
-    """Return all codecs, in the order of `names`."""
+    """Return the codecs for any picture, in the order of `names`."""
     return tuple(get_codec(name) for name in names())
+
+
+def all_codecs() -> tuple[Codec, ...]:
+    """Return `codecs` and those for one kind of picture."""
+    return (*codecs(), *map(get_codec, SPECIAL))
 
 
 def recognize(start: bytes) -> Codec | None:
     """Return the codec that opens a file beginning with ``start``, None if there is none."""
-    return next((codec for codec in codecs() if codec.recognizes(start)), None)
+    return next((codec for codec in all_codecs() if codec.recognizes(start)), None)
+
+
+def special_for(image: Image, extension: str | None, options: Options) -> Codec | None:
+    """Return the special codec for an image, None if there is none.
+
+    Args:
+        image: what is to be coded.
+        extension: of the file that is wanted, with the dot; None for any.
+        options: which the codec must take.
+    """
+    for codec in map(get_codec, SPECIAL):
+        if extension in (None, codec.extension) and codec.suits(image):
+            with suppress(UsageError):
+                check_options(codec, options)
+                return codec
+    return None
 
 
 def check_options(codec: Codec, options: Options) -> None:

@@ -5,7 +5,8 @@ Both decode nothing but the part they are asked for.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,15 +24,17 @@ if TYPE_CHECKING:
 class ArrayFace:
     """What `wavelic.open` returns can do besides `decode`: samples alone, numpy's indexing and OpenSlide's names.
 
-    >>> import numpy as np, wavelic
-    >>> file = wavelic.open(wavelic.encode(np.zeros((90, 120, 3), np.uint8), "lifting"))
-    >>> file[10:30, 20:60].shape, file[::4, ::4].shape, file[..., 0].shape
-    ((20, 40, 3), (23, 30, 3), (90, 120))
-    >>> file.level_count, file.level_downsamples[:3], file.read_region((0, 0), 1, (60, 45)).size
-    (6, (1.0, 2.0, 4.0), (60, 45))
+    Examples:
+        >>> import numpy as np, wavelic
+        >>> file = wavelic.open(wavelic.encode(np.zeros((90, 120, 3), np.uint8), "lifting"))
+        >>> file[10:30, 20:60].shape, file[::4, ::4].shape, file[..., 0].shape
+        ((20, 40, 3), (23, 30, 3), (90, 120))
+        >>> file.level_count, file.level_downsamples[:3], file.read_region((0, 0), 1, (60, 45)).size
+        (6, (1.0, 2.0, 4.0), (60, 45))
     """
 
     ndim = 3
+    best_reduce: int = 0
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -88,6 +91,40 @@ class ArrayFace:
         if copy is False:
             raise ValueError("the samples must be decoded, which makes a copy; use copy=None")
         return np.asarray(self._file.read(), dtype)
+
+    def close(self) -> None:
+        """Let go of the connection or file that is held open; a file that is read in parts cannot be read any more."""
+        source = getattr(self, "source", None)
+        if source is not None:
+            source.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def properties(self) -> Mapping[str, str]:
+        """Facts by the names that OpenSlide gives them, as text: levels, and micrometres per pixel if they are known.
+
+        Examples:
+            >>> import numpy as np, wavelic
+            >>> file = wavelic.open(wavelic.encode(np.zeros((90, 120, 3), np.uint8), "lifting"))
+            >>> file.properties["openslide.level-count"], file.properties["openslide.level[1].width"]
+            ('6', '60')
+        """
+        file = self._file
+        found = {"openslide.vendor": "wavelic", "openslide.level-count": str(self.level_count)}
+        for level, (width, height) in enumerate(file.level_dimensions):
+            sizes = {"downsample": self.level_downsamples[level], "height": height, "width": width}
+            found |= {f"openslide.level[{level}].{name}": str(value) for name, value in sizes.items()}
+        resolution = file.metadata.resolution
+        if resolution is not None and resolution.absolute:
+            for axis, per_metre in (("x", resolution.x), ("y", resolution.y)):
+                found[f"openslide.mpp-{axis}"] = str(float(1_000_000 / per_metre))
+        facts = {"codec": file.codec, "channels": file.shape[2], "bit-depth": file.bit_depth}
+        return found | {f"wavelic.{name}": str(value) for name, value in facts.items()}
 
     @property
     def dimensions(self) -> tuple[int, int]:

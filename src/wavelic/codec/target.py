@@ -60,6 +60,17 @@ class Target:
             raise UsageError(f"{names} given together; give one of quality, bpp, psnr, size")
         return given[0] if given else None
 
+    def admits(self, size: int, pixels: int) -> bool:
+        """Return whether a file is small enough.
+
+        Args:
+            size: bytes of the file.
+            pixels: of the image.
+        """
+        if self.kind not in ("bpp", "size"):
+            return True
+        return size <= (self.value if self.kind == "size" else self.value * pixels / 8)
+
     def __str__(self) -> str:
         return f"{self.value:g}{_UNITS[self.kind]}"
 
@@ -77,7 +88,7 @@ class Found:
         unit = _UNITS[target.kind]
         reached = f"{self.value:.4g}{unit}" if target.kind != "size" else f"{self.value:.0f}{unit}"
         met = self.met(target)
-        return f"asked for {target}, got {reached}" + ("" if met else ": the nearest these weights allow")
+        return f"asked for {target}, got {reached}" + ("" if met else ": the nearest this codec comes")
 
     def met(self, target: Target) -> bool:
         """Return whether the value is within 2 % (for PSNR: 2 % of the mean squared error, 0.086 dB)."""

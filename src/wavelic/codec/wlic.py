@@ -16,7 +16,7 @@ from wavelic.codec.architectures import architectures
 from wavelic.codec.base import Codec
 from wavelic.codec.opened import Layer, OpenedFile, Pixels, Progress, Region
 from wavelic.codec.options import check_device
-from wavelic.codec.registry import codecs
+from wavelic.codec.registry import all_codecs
 from wavelic.codec.request import Request
 from wavelic.codec.slicing import ArrayFace
 from wavelic.codec.weights import NO_WEIGHTS, Card, card_by_id
@@ -28,11 +28,12 @@ from wavelic.container import (
     Limits,
     PaddingRule,
     describe_chunks,
+    metadata_block,
     peek_codec,
     read_container,
 )
-from wavelic.errors import FormatError, ModelError
-from wavelic.images import Image
+from wavelic.errors import FormatError, ModelError, UnsupportedError
+from wavelic.images import Image, Metadata
 from wavelic.remote import Source
 
 
@@ -181,6 +182,14 @@ class WlicFile(ArrayFace):
         return True
 
     @property
+    def metadata(self) -> Metadata:
+        return Metadata.from_blocks(lambda name: metadata_block(self._beside(), name))
+
+    def _beside(self) -> Container:
+        """Container with the chunks that are not coded image; the others may be there or not."""
+        return self.container
+
+    @property
     def info(self) -> dict[str, Any]:
         return wlic_info(self.container, self.size)
 
@@ -227,11 +236,11 @@ def codec_of(header: Header) -> WlicCodec:
     """Return the codec that wrote a file: of those that share its ``codec_id``, the one whose weights it names.
 
     Raises:
-        FormatError: there is none in this installation.
+        UnsupportedError: there is none in this installation.
     """
     sharing = _sharing(header)
     if not sharing:
-        raise FormatError(
+        raise UnsupportedError(
             f"the file is of codec number {header.codec}, which is not installed; upgrade wavelic, or install the"
             " package that brings it"
         )
@@ -243,7 +252,7 @@ def codec_of(header: Header) -> WlicCodec:
 
 
 def _sharing(header: Header) -> list[WlicCodec]:
-    return [codec for codec in codecs() if isinstance(codec, WlicCodec) and codec.codec_id == header.codec]
+    return [codec for codec in all_codecs() if isinstance(codec, WlicCodec) and codec.codec_id == header.codec]
 
 
 def wlic_info(container: Container, size: int, chunks: Sequence[ChunkInfo] | None = None) -> dict[str, Any]:

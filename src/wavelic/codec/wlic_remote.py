@@ -27,6 +27,7 @@ from wavelic.container import (
     read_header,
     read_outline,
 )
+from wavelic.images import Metadata
 from wavelic.remote import Source
 
 #: Bytes read on opening: the header, and the index of 1,700 tiles.
@@ -53,6 +54,10 @@ class RangedWlicFile(SourcedWlicFile):
     limits: Limits
 
     @property
+    def metadata(self) -> Metadata:
+        return WlicFile(Container(self.header, self._others), self.size).metadata
+
+    @property
     def info(self) -> dict[str, Any]:
         return wlic_info(self.container, self.size, self.outline.describe())
 
@@ -69,6 +74,9 @@ class RangedWlicFile(SourcedWlicFile):
         fetched = dict(zip(wanted, self._fetch([places[index] for index in wanted]), strict=True))
         tiles = (fetched.get(index, Chunk(DATA, b"")) for index in range(len(places)))
         return Container(self.header, (*tiles, *self._others))
+
+    def _beside(self) -> Container:
+        return Container(self.header, self._others)
 
     def verify(self) -> None:
         """Read the whole file, compare all checksums, and decode every tile against its own."""

@@ -27,6 +27,7 @@ class CodecId(IntEnum):
 
     WCAE = 1
     WECONVENE = 2
+    BILEVEL = 4
 
 
 #: Numbers for codecs of other packages, which wavelic itself never assigns.

@@ -1,10 +1,12 @@
 """Bjontegaard deltas: the mean rate saving at equal quality, and the mean quality gain at equal rate.
 
-Bjontegaard (VCEG-M33, 2001) integrates the horizontal distance between two curves of log rate over quality.  His cubic
-fit through four points oscillates on more; here the interpolation is piecewise, PCHIP (Fritsch and Carlson 1980, never
-overshoots) or Akima (1970), on the natural logarithm of the rate, over the quality range both curves cover.
+Bjontegaard (VCEG-M33, 2001) integrates the horizontal distance between two curves of log rate over quality, over the
+quality range both cover.  The package `bjontegaard` computes it; what curves may be compared at all is decided here.
+Curves are interpolated piecewise, by PCHIP (Fritsch and Carlson 1980, never overshoots) or Akima (1970).  "cubic" is
+the fit of VCEG-M33, for comparison with older papers: through more than four points it oscillates.
 
-Quality is any scale on which equal steps mean the same: PSNR in dB, or MS-SSIM in dB, -10 log10(1 - x).
+Quality is any scale on which equal steps mean the same and more is better: PSNR in dB, MS-SSIM in dB
+(-10 log10(1 - x)), or that of another metric (`wavelic.evaluation.quality`).
 """
 
 from __future__ import annotations
@@ -19,10 +21,12 @@ import numpy as np
 from wavelic.errors import UsageError
 from wavelic.evaluation.optional import require
 
-Method = Literal["pchip", "akima"]
+Method = Literal["pchip", "akima", "cubic"]
+METHODS: tuple[Method, ...] = ("pchip", "akima", "cubic")
 
 MINIMUM_POINTS = 4
-MINIMUM_OVERLAP_DB = 0.5
+MINIMUM_OVERLAP = 0.5
+"""Of two quality ranges, in the unit of the quality: dB for PSNR and MS-SSIM."""
 MINIMUM_OVERLAP_OCTAVES = 0.25
 LARGEST_RATIO = 20.0
 """A mean rate ratio outside 1/20..20 says that the curves are not comparable, not that a codec is that good."""
@@ -38,7 +42,7 @@ class Delta:
         low: lower end of the overlap: quality in dB for `bd_rate`, rate in bpp for `bd_quality`.
         high: upper end of the overlap.
         coverage: the overlap divided by the shorter of the two ranges (of log rate for `bd_quality`).
-        method: the interpolation, "pchip" or "akima".
+        method: the interpolation, one of `METHODS`.
     """
 
     value: float
@@ -57,6 +61,9 @@ def bd_rate(
     test_rate: Sequence[float] | np.ndarray,
     test_quality: Sequence[float] | np.ndarray,
     method: Method = "pchip",
+    *,
+    unit: str = "dB",
+    least: float = MINIMUM_OVERLAP,
 ) -> Delta:
     """Mean rate difference of a test codec against a reference at equal quality, in percent.
 
@@ -65,27 +72,25 @@ def bd_rate(
         reference_quality: quality of the reference in dB, strictly increasing with rate.
         test_rate: positive rates of the test codec, in the same unit, at least four.
         test_quality: quality of the test codec in dB, strictly increasing with rate.
-        method: interpolation, "pchip" (the one that is quoted) or "akima".
+        method: interpolation, "pchip" (the one that is quoted), "akima" or "cubic".
+        unit: of the quality, for messages.
+        least: how much the quality ranges of the curves must overlap, in that unit.
 
     Returns:
         The delta in percent.
 
     Raises:
         UsageError: fewer than four points, unequal lengths, values not finite, quality not increasing with rate, an
-            overlap of less than half a dB, or a result outside a factor of 20.
-        MissingDependencyError: scipy is not installed.
+            overlap of less than ``least``, or a result outside a factor of 20.
+        MissingDependencyError: the package bjontegaard is not installed.
     """
     reference = _checked("reference", reference_rate, reference_quality)
     test = _checked("test", test_rate, test_quality)
-    low, high, coverage = _overlap(reference[1], test[1], "dB", MINIMUM_OVERLAP_DB)
-    mean_log_ratio = (
-        _interpolant(test[1], test[0], method).integrate(low, high)
-        - _interpolant(reference[1], reference[0], method).integrate(low, high)
-    ) / (high - low)
-    ratio = math.exp(mean_log_ratio)
+    low, high, coverage = _overlap(reference[1], test[1], unit, least)
+    ratio = math.exp(_mean_distance(reference[::-1], test[::-1], method)[0])
     if not 1 / LARGEST_RATIO <= ratio <= LARGEST_RATIO:
         raise UsageError(
-            f"BD-rate would be {100 * (ratio - 1):+.0f} % on {low:.2f}..{high:.2f} dB, expected a factor below "
+            f"BD-rate would be {100 * (ratio - 1):+.0f} % on {low:.2f}..{high:.2f} {unit}, expected a factor below "
             f"{LARGEST_RATIO:g}; check that both curves use bits per pixel and the same pictures"
         )
     return Delta(100 * (ratio - 1), low, high, coverage, method)
@@ -105,7 +110,7 @@ def bd_quality(
         reference_quality: quality of the reference in dB, strictly increasing with rate.
         test_rate: positive rates of the test codec, in the same unit, at least four.
         test_quality: quality of the test codec in dB, strictly increasing with rate.
-        method: interpolation, "pchip" or "akima".
+        method: interpolation, one of `METHODS`.
 
     Returns:
         The delta in dB.
@@ -113,16 +118,12 @@ def bd_quality(
     Raises:
         UsageError: fewer than four points, unequal lengths, values not finite, quality not increasing with rate, or an
             overlap of less than a quarter of an octave of rate.
-        MissingDependencyError: scipy is not installed.
+        MissingDependencyError: the package bjontegaard is not installed.
     """
     reference = _checked("reference", reference_rate, reference_quality)
     test = _checked("test", test_rate, test_quality)
     low, high, coverage = _overlap(reference[0], test[0], "nats of rate", MINIMUM_OVERLAP_OCTAVES * math.log(2))
-    difference = (
-        _interpolant(test[0], test[1], method).integrate(low, high)
-        - _interpolant(reference[0], reference[1], method).integrate(low, high)
-    ) / (high - low)
-    return Delta(float(difference), math.exp(low), math.exp(high), coverage, method)
+    return Delta(_mean_distance(reference, test, method)[0], math.exp(low), math.exp(high), coverage, method)
 
 
 def saving_at(
@@ -132,6 +133,9 @@ def saving_at(
     test_quality: Sequence[float] | np.ndarray,
     qualities: Sequence[float],
     method: Method = "pchip",
+    *,
+    unit: str = "dB",
+    least: float = MINIMUM_OVERLAP,
 ) -> dict[float, float | None]:
     """Rate differences in percent at single qualities.
 
@@ -142,8 +146,10 @@ def saving_at(
         reference_quality: quality of the reference in dB, strictly increasing with rate.
         test_rate: positive rates of the test codec, in the same unit, at least four.
         test_quality: quality of the test codec in dB, strictly increasing with rate.
-        qualities: qualities in dB at which to compare.
-        method: interpolation, "pchip" or "akima".
+        qualities: qualities at which to compare.
+        method: interpolation, one of `METHODS`.
+        unit: of the quality, for messages.
+        least: how much the quality ranges of the curves must overlap, in that unit.
 
     Returns:
         The difference for each of ``qualities``, negative where the test codec needs fewer bits; None outside the
@@ -151,13 +157,12 @@ def saving_at(
 
     Raises:
         UsageError: as for `bd_rate`.
-        MissingDependencyError: scipy is not installed.
+        MissingDependencyError: the package bjontegaard is not installed.
     """
     reference = _checked("reference", reference_rate, reference_quality)
     test = _checked("test", test_rate, test_quality)
-    low, high, _ = _overlap(reference[1], test[1], "dB", MINIMUM_OVERLAP_DB)
-    at_test = _interpolant(test[1], test[0], method)
-    at_reference = _interpolant(reference[1], reference[0], method)
+    low, high, _ = _overlap(reference[1], test[1], unit, least)
+    _, at_reference, at_test = _mean_distance(reference[::-1], test[::-1], method)
     return {
         float(q): 100 * (math.exp(float(at_test(q) - at_reference(q))) - 1) if low <= q <= high else None
         for q in qualities
@@ -200,11 +205,13 @@ def _overlap(reference: np.ndarray, test: np.ndarray, unit: str, least: float) -
     return low, high, (high - low) / shorter
 
 
-def _interpolant(x: np.ndarray, y: np.ndarray, method: Method) -> Any:
-    """Piecewise cubic y(x) with `integrate(low, high)`."""
-    interpolate = require("scipy.interpolate")
-    if method == "pchip":
-        return interpolate.PchipInterpolator(x, y)
-    if method == "akima":
-        return interpolate.Akima1DInterpolator(x, y)
-    raise UsageError(f"unknown interpolation {method!r}; choose pchip or akima")
+def _mean_distance(
+    reference: tuple[np.ndarray, np.ndarray], test: tuple[np.ndarray, np.ndarray], method: Method
+) -> tuple[float, Any, Any]:
+    """Mean of test - reference over the overlap of two curves (x, y), and both interpolated curves y(x)."""
+    if method not in METHODS:
+        raise UsageError(f"unknown interpolation {method!r}; choose one of {', '.join(METHODS)}")
+    mean, at_reference, at_test = require("bjontegaard").bd_linear(
+        *reference, *test, method, require_matching_points=False, interpolators=True, min_overlap=0
+    )
+    return float(mean), at_reference, at_test

@@ -18,19 +18,14 @@ import numpy as np
 
 from wavelic.errors import UsageError
 from wavelic.evaluation.bd import Delta, Method, bd_quality, bd_rate, saving_at
-from wavelic.evaluation.metrics import to_db
+from wavelic.evaluation.quality import BASIC, Metric, get_metric
 from wavelic.evaluation.results import Curve
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-METRIC_LABELS = {"psnr-rgb": "PSNR RGB", "psnr-y": "PSNR Y", "ms-ssim-rgb": "MS-SSIM RGB"}
-FIXED_QUALITIES = {
-    "psnr-rgb": (28.0, 32.0, 36.0, 40.0),
-    "psnr-y": (28.0, 32.0, 36.0, 40.0),
-    "ms-ssim-rgb": (10.0, 14.0, 18.0),
-}
-"""Qualities in dB at which single savings are quoted."""
+METRIC_LABELS = {metric.name: metric.label for metric in BASIC}
+"""Metrics that every curve has, and their labels."""
 
 
 @dataclass(frozen=True)
@@ -40,9 +35,9 @@ class Comparison:
     Attributes:
         label: of the curve.
         reference: label of the reference.
-        metric: "psnr-rgb", "psnr-y" or "ms-ssim-rgb".
+        metric: as `quality.get_metric` takes it.
         curve: BD-rate of the curves of means; None where it is refused.
-        quality: BD gain in dB of the curves of means; None where it is refused.
+        quality: BD gain of the curves of means on the metric's scale (dB); None where it is refused.
         savings: rate difference in percent at single qualities, None outside the overlap.
         per_image: mean of the BD-rates of single pictures in percent; None without common rows.
         image_range: smallest and largest BD-rate of a single picture.
@@ -65,20 +60,20 @@ class Comparison:
 
 
 def quality_db(curve: Curve, metric: str) -> np.ndarray:
-    """Quality of a curve in dB: PSNR as it is, MS-SSIM as -10 log10(1 - x).
+    """Quality of a curve on the scale of its metric: PSNR as it is, MS-SSIM as -10 log10(1 - x), and so on.
 
     Args:
         curve: the curve.
-        metric: "psnr-rgb", "psnr-y" or "ms-ssim-rgb".
+        metric: as `quality.get_metric` takes it.
 
     Returns:
         One value per point.
 
     Raises:
-        UsageError: the curve has no such metric.
+        UsageError: there is no such metric, or the curve has it not.
     """
-    values = curve.quality(metric)
-    return np.asarray([to_db(v) for v in values]) if metric.startswith("ms-ssim") else values
+    found = get_metric(metric)
+    return np.asarray([found.scale(float(value)) for value in curve.quality(found.name)])
 
 
 def compare(
@@ -91,20 +86,25 @@ def compare(
     Args:
         reference: the curve to compare with.
         curves: the curves to compare.
-        metric: "psnr-rgb", "psnr-y" or "ms-ssim-rgb".
-        method: interpolation, "pchip" or "akima".
+        metric: as `quality.get_metric` takes it.
+        method: interpolation, one of `bd.METHODS`.
 
     Returns:
         One comparison per curve, in the order given.
+
+    Raises:
+        UsageError: there is no such metric.
     """
+    get_metric(metric)
     return [_compare(reference, curve, metric, method) for curve in curves]
 
 
 def _compare(reference: Curve, curve: Curve, metric: str, method: Method) -> Comparison:
     try:
         pair = (reference.bpp, quality_db(reference, metric), curve.bpp, quality_db(curve, metric))
-        delta, quality = bd_rate(*pair, method), bd_quality(*pair, method)
-        savings = saving_at(*pair, FIXED_QUALITIES[metric], method)
+        found = get_metric(metric)
+        delta, quality = bd_rate(*pair, method, **_range(found)), bd_quality(*pair, method)
+        savings = saving_at(*pair, found.fixed, method, **_range(found))
     except UsageError as error:
         return Comparison(curve.label, reference.label, metric, None, None, {}, None, None, 0, 0, str(error))
     single = _per_image(reference, curve, metric, method)
@@ -122,6 +122,10 @@ def _compare(reference: Curve, curve: Curve, metric: str, method: Method) -> Com
     )
 
 
+def _range(metric: Metric) -> dict[str, Any]:
+    return {"unit": metric.unit, "least": metric.least}
+
+
 def _per_image(reference: Curve, curve: Curve, metric: str, method: Method) -> list[float]:
     """BD-rates of single pictures; empty if the sets differ.  A picture whose curve allows no figure is left out."""
     if not reference.rows or reference.images() != curve.images():
@@ -130,7 +134,8 @@ def _per_image(reference: Curve, curve: Curve, metric: str, method: Method) -> l
     for image in reference.images():
         a, b = reference.of_image(image), curve.of_image(image)
         try:
-            values.append(bd_rate(a.bpp, quality_db(a, metric), b.bpp, quality_db(b, metric), method).value)
+            pair = (a.bpp, quality_db(a, metric), b.bpp, quality_db(b, metric))
+            values.append(bd_rate(*pair, method, **_range(get_metric(metric))).value)
         except UsageError:
             continue
     return values
@@ -138,7 +143,7 @@ def _per_image(reference: Curve, curve: Curve, metric: str, method: Method) -> l
 
 # --- Output --------------------------------------------------------------------------------------------------------
 
-HEADINGS = ("codec", "BD-rate of means [%]", "BD-rate per image [%]", "BD gain [dB]", "overlap [dB]")
+HEADINGS = ("codec", "BD-rate of means [%]", "BD-rate per image [%]")
 
 
 def row_texts(comparison: Comparison) -> list[str]:
@@ -151,7 +156,7 @@ def row_texts(comparison: Comparison) -> list[str]:
         The texts.
     """
     if comparison.curve is None or comparison.quality is None:
-        return [comparison.label, "refused", "", "", ""] + [""] * len(FIXED_QUALITIES[comparison.metric])
+        return [comparison.label, "refused", "", "", ""] + [""] * len(get_metric(comparison.metric).fixed)
     return [
         comparison.label,
         f"{comparison.curve.value:+.2f}",
@@ -173,12 +178,15 @@ def headings(metric: str) -> list[str]:
     """Column headings for tables of one metric.
 
     Args:
-        metric: "psnr-rgb", "psnr-y" or "ms-ssim-rgb".
+        metric: as `quality.get_metric` takes it.
 
     Returns:
         The texts.
     """
-    return [*HEADINGS, *(f"at {quality:g} dB [%]" for quality in FIXED_QUALITIES[metric])]
+    found = get_metric(metric)
+    unit = found.unit or "on its scale"
+    scale = (f"BD gain [{unit}]", f"overlap [{unit}]")
+    return [*HEADINGS, *scale, *(f"at {quality:g} {found.unit} [%]".replace("  ", " ") for quality in found.fixed)]
 
 
 def as_markdown(comparisons: Sequence[Comparison]) -> str:
@@ -196,7 +204,7 @@ def as_markdown(comparisons: Sequence[Comparison]) -> str:
     metric = _one_metric(comparisons)
     head = headings(metric)
     lines = [
-        f"BD-rate against {comparisons[0].reference}, {METRIC_LABELS[metric]}, negative is better.",
+        f"BD-rate against {comparisons[0].reference}, {get_metric(metric).label}, negative is better.",
         "",
         "| " + " | ".join(head) + " |",
         "|" + "---|" + "---:|" * (len(head) - 1),
@@ -222,7 +230,7 @@ def as_table(comparisons: Sequence[Comparison]) -> Table:
 
     metric = _one_metric(comparisons)
     table = Table(
-        title=f"BD-rate against {comparisons[0].reference}, {METRIC_LABELS[metric]}",
+        title=f"BD-rate against {comparisons[0].reference}, {get_metric(metric).label}",
         caption="\n".join(f"{c.label}: {c.refusal}" for c in comparisons if c.refusal) or None,
     )
     for index, heading in enumerate(headings(metric)):
@@ -263,14 +271,15 @@ def to_dict(comparison: Comparison) -> dict[str, Any]:
         "reference": c.reference,
         "metric": c.metric,
         "bd_rate_percent": rounded(c.curve.value) if c.curve else None,
-        "overlap_db": [rounded(c.curve.low), rounded(c.curve.high)] if c.curve else None,
+        "unit": get_metric(c.metric).unit,
+        "overlap": [rounded(c.curve.low), rounded(c.curve.high)] if c.curve else None,
         "method": c.curve.method if c.curve else None,
-        "bd_quality_db": rounded(c.quality.value) if c.quality else None,
+        "bd_quality": rounded(c.quality.value) if c.quality else None,
         "bd_rate_per_image_percent": rounded(c.per_image),
         "image_range_percent": [rounded(v) for v in c.image_range] if c.image_range else None,
         "images": c.images,
         "images_total": c.images_total,
-        "saving_percent_at_db": {f"{quality:g}": rounded(value) for quality, value in c.savings.items()},
+        "saving_percent_at": {f"{quality:g}": rounded(value) for quality, value in c.savings.items()},
         "refusal": c.refusal,
     }
 

@@ -27,7 +27,19 @@ MS_SSIM_MIN_SIDE = (MS_SSIM_WINDOW - 1) * 2 ** (len(MS_SSIM_WEIGHTS) - 1) + 1
 """Shortest side, in pixels, on which five scales exist: 161."""
 
 
-def _checked(reference: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def checked_pair(reference: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Check two pictures that are to be compared, and repeat the plane of gray ones.
+
+    Args:
+        reference: original, uint8 (height, width, 3) or gray.
+        test: the picture to measure, of the same size.
+
+    Returns:
+        Both, (height, width, 3).
+
+    Raises:
+        UsageError: shapes differ, or the arrays are not uint8 RGB or gray.
+    """
     for name, pixels in (("reference", reference), ("test", test)):
         if pixels.dtype != np.uint8:
             raise UsageError(
@@ -67,7 +79,7 @@ def mse_rgb(reference: np.ndarray, test: np.ndarray) -> float:
     Raises:
         UsageError: shapes differ, or the arrays are not uint8 RGB or gray.
     """
-    a, b = _checked(reference, test)
+    a, b = checked_pair(reference, test)
     difference = a.astype(np.int32) - b.astype(np.int32)
     return int(np.sum(difference * difference, dtype=np.int64)) / difference.size
 
@@ -114,7 +126,7 @@ def psnr_y(reference: np.ndarray, test: np.ndarray) -> float:
     Raises:
         UsageError: shapes differ, or the arrays are not uint8 RGB or gray.
     """
-    a, b = _checked(reference, test)
+    a, b = checked_pair(reference, test)
     return _psnr(float(np.mean(np.square(luma(a) - luma(b)))))
 
 
@@ -136,7 +148,7 @@ def ms_ssim_rgb(reference: np.ndarray, test: np.ndarray) -> float:
         MissingDependencyError: `pytorch_msssim` is not installed.
         UsageError: shapes differ, or the arrays are not uint8 RGB or gray.
     """
-    a, b = _checked(reference, test)
+    a, b = checked_pair(reference, test)
     if min(a.shape[:2]) < MS_SSIM_MIN_SIDE:
         return math.nan
     torch = require("torch")

@@ -17,17 +17,19 @@ from typing import Any
 import numpy as np
 
 from wavelic.errors import FormatError, UsageError
+from wavelic.evaluation.quality import BASIC, MORE
 from wavelic.images import atomic_output
 
 SCHEMA = 1
 BPP = "bpp"
-METRICS = ("psnr-rgb", "psnr-y", "ms-ssim-rgb")
+METRICS = tuple(metric.name for metric in BASIC)
 TIMES = ("encoding_time", "decoding_time")
 
 _ALIASES = {"psnr": "psnr-rgb", "ms-ssim": "ms-ssim-rgb", "psnr_rgb": "psnr-rgb", "ms_ssim_rgb": "ms-ssim-rgb"}
 """Spellings found in older CompressAI files and in rd-anchors.json."""
 
-_DIGITS = {"bpp": 6, "psnr-rgb": 4, "psnr-y": 4, "ms-ssim-rgb": 6, "encoding_time": 4, "decoding_time": 4}
+_OTHER_DIGITS = 4
+_DIGITS = {BPP: 6, **{metric.name: metric.digits for metric in (*BASIC, *MORE)}}
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,7 @@ class Row:
         ms_ssim_rgb: in -1..1, `nan` where the picture is too small.
         encode_s: seconds of wall clock.
         decode_s: seconds of wall clock.
+        more: values of the metrics that were asked for besides, by name; `nan` where undefined.
     """
 
     image: str
@@ -57,6 +60,7 @@ class Row:
     ms_ssim_rgb: float
     encode_s: float
     decode_s: float
+    more: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def bpp(self) -> float:
@@ -79,10 +83,11 @@ class Row:
             "ms-ssim-rgb": self.ms_ssim_rgb,
             "encoding_time": self.encode_s,
             "decoding_time": self.decode_s,
+            **self.more,
         }[key]
 
 
-COLUMNS = tuple(Row.__dataclass_fields__)
+COLUMNS = tuple(name for name in Row.__dataclass_fields__ if name != "more")
 
 
 @dataclass(frozen=True)
@@ -122,7 +127,7 @@ class Curve:
         """Values of one metric.
 
         Args:
-            metric: "psnr-rgb", "psnr-y" or "ms-ssim-rgb" (0..1, not dB).
+            metric: its name; MS-SSIM is 0..1, not dB.
 
         Returns:
             One value per point.
@@ -131,9 +136,12 @@ class Curve:
             UsageError: the curve has no such metric.
         """
         if metric not in self.points:
-            known = ", ".join(key for key in self.points if key in METRICS)
-            raise UsageError(f"{self.label} has no {metric}; it has {known}")
+            raise UsageError(f"{self.label} has no {metric}; it has {', '.join(self.metrics())}")
         return np.asarray(self.points[metric], dtype=np.float64)
+
+    def metrics(self) -> tuple[str, ...]:
+        """Names of the metrics that the curve has."""
+        return tuple(key for key in self.points if key != BPP and key not in TIMES)
 
     def images(self) -> tuple[str, ...]:
         """Names of the pictures, sorted; empty for a published curve."""
@@ -182,8 +190,8 @@ def curve_from_rows(
         The curve.
 
     Raises:
-        UsageError: no rows, a row twice, or settings measured on different pictures (their means could not be
-            compared).
+        UsageError: no rows, a row twice, rows with different metrics, or settings measured on different pictures (their
+            means could not be compared).
     """
     ordered = tuple(rounded_row(row) for row in rows)
     by_setting: dict[float, dict[str, Row]] = {}
@@ -199,7 +207,10 @@ def curve_from_rows(
             missing = ", ".join(sorted(pictures - group.keys())[:3])
             raise UsageError(f"{label} at {setting:g} lacks {missing}; finish the evaluation before taking means")
 
-    keys = (BPP, *METRICS, *TIMES)
+    more = tuple(ordered[0].more)
+    if any(tuple(row.more) != more for row in ordered):
+        raise UsageError(f"{label} has rows with and without {', '.join(more) or 'more metrics'}; measure them alike")
+    keys = (BPP, *METRICS, *more, *TIMES)
     means = {
         s: {key: math.fsum(r.value(key) for r in g.values()) / len(g) for key in keys} for s, g in by_setting.items()
     }
@@ -209,7 +220,7 @@ def curve_from_rows(
         name=name,
         label=label,
         description=description,
-        points={key: tuple(round(means[setting][key], _DIGITS[key]) for setting in settings) for key in keys},
+        points={key: tuple(_rounded(key, means[setting][key]) for setting in settings) for key in keys},
         settings=tuple(settings),
         parameter=parameter,
         dataset=dataset,
@@ -247,23 +258,32 @@ def rounded_row(row: Row) -> Row:
     Returns:
         The rounded row.
     """
-    return replace(row, **{key: round(getattr(row, key), digits) for key, digits in _ROW_DIGITS.items()})
+    rounded: dict[str, Any] = {key: round(getattr(row, key), digits) for key, digits in _ROW_DIGITS.items()}
+    return replace(row, **rounded, more={key: _rounded(key, value) for key, value in row.more.items()})
 
 
-def row_from_json(values: Sequence[Any]) -> Row:
+def _rounded(key: str, value: float) -> float:
+    return round(value, _DIGITS.get(key, _OTHER_DIGITS))
+
+
+def row_from_json(values: Sequence[Any], more: Sequence[str] = ()) -> Row:
     """Restore a row from its list in column order.
 
     Args:
         values: the list that a file holds.
+        more: names of the metrics in the columns after `COLUMNS`.
 
     Returns:
         The row.
+
+    Raises:
+        ValueError: there are more or fewer values than columns.
     """
-    image, setting, size, width, height, *rest = values
-    psnr, psnr_luma, ms_ssim, encode_s, decode_s = map(_number, rest)
+    image, setting, size, width, height, *rest = values[: len(COLUMNS)]
     return Row(
-        str(image), float(setting), int(size), int(width), int(height), psnr, psnr_luma, ms_ssim, encode_s, decode_s
-    )
+        str(image), float(setting), int(size), int(width), int(height), *map(_number, rest),
+        more=dict(zip(more, map(_number, values[len(COLUMNS) :]), strict=True)),
+    )  # fmt: skip
 
 
 def row_to_line(row: Row) -> str:
@@ -276,7 +296,8 @@ def row_to_line(row: Row) -> str:
         The line, without its end.
     """
     rounded = rounded_row(row)
-    return json.dumps([_to_json(getattr(rounded, column)) for column in COLUMNS], allow_nan=False)
+    values = [*(getattr(rounded, column) for column in COLUMNS), *rounded.more.values()]
+    return json.dumps([_to_json(value) for value in values], allow_nan=False)
 
 
 def curve_to_json(curve: Curve) -> str:
@@ -299,7 +320,7 @@ def curve_to_json(curve: Curve) -> str:
         own["source"] = curve.source
     own |= {"images": len(curve.images()), "parameter": curve.parameter, "settings": [*curve.settings]}
     own["environment"] = dict(curve.environment)
-    own["columns"] = list(COLUMNS)
+    own["columns"] = [*COLUMNS, *(curve.rows[0].more if curve.rows else ())]
     for key, value in own.items():
         text = _list(value) if key == "settings" else json.dumps(value)
         lines.append(f"    {json.dumps(key)}: {text},")
@@ -367,7 +388,8 @@ def curve_from_json(data: Any, default_name: str = "results") -> Curve:
     try:
         own = data.get("wavelic", {})
         points = _sorted_points(data["results"], default_name)
-        rows = tuple(row_from_json(values) for values in own.get("rows", ()))
+        more = own.get("columns", COLUMNS)[len(COLUMNS) :]
+        rows = tuple(row_from_json(values, more) for values in own.get("rows", ()))
         return Curve(
             name=str(own.get("codec", default_name)),
             label=str(data.get("name", default_name)),
@@ -389,7 +411,8 @@ def curve_from_json(data: Any, default_name: str = "results") -> Curve:
 
 def _sorted_points(results: Mapping[str, Any], name: str) -> dict[str, tuple[float, ...]]:
     by_name = {_ALIASES.get(key, key): values for key, values in results.items()}
-    columns = {key: [_number(v) for v in by_name[key]] for key in (BPP, *METRICS, *TIMES) if key in by_name}
+    more = [key for key, values in by_name.items() if key not in (BPP, *METRICS, *TIMES) and isinstance(values, list)]
+    columns = {key: [_number(v) for v in by_name[key]] for key in (BPP, *METRICS, *more, *TIMES) if key in by_name}
     count = len(columns[BPP])
     for key, values in columns.items():
         if len(values) != count:

@@ -3,7 +3,8 @@
 libwebp spends bits where they look best (spatial noise shaping, 50 of 100 by default) and averages the chroma of
 neighbouring pixels without regard to luma.  Noise shaping off and the sharp chroma conversion on (`cwebp -m 6 -sns 0
 -sharp_yuv`) save about 6 % rate at equal PSNR.  The binding is to a part of `webp/encode.h`, by ctypes, in the library
-inside Pillow's wheel or else the system's.
+inside Pillow's wheel or else the system's.  Neither imagecodecs 2026.3 nor the packages webp and av pass these options
+on, so they could not replace it.
 """
 
 from __future__ import annotations
@@ -84,7 +85,7 @@ def _library() -> ctypes.CDLL:
     raise MissingDependencyError("libwebp was not found beside Pillow or on the system; run: apt-get install libwebp7")
 
 
-def library_version() -> str:
+def libwebp_version() -> str:
     """Version of libwebp's encoder, for instance "1.6.0"."""
     packed = int(_library().WebPGetEncoderVersion())
     return f"{packed >> 16}.{packed >> 8 & 255}.{packed & 255}"

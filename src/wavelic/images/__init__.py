@@ -5,7 +5,7 @@ What is kept, turned and refused for each format is in docs/images.md.
 
 from wavelic.images.alpha import decode_alpha, encode_alpha
 from wavelic.images.folder import list_images
-from wavelic.images.image import Image, convert_depth, from_array
+from wavelic.images.image import CHANNEL_NAMES, Image, convert_depth, from_array
 from wavelic.images.mapped import set_aside
 from wavelic.images.metadata import Metadata, Resolution
 from wavelic.images.orientation import orientation_of, upright
@@ -18,6 +18,7 @@ from wavelic.images.writing import OUTPUT_FORMATS, encode_image, left_out, save_
 
 __all__ = [
     "BAND_FORMATS",
+    "CHANNEL_NAMES",
     "OUTPUT_FORMATS",
     "Image",
     "Metadata",

@@ -15,7 +15,6 @@ from typing import BinaryIO
 import PIL.Image
 
 from wavelic.errors import ImageError, WavelicError
-from wavelic.images.bilevel import bilevel_remark
 from wavelic.images.image import Image
 from wavelic.images.mapped import mapped
 from wavelic.images.readers.avif import read_avif
@@ -96,8 +95,7 @@ def _load(stream: BinaryIO, name: str, max_pixels: int) -> Image:
         raise ImageError(_no_image(name))
     with _errors(name, format):
         image = fitted(reader(stream, size, max_pixels))
-        remarks = image.remarks + bilevel_remark(image)
-        return Image(mapped(image.pixels), image.metadata, remarks)
+        return Image(mapped(image.pixels), image.metadata, image.remarks)
 
 
 @contextmanager

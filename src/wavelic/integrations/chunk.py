@@ -7,14 +7,17 @@ with.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wavelic.codec.registry import DEFAULT_CODEC
 from wavelic.errors import FormatError, ImageError, UsageError
+
+if TYPE_CHECKING:
+    from wavelic.codec.options import Options
 
 CODEC_ID = "wavelic"
 
@@ -23,30 +26,45 @@ CODEC_ID = "wavelic"
 class ChunkOptions:
     """How chunks are encoded, all of it plain JSON.
 
-    codec: as in `wavelic.encode`.  quality, bpp, psnr: at most one, as in `wavelic.encode`.
+    codec: as in `wavelic.encode`.  quality, bpp, psnr: at most one, as there.  lossless, layers, access: as there;
+    access "windows" is best for arrays that are read in parts.
     """
 
     codec: str = DEFAULT_CODEC
     quality: float | None = None
     bpp: float | None = None
     psnr: float | None = None
+    lossless: bool = False
+    layers: int | None = None
+    access: str = "whole"
 
     def __post_init__(self) -> None:
-        from wavelic.codec.registry import get_codec
+        from wavelic.codec.registry import check_options, get_codec
         from wavelic.codec.target import Target
 
-        get_codec(self.codec)
-        Target.of(self.quality, self.bpp, self.psnr, None)
+        check_options(get_codec(self.codec), self._options())
+        if Target.of(self.quality, self.bpp, self.psnr, None) is not None and self.lossless:
+            raise UsageError("lossless given with a quality or rate, of which it has none; leave one out")
 
     def to_json(self) -> dict[str, Any]:
         """Everything that is not the default."""
-        return {name: value for name, value in asdict(self).items() if name == "codec" or value is not None}
+        defaults = {field.name: field.default for field in fields(self)}
+        return {name: value for name, value in asdict(self).items() if name == "codec" or value != defaults[name]}
 
     def encode(self, chunk: NDArray[Any]) -> bytes:
         """Compress a chunk.  Raises ImageError if it is not an image."""
-        from wavelic.api.files import encode
+        from wavelic.api.files import encode_image
+        from wavelic.codec.target import Target
+        from wavelic.images import from_array
 
-        return encode(as_image(chunk), self.codec, self.quality, bpp=self.bpp, psnr=self.psnr, strip=True)
+        target = Target.of(self.quality, self.bpp, self.psnr, None)
+        return encode_image(from_array(as_image(chunk)), self.codec, target, self._options()).data
+
+    def _options(self) -> Options:
+        from wavelic.codec.options import Options, check_access
+
+        access = check_access(self.access)
+        return Options(strip=True, lossless=self.lossless, layers=self.layers, access=access)
 
 
 def as_image(chunk: NDArray[Any]) -> NDArray[Any]:
@@ -61,6 +79,14 @@ def as_image(chunk: NDArray[Any]) -> NDArray[Any]:
             "width, 1 to 4) of uint8 or uint16, leading axes of one entry; choose other chunks"
         )
     return array
+
+
+def image_axes(shape: tuple[int, ...]) -> tuple[int, int]:
+    """Return the axes of rows and columns of a chunk, which `as_image` takes."""
+    first = 0
+    while len(shape) - first > 2 and shape[first] == 1 and not (len(shape) - first == 3 and shape[-1] <= 4):
+        first += 1
+    return first, first + 1
 
 
 def decode_chunk(data: bytes, shape: tuple[int, ...] | None = None, dtype: Any = None) -> NDArray[Any]:

@@ -20,6 +20,7 @@ _CODESTREAMS = (".j2k", ".j2c", ".jpc")
 EXTENSION = ".jp2"
 _OURS_ALONE = ("bpp", "psnr", "size", "access", "strip", "device")  # options that Pillow's plugin does not have
 _MOST_BOXES = 1024
+_CODESTREAM_BOX = b"\0\0\0\0jp2c"  # up to the end of what there is
 _MAIN_HEADER = 1 << 13  # bytes of the codestream in which its main header ends
 
 
@@ -34,23 +35,24 @@ class LiftingImageFile(PIL.ImageFile.ImageFile):
     format_description = "JPEG 2000 with learned lifting (wavelic)"
 
     def _open(self) -> None:
+        from wavelic.codec.jp2_box import ALPHA_ID
         from wavelic.errors import WavelicError
         from wavelic.images.picture import pillow_mode
-        from wavelic.images.readers.jp2 import LIFTING_BOX, read_boxes
+        from wavelic.images.readers.jp2 import LIFTING_BOX, metadata_of
         from wavelic.integrations.pillow import info_of
-        from wavelic.jpeg2000 import parse_main_header
-        from wavelic.lifting.jp2.box import ALPHA_ID
+        from wavelic.jpeg2000 import read_jp2
+        from wavelic.jpeg2000.header_box import Colour
 
         assert self.fp is not None
         head = _boxes_before_codestream(self.fp)
         try:
-            boxes = read_boxes(head)
-            main = parse_main_header(self.fp.read(_MAIN_HEADER))
-            box = boxes.uuids.get(LIFTING_BOX, b"")
+            jp2 = read_jp2(head + _CODESTREAM_BOX + self.fp.read(_MAIN_HEADER), partial=True)
+            uuids = {uuid.identifier: uuid.data for uuid in jp2.uuids}
+            main, box = jp2.header, uuids.get(LIFTING_BOX, b"")
             if len(box) < 3:
                 raise SyntaxError("not a JP2 file of wavelic")  # Pillow then asks its own plugin
-            channels = len(main.components) + (ALPHA_ID in boxes.uuids)
-            self.info |= info_of(boxes.metadata(channels, []))
+            channels = len(main.components) + (ALPHA_ID in uuids)
+            self.info |= info_of(metadata_of(jp2, Colour(jp2.colour, jp2.icc), channels, []))
         except WavelicError as error:  # Pillow's contract: SyntaxError means "not a file I can open"
             raise SyntaxError(str(error)) from error
         self._size, self._mode = (main.width, main.height), pillow_mode(channels, 16 if box[2] == 16 else 8)

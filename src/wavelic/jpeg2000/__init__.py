@@ -18,22 +18,24 @@ from wavelic.jpeg2000.boxes import (
     GREY,
     SRGB,
     SYCC,
-    Jp2,
     Uuid,
     is_jp2,
     is_jpeg2000,
-    read_jp2,
-    read_jpeg2000,
     replace_codestream,
     write_jp2,
 )
-from wavelic.jpeg2000.codestream import CodingStyle, Component, MainHeader, decoding_memory, parse_main_header
+from wavelic.jpeg2000.codestream import parse_main_header
+from wavelic.jpeg2000.cost import decoding_memory
 from wavelic.jpeg2000.decode import Decoded, decode_codestream
 from wavelic.jpeg2000.encode import EncodeOptions, encode_codestream, encode_filled
+from wavelic.jpeg2000.files import Jp2, read_jp2, read_jpeg2000
+from wavelic.jpeg2000.header import CodingStyle, Component, MainHeader
 from wavelic.jpeg2000.limits import DEFAULT_LIMITS, Limits
+from wavelic.jpeg2000.merge import merge_components
 from wavelic.jpeg2000.packets import PacketIndex, index_packets
+from wavelic.jpeg2000.salvage import Salvaged, salvage
 from wavelic.jpeg2000.tileparts import TilePart, tile_parts
-from wavelic.jpeg2000.trim import Salvaged, layer_sizes, salvage, trim_codestream, without_packet_lengths
+from wavelic.jpeg2000.trim import layer_sizes, trim_codestream, without_packet_lengths
 
 __all__ = [
     "DEFAULT_LIMITS",
@@ -60,6 +62,7 @@ __all__ = [
     "is_jp2",
     "is_jpeg2000",
     "layer_sizes",
+    "merge_components",
     "openjpeg",
     "parse_main_header",
     "read_jp2",

@@ -99,6 +99,14 @@ def openjpeg() -> OpenJpeg:
     raise MissingDependencyError(f"no usable libopenjp2 >= 2.5 ({tried}); {_REMEDY}")
 
 
+def default_threads() -> int:
+    """How many threads libopenjp2 is given where nobody says: torch's number if that is loaded, else the processors."""
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        return int(torch.get_num_threads())
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def candidates() -> Iterator[str]:
     """Paths and names to try, best first; the environment variable excludes all others."""
     if os.environ.get(ENVIRONMENT):

@@ -7,7 +7,7 @@ error, even where the library itself goes on.
 from __future__ import annotations
 
 import ctypes
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from wavelic.errors import FormatError, UsageError, WavelicError
 from wavelic.jpeg2000 import structs
 from wavelic.jpeg2000.binding import CODESTREAM_FORMAT, openjpeg
-from wavelic.jpeg2000.codestream import MainHeader, ceil_div, decoding_memory, parse_main_header
+from wavelic.jpeg2000.codestream import MainHeader, ceil_div, parse_main_header
+from wavelic.jpeg2000.cost import decoding_memory
 from wavelic.jpeg2000.limits import DEFAULT_LIMITS, Limits, admit
 from wavelic.jpeg2000.messages import MessageLog
 from wavelic.jpeg2000.stream import ReadStream
@@ -68,9 +69,14 @@ def decode_codestream(
     """
     header = parse_main_header(codestream, limits) if header is None else header
     _check_request(header, reduce, max_layers, area, threads)
+    if header.high_throughput and area is not None:  # of which library versions up to 2.5.4 give windows wrongly
+        whole = decode_codestream(
+            codestream, reduce=reduce, max_layers=max_layers, threads=threads, limits=limits, header=header
+        )
+        return replace(whole, planes=_cropped(whole.planes, header, reduce, area))
     admit("max_memory_bytes", "the memory needed", decoding_memory(header, reduce, area), limits)
     api = openjpeg().api
-    data = canonical(codestream, header, tile_parts(codestream, header))
+    data = canonical(codestream, header, tile_parts(codestream, header), limits)
     codec = api.opj_create_decompress(CODESTREAM_FORMAT)
     image = ctypes.POINTER(structs.Image)()
     try:
@@ -131,6 +137,24 @@ def _check_area(header: MainHeader, reduce: int, area: tuple[int, int, int, int]
             distance = step << reduce
             if ceil_div(start, distance) == ceil_div(start + length, distance):
                 raise UsageError(f"area {area} holds no sample at reduce={reduce}; widen it to {distance} pixels")
+
+
+def _cropped(
+    planes: tuple[NDArray[np.int32], ...], header: MainHeader, reduce: int, area: tuple[int, int, int, int]
+) -> tuple[NDArray[np.int32], ...]:
+    """The samples of an area, of planes that hold all of the image."""
+    grid, cropped = header.grid, []
+    for plane, component in zip(planes, header.components, strict=True):
+        edges = []
+        for origin, start, size, step in (
+            (grid.y0, area[1], area[3], component.dy),
+            (grid.x0, area[0], area[2], component.dx),
+        ):
+            first = ceil_div(ceil_div(origin, step), 1 << reduce)
+            ends = (ceil_div(ceil_div(origin + edge, step), 1 << reduce) - first for edge in (start, start + size))
+            edges.append(slice(*ends))
+        cropped.append(plane[edges[0], edges[1]])
+    return tuple(cropped)
 
 
 def _copy(image: structs.Image, header: MainHeader, warnings: tuple[str, ...]) -> Decoded:

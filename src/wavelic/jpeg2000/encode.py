@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from wavelic.errors import UsageError, WavelicError
 from wavelic.jpeg2000 import structs
 from wavelic.jpeg2000.binding import CODESTREAM_FORMAT, openjpeg
-from wavelic.jpeg2000.codestream import PROGRESSIONS, parse_main_header
+from wavelic.jpeg2000.codestream import parse_main_header
+from wavelic.jpeg2000.header import PROGRESSIONS, USES_EPH, USES_SOP
 from wavelic.jpeg2000.interruptible import run_interruptibly
 from wavelic.jpeg2000.messages import MessageLog
 from wavelic.jpeg2000.stream import WriteStream
@@ -44,6 +45,8 @@ class EncodeOptions:
         last one's.  Empty: one precinct per resolution.
     progression: "LRCP", "RLCP", "RPCL", "PCRL" or "CPRL".
     packet_lengths: write PLT segments, which trimming and packet selection need.
+    tile: (width, height) of the tiles, at least 2^levels; None: one tile for all of the image.
+    sop, eph: write markers in front of packets, or behind their headers, by which some decoders get past damage.
     threads: threads the library may use, at least 1.
     """
 
@@ -56,6 +59,9 @@ class EncodeOptions:
     precincts: Sequence[tuple[int, int]] = ()
     progression: str = "LRCP"
     packet_lengths: bool = True
+    tile: tuple[int, int] | None = None
+    sop: bool = False
+    eph: bool = False
     threads: int = 1
 
 
@@ -66,7 +72,7 @@ def encode_codestream(
     *,
     signed: bool = False,
 ) -> bytes:
-    """Encode components as one tile.
+    """Encode components.
 
     Args:
         components: 1 to 4 integer arrays (height, width) of one size, values in 0..2**bits - 1, or in
@@ -102,7 +108,7 @@ def encode_filled(
     signed: bool = False,
     tick: Callable[[], None] | None = None,
 ) -> bytes:
-    """Encode components that a function writes, as one tile, so that nothing is held twice.
+    """Encode components that a function writes, so that nothing is held twice.
 
     A large image is coded on a thread of its own, so that signals are answered meanwhile.
 
@@ -126,7 +132,8 @@ def encode_filled(
     options = EncodeOptions() if options is None else options
     _check_options(options, count)
     height, width = size
-    bits_in_all = count * bits * max(width, 1 << options.levels) * max(height, 1 << options.levels)
+    tile_width, tile_height = _tile(options, size)
+    bits_in_all = count * bits * tile_width * tile_height
     if bits_in_all >= _TILE_BITS:
         raise UsageError(
             f"{width} x {height} with {count} components of {bits} bits are {bits_in_all:.3g} bits, expected fewer than"
@@ -186,10 +193,13 @@ def _encode(
 def _without_comments(codestream: bytes) -> bytes:
     """The same codestream without the optional segments the library adds, but with its packet lengths."""
     header = parse_main_header(codestream)
-    parts = tile_parts(codestream, header)
-    lengths = packet_lengths(parts) or None
-    packets = b"".join(codestream[part.start : part.stop] for part in parts)
-    return assemble(codestream, header, {0: packets}, lengths=lengths)
+    packets: dict[int, list[bytes]] = {}
+    lengths: dict[int, list[int]] = {}
+    for part in tile_parts(codestream, header):
+        packets.setdefault(part.tile, []).append(codestream[part.start : part.stop])
+        if part.plt:
+            lengths.setdefault(part.tile, []).extend(packet_lengths((part,)))
+    return assemble(codestream, header, {tile: b"".join(packets[tile]) for tile in packets}, lengths=lengths)
 
 
 def _check_planes(components: Sequence[NDArray[np.integer]], bits: int, signed: bool) -> list[NDArray[np.integer]]:
@@ -231,11 +241,22 @@ def _check_options(options: EncodeOptions, count: int) -> None:
         raise UsageError("a layer before the last has no target; only the last may be None")
     if any(b <= a for a, b in zip([0.0, *numbers], numbers, strict=False)):
         raise UsageError(f"layer targets {numbers} are not positive and ascending; sort them")
+    if options.tile is not None and min(options.tile) < 1 << options.levels:
+        raise UsageError(
+            f"tiles of {options.tile} with {options.levels} wavelet levels, expected sides of at least"
+            f" {1 << options.levels}; choose larger tiles or fewer levels"
+        )
     for precinct in options.precincts:
         if not isinstance(precinct, Sequence) or len(precinct) != 2:
             raise UsageError(f"a precinct is {precinct!r}, expected (width, height); one size is ((256, 256),)")
         if not all(_is_power_of_two(side) and 4 <= side <= 1 << 15 for side in precinct):
             raise UsageError(f"precincts are {options.precincts}, expected powers of two from 4 to 32768; 256 is usual")
+
+
+def _tile(options: EncodeOptions, size: tuple[int, int]) -> tuple[int, int]:
+    """Width and height of the tiles: 2**levels at least, which the library wants and the image need not be."""
+    height, width = size
+    return options.tile or (max(width, 1 << options.levels), max(height, 1 << options.levels))
 
 
 def _is_power_of_two(number: int) -> bool:
@@ -269,8 +290,9 @@ def _parameters(
     parameters.tcp_mct = bytes([options.colour_transform])
     parameters.numresolution = options.levels + 1
     height, width = size
-    parameters.tile_size_on = 1  # one tile; the library wants it to be 2**levels wide and high, the image need not be
-    parameters.cp_tdx, parameters.cp_tdy = max(width, 1 << options.levels), max(height, 1 << options.levels)
+    parameters.tile_size_on = 1
+    parameters.cp_tdx, parameters.cp_tdy = _tile(options, size)
+    parameters.csty |= USES_SOP * options.sop | USES_EPH * options.eph
     parameters.cblockw_init, parameters.cblockh_init = options.code_block
     parameters.prog_order = PROGRESSIONS.index(options.progression)
     if options.precincts:

@@ -16,7 +16,7 @@ BYTES_PER_CODE_BLOCK = 256
 class Limits:
     """Upper bounds, all inclusive, compared with the headers before anything of that size is allocated.
 
-    Sizes in bytes, sides in pixels.  max_memory_bytes bounds what one decode may need (`codestream.decoding_memory`);
+    Sizes in bytes, sides in pixels.  max_memory_bytes bounds what one decode may need (`cost.decoding_memory`);
     a window or a reduced decode of a large image needs little.
     """
 

@@ -73,6 +73,8 @@ def packet_order(header: MainHeader) -> NDArray[np.int32]:
 
     Raises FormatError if the image has several tiles or does not begin at the canvas origin.
     """
+    if header.reorders:
+        raise FormatError("the order of the packets changes on the way (POC, PPM); encode it in one progression")
     if header.grid.tiles != 1 or header.grid.x0 or header.grid.y0:
         raise FormatError(f"the image has several tiles or an offset ({header.grid}); encode it as one tile")
     found = _precincts(header)
@@ -96,6 +98,8 @@ def index_packets(header: MainHeader, parts: tuple[TilePart, ...], *, partial: b
     partial: the packet data may end early.  Raises FormatError without PLT, if the declared lengths do not add up, or
     for several tiles.
     """
+    if any(part.own or part.packet_headers is not None for part in parts):
+        raise FormatError("tiles have parameters or packet headers of their own; encode it with one set for all")
     lengths = np.array(packet_lengths(parts), np.int64)
     if not len(lengths):
         raise FormatError(f"the codestream has no packet lengths, which selecting packets needs; {_NEEDS_PLT}")

@@ -276,7 +276,7 @@ def rebuild(layout: Layout, chosen: NDArray[np.bool_], pieces: Iterable[bytes]) 
     if wrong:
         raise FormatError(f"bytes {wrong[0][0]} to {wrong[0][1]} of the codestream are incomplete; {CUT_SHORT}")
     layers = int(index.layer[chosen].max(initial=0)) + 1
-    empty = empty_packet(layout.head, layout.header)
+    empty = empty_packet(layout.header)
     kept = index.layer < layers
     data: list[bytes] = []
     done = 0

@@ -7,15 +7,14 @@ packet lengths of its own.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
-from wavelic.errors import FormatError, UsageError
-from wavelic.jpeg2000.codestream import CUT_SHORT, MainHeader, parse_main_header
+from wavelic.errors import UsageError
+from wavelic.jpeg2000.codestream import parse_main_header
+from wavelic.jpeg2000.header import MainHeader
 from wavelic.jpeg2000.limits import DEFAULT_LIMITS, Limits
 from wavelic.jpeg2000.packets import PacketIndex, index_packets
-from wavelic.jpeg2000.tileparts import TilePart, assemble, canonical, empty_packet, tile_parts
+from wavelic.jpeg2000.tileparts import TilePart, assemble, canonical, joined_packets, tile_parts
 
 
 def layer_sizes(codestream: bytes, limits: Limits = DEFAULT_LIMITS) -> tuple[int, ...]:
@@ -65,59 +64,22 @@ def without_packet_lengths(codestream: bytes, layers: int | None = None, limits:
         return canonical(codestream, header, parts)
     index = index_packets(header, parts)
     packets = b"".join(codestream[part.start : part.stop] for part in parts)
-    kept = b"".join(packets[start : start + length] for start, length in _spans(index, index.layer < layers))
+    spans = _spans(index, index.layer < layers)
+    kept = joined_packets((packets[start : start + length] for start, length in spans), header)
     return assemble(codestream, header, {0: kept}, layers=layers)
 
 
-@dataclass(frozen=True)
-class Salvaged:
-    """What could be saved of a codestream that ends early.
-
-    codestream: complete and decodable.  layers: whole layers it holds; 0 if even the first lacks packets, which then
-    are empty (with progressions other than LRCP the coarse resolutions are still there).  of_layers: layers the
-    original had.
-    """
-
-    codestream: bytes
-    layers: int
-    of_layers: int
-
-
-def salvage(codestream: bytes, limits: Limits = DEFAULT_LIMITS) -> Salvaged:
-    """The last whole layer of a codestream that may be cut short.
-
-    Raises FormatError if it ends inside the headers, has several tiles or has no packet lengths (PLT).
-    """
-    header, parts, index = _read(codestream, limits, partial=True)
-    data = sum(part.stop - part.start for part in parts)
-    there = index.start + index.length <= data
-    missing = index.layer[~there]
-    layers = int(missing.min()) if len(missing) else header.layers
-    if layers:
-        return Salvaged(_keep(codestream, header, parts, index, layers), layers, header.layers)
-    if not there[0]:
-        raise FormatError(f"the codestream ends at byte {len(codestream)}, before its first packet does; {CUT_SHORT}")
-    packets = b"".join(codestream[part.start : part.stop] for part in parts)
-    kept = [packets[start : start + length] for start, length in _spans(index, there)]
-    empty, count = empty_packet(codestream, header), int((~there).sum())
-    lengths = [*map(len, kept), *[len(empty)] * count]
-    packets = b"".join(kept) + empty * count
-    return Salvaged(assemble(codestream, header, {0: packets}, lengths=lengths), 0, header.layers)
-
-
-def _read(
-    codestream: bytes, limits: Limits, *, partial: bool = False
-) -> tuple[MainHeader, tuple[TilePart, ...], PacketIndex]:
+def _read(codestream: bytes, limits: Limits) -> tuple[MainHeader, tuple[TilePart, ...], PacketIndex]:
     header = parse_main_header(codestream, limits)
-    parts = tile_parts(codestream, header, partial=partial)
-    return header, parts, index_packets(header, parts, partial=partial)
+    parts = tile_parts(codestream, header)
+    return header, parts, index_packets(header, parts)
 
 
 def _keep(codestream: bytes, header: MainHeader, parts: tuple[TilePart, ...], index: PacketIndex, layers: int) -> bytes:
     """A codestream of the first ``layers`` layers."""
     packets = b"".join(codestream[part.start : part.stop] for part in parts)
     spans = _spans(index, index.layer < layers)
-    kept = b"".join(packets[start : start + length] for start, length in spans)
+    kept = joined_packets((packets[start : start + length] for start, length in spans), header)
     return assemble(codestream, header, {0: kept}, layers=layers, lengths=[length for _, length in spans])
 
 

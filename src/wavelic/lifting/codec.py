@@ -9,6 +9,7 @@ from typing import ClassVar, cast
 
 from wavelic.codec.architectures import Architecture, Trainer
 from wavelic.codec.base import Codec
+from wavelic.codec.jp2_box import NO_MODEL
 from wavelic.codec.opened import OpenedFile, Pixels
 from wavelic.codec.options import Encoded, Options
 from wavelic.codec.target import Target
@@ -18,7 +19,6 @@ from wavelic.images import Image
 from wavelic.jpeg2000 import DEFAULT_LIMITS as JPEG2000_LIMITS
 from wavelic.jpeg2000 import Limits as Jpeg2000Limits
 from wavelic.jpeg2000 import is_jpeg2000
-from wavelic.lifting.jp2.box import NO_MODEL
 from wavelic.lifting.jp2.file import Jp2File
 from wavelic.lifting.jp2.opening import open_jp2, trim_jp2
 from wavelic.remote import Source

@@ -1,13 +1,11 @@
 """The `lifting` codec: an image to a JP2 file with quality layers, at a quality, a rate, a PSNR or a size.
 
 The image is analysed once.  libopenjp2 then cuts its embedded bit planes at the rates of the layers; a search
-only repeats that.  A quality q means 2^(0.07 q - 4) bits per pixel for the colour samples, 1/16 at 0, 0.71 at 50, 8 at
-100; opacity and metadata come on top.  A rate or a size is that of the whole file.
+(`wavelic.codec.rate_search`) only repeats that.
 """
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,8 +13,10 @@ from functools import cached_property
 
 import torch
 
+from wavelic.codec.jp2_box import NO_MODEL
 from wavelic.codec.options import Encoded, Options, check_device, psnr
-from wavelic.codec.target import Found, Target
+from wavelic.codec.rate_search import Writer, write_at
+from wavelic.codec.target import Target
 from wavelic.errors import UsageError
 from wavelic.images import Image, Metadata, encode_alpha, upright
 from wavelic.jpeg2000 import EncodeOptions
@@ -24,9 +24,7 @@ from wavelic.jpeg2000.arrangement import WHOLE, WINDOWED, Arrangement
 from wavelic.lifting.cards import PRODUCT, lifting_cards, lifting_id
 from wavelic.lifting.jp2 import synthesis
 from wavelic.lifting.jp2.analysis import IN_WINDOWS, analysis_steps, pseudo_image_in_windows
-from wavelic.lifting.jp2.box import NO_MODEL
-from wavelic.lifting.jp2.file import Jp2File
-from wavelic.lifting.jp2.opening import open_jp2, trim_jp2
+from wavelic.lifting.jp2.opening import open_jp2
 from wavelic.lifting.jp2.pseudo_image import PseudoImage, pseudo_image
 from wavelic.lifting.jp2.samples import to_components
 from wavelic.lifting.structures import PLAIN_STRUCTURES, build_lifting
@@ -34,23 +32,10 @@ from wavelic.lifting.transform.transform import LiftingTransform
 from wavelic.lifting.weights import load_lifting_card
 
 LEVELS = 5
-_LOWEST, _OCTAVES = -4.0, 7.0  # log2 bits per pixel of quality 0, and from there to quality 100
 _LAYER_BYTES = 1500  # the smallest layer that is worth the headers of its packets
-_TRIES = 6
-_CLOSE = 0.01  # how near to a size is near enough
 _HEADERS = 280  # bytes of boxes and main header, about
 _CODING_SHARE = 3.0  # about how many times as long as the analysis libopenjp2 takes
-_PSNR_BPP = tuple(2.0 ** (k / 2) for k in range(-9, 8))  # layers of the file a PSNR is first looked for in
-
-
-def quality_to_bpp(quality: float) -> float:
-    """Convert a quality 0..100 to bits per pixel."""
-    return float(2.0 ** (_LOWEST + _OCTAVES * quality / 100))
-
-
-def bpp_to_quality(bpp: float) -> float:
-    """Convert bits per pixel to a quality, clipped to 0..100."""
-    return min(max(100 * (math.log2(bpp) - _LOWEST) / _OCTAVES, 0.0), 100.0)
+_MOST_BITS = 32  # per colour sample, more than which no codestream has
 
 
 def product_transform(device: str = "cpu") -> tuple[LiftingTransform, bytes, str]:
@@ -85,20 +70,10 @@ def encode_lifting(image: Image, target: Target, options: Options) -> Encoded:
     image = upright(image)  # other viewers of JP2 files do not read Exif
     transform, model, name = product_transform(options.device)
     encoding = Encoding(image, transform, model, options)
-    pixels = image.width * image.height
-    if target.kind == "quality":
-        data = encoding.file(encoding.layer_bytes(quality_to_bpp(target.value) * pixels / 8))
-        return Encoded(data, name, target.value, "")
-    if target.kind == "psnr":
-        data, reached = encoding.at_psnr(target.value)
-    elif target.kind == "size":
-        data = encoding.at_bytes(target.value, exceed=False)
-        reached = float(len(data))
-    else:
-        data = encoding.at_bytes(target.value * pixels / 8, exceed=True)
-        reached = len(data) * 8 / pixels
-    quality = bpp_to_quality(max(1, len(data) - encoding.beside) * 8 / pixels)
-    return Encoded(data, name, round(quality, 2), Found(0, reached, 0).note(target))
+    most = image.colour().size * _MOST_BITS / 8
+    writer = Writer(image.width * image.height, encoding.beside, most, encoding.at_budget, encoding.psnr)
+    data, quality, note = write_at(target, writer)
+    return Encoded(data, name, quality, note)
 
 
 @dataclass
@@ -194,78 +169,14 @@ class Encoding:
         if self.options.progress:
             self.options.progress(int(done), int(self._steps * (1 + _CODING_SHARE)))
 
-    def at_bytes(self, wanted: float, *, exceed: bool) -> bytes:
-        """Write a file of some size, or up to 1 % off.
+    def at_budget(self, budget: float) -> bytes:
+        """Write the file whose codestream has at most so many bytes."""
+        return self.file(self.layer_bytes(budget))
 
-        Args:
-            wanted: its bytes.
-            exceed: it may be larger; otherwise it is not, unless there is none so small.
-        """
-        budget = max(1.0, wanted - self.beside)
-        tried = list[bytes]()
-        below = above = (0.0, 0)  # budget and size of the nearest file on either side
-        for _ in range(_TRIES):
-            tried.append(self.file(self.layer_bytes(budget)))
-            size = len(tried[-1])
-            if -_CLOSE * wanted <= size - wanted <= _CLOSE * wanted * exceed or budget <= 1:
-                break
-            if size == below[1] and budget > 1.1 * below[0]:
-                break  # all there is
-            below, above = (below, (budget, size)) if size > wanted else ((budget, size), above)
-            step = wanted * (1 - _CLOSE / 2) - size
-            if below[1] and above[1]:  # libopenjp2's steps are uneven: stay between
-                step *= (above[0] - below[0]) / (above[1] - below[1])
-            budget = max(1.0, budget + step)
-        allowed = tried if exceed else [data for data in tried if len(data) <= wanted] or [min(tried, key=len)]
-        return min(allowed, key=lambda data: abs(len(data) - wanted))
-
-    def at_psnr(self, wanted: float) -> tuple[bytes, float]:
-        """Write the file whose colour samples decode nearest to a PSNR.
-
-        The layers of one file of high quality show between which rates it lies; interpolation does the rest.
-
-        Args:
-            wanted: PSNR in dB.
-
-        Returns:
-            The file, and the PSNR it reaches.
-        """
-        pixels = self.image.width * self.image.height
-        many = self.file([round(bpp * pixels / 8) for bpp in _PSNR_BPP])
-        file = open_jp2(many)
-        sizes = [float(layer.bytes or 1) for layer in file.layers]
-        seen: dict[int, float] = {}
-
-        def value(layer: int) -> float:
-            if layer not in seen:
-                seen[layer] = self._measure(file, layer + 1)
-            return seen[layer]
-
-        low, high = 0, len(sizes) - 1
-        while high - low > 1:
-            middle = (low + high) // 2
-            low, high = (middle, high) if value(middle) < wanted else (low, middle)
-        points = sorted({(math.log(sizes[k]), value(k)) for k in {low, high}})
-        best: tuple[float, bytes, float] | None = None
-        for _ in range(_TRIES):
-            data = self.at_bytes(math.exp(_interpolated(points, wanted)), exceed=True)
-            reached = self._measure(open_jp2(data))
-            if best is None or abs(reached - wanted) < best[0]:
-                best = abs(reached - wanted), data, reached
-            if best[0] <= 0.05 or any(abs(math.log(len(data)) - x) < 1e-4 for x, _ in points):
-                break
-            points = sorted([*points, (math.log(len(data)), reached)], key=lambda point: abs(point[1] - wanted))[:2]
-            points.sort()
-        layer = min(seen, key=lambda k: abs(seen[k] - wanted))
-        assert best is not None
-        if abs(seen[layer] - wanted) < best[0]:
-            return trim_jp2(many, max_layers=layer + 1), seen[layer]
-        return best[1], best[2]
-
-    def _measure(self, file: Jp2File, layers: int | None = None) -> float:
-        """Measure the PSNR in dB of the colour samples that the file's first layers decode to."""
-        colours = self.image.colour()
-        pixels = synthesis.read(file, self.transform, file.request(layers=layers), threads=torch.get_num_threads())
+    def psnr(self, data: bytes) -> float:
+        """Measure the PSNR in dB of the colour samples that a file decodes to."""
+        colours, file = self.image.colour(), open_jp2(data)
+        pixels = synthesis.read(file, self.transform, file.request(), threads=torch.get_num_threads())
         return psnr(colours, pixels[..., : colours.shape[2]])
 
     def layer_bytes(self, top: float) -> list[int]:
@@ -282,11 +193,3 @@ class Encoding:
 
     def _bytes(self, bpp: float) -> int:
         return round(bpp * self.image.width * self.image.height / 8)
-
-
-def _interpolated(points: list[tuple[float, float]], wanted: float) -> float:
-    """Where the line through the first and last point (x, y) reaches ``wanted``, at most a little outside them."""
-    (x0, y0), (x1, y1) = points[0], points[-1]
-    if y1 <= y0 or not math.isfinite(y1):
-        return x0
-    return min(max(x0 + (wanted - y0) * (x1 - x0) / (y1 - y0), x0 - 1.0), x1 + 1.0)

@@ -28,6 +28,7 @@ from torch.nn.functional import leaky_relu, pad
 from wavelic.errors import UsageError
 from wavelic.nn.blocks import GAMMA_INIT, SLOPE, SubpixelConv, conv, skip_connection
 from wavelic.nn.gdn import GDN
+from wavelic.nn.traced import analyze, is_tracing, synthesize
 from wavelic.wavelets import WAVELETS, Bands2d, Coefficients1d, dwt1, dwt2, idwt1, idwt2, level_sizes
 
 
@@ -165,19 +166,25 @@ class WaveletConv(nn.Module):
             raise UsageError(f"input has shape {tuple(x.shape)}; expected (N, {self.in_channels}, H, W)")
         x = x.contiguous(memory_format=torch.channels_last)
         y, skip = leaky_relu(self.enter(x), SLOPE, inplace=True), self.skip(x)
+        if torch.is_autocast_enabled(x.device.type):
+            y, skip = y.float(), skip.float()  # the transforms always compute in the type they are given
         if len(self.sizes) == 1:
             return self._convolve_subbands(y) + skip
         batch, channels, height, width = y.shape
-        y = (_pixels(y) @ self.channel_analysis.to(y.dtype)).view(batch, height, width, channels).permute(0, 3, 1, 2)
-        y = _pixels(self._convolve_subbands(y))
+        with torch.autocast(x.device.type, enabled=False):
+            y = (_pixels(y) @ self.channel_analysis.to(y.dtype)).view(batch, height, width, channels)
+        y = _pixels(self._convolve_subbands(y.permute(0, 3, 1, 2)))
         out, synthesis = _pixels(skip), self.channel_synthesis.to(y.dtype)
-        # What a skip convolution gave is nobody else's: the sum goes there.  Under autocast it has another type.
+        # What a skip convolution gave is nobody else's: the sum goes there.
         own = not isinstance(self.skip, nn.Identity) and out.dtype == y.dtype
-        y = out.addmm_(y, synthesis) if own else torch.addmm(out, y, synthesis)
+        with torch.autocast(x.device.type, enabled=False):
+            y = out.addmm_(y, synthesis) if own else torch.addmm(out.to(y.dtype), y, synthesis)
         return y.view(batch, height, width, channels).permute(0, 3, 1, 2)
 
     def _convolve_subbands(self, x: Tensor) -> Tensor:
         """2-D DWT, convolutions and GDN in every subband, inverse 2-D DWT; all channel bands at once."""
+        if is_tracing():
+            return self._convolve_traced(x)
         height, width = x.shape[-2:]
         coefficients = dwt2(_extend(x, 1 << self.levels), self.wavelet, self.levels)
         (low,) = self.low(coefficients.low)
@@ -186,6 +193,18 @@ class WaveletConv(nn.Module):
             for layer, bands in zip(self.high, coefficients.levels, strict=True)
         )
         return idwt2(replace(coefficients, low=low, levels=levels))[..., :height, :width]
+
+    def _convolve_traced(self, x: Tensor) -> Tensor:
+        """Do the same with the transforms of `traced`, level by level."""
+        height, width = x.shape[-2:]
+        low, levels = _extend_traced(x, 1 << self.levels), []
+        for layer in self.high:
+            low, bands = analyze(low, self.wavelet)
+            levels.append(Bands2d(*layer(bands.lh, bands.hl, bands.hh)))
+        (low,) = self.low(low)
+        for bands in reversed(levels):
+            low = synthesize(low, bands, self.wavelet)
+        return low[..., :height, :width]
 
 
 def channel_transform(channels: int, wavelet: str, levels: int) -> tuple[list[int], Tensor, Tensor]:
@@ -222,6 +241,14 @@ def _pixels(x: Tensor) -> Tensor:
 def _extend(x: Tensor, multiple: int) -> Tensor:
     bottom, right = -x.shape[-2] % multiple, -x.shape[-1] % multiple
     return pad(x, (0, right, 0, bottom), mode="replicate") if bottom or right else x
+
+
+def _extend_traced(x: Tensor, multiple: int) -> Tensor:
+    """As `_extend`, without a branch on the size, which would tie a graph to one remainder."""
+    height, width = ((side + multiple - 1) // multiple * multiple for side in x.shape[-2:])
+    rows = torch.arange(height, device=x.device).clamp_max(x.shape[-2] - 1)
+    columns = torch.arange(width, device=x.device).clamp_max(x.shape[-1] - 1)
+    return x[..., rows, :][..., columns] if multiple > 1 else x
 
 
 def _check_arguments(

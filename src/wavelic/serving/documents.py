@@ -6,12 +6,13 @@ from typing import Any
 from urllib.parse import quote
 
 from wavelic.codec.opened import level_dimensions
+from wavelic.serving.facts import TILE, Facts, Variant
 from wavelic.serving.request import SizeLimits
-from wavelic.serving.source import TILE, Facts, Variant
 
 IMAGE_CONTEXT = "http://iiif.io/api/image/3/context.json"
 PRESENTATION_CONTEXT = "http://iiif.io/api/presentation/3/context.json"
 PROFILE = "http://iiif.io/api/image/3/level2.json"
+PROFILE_2 = "http://iiif.io/api/image/2/level2.json"
 #: Images in one manifest.
 MAX_CANVASES = 1000
 _THUMBNAIL = SizeLimits(max_area=400 * 400, max_width=400, max_height=400)
@@ -19,11 +20,17 @@ _THUMBNAIL = SizeLimits(max_area=400 * 400, max_width=400, max_height=400)
 Json = dict[str, Any]
 
 
-def service_path(identifier: str, variant: Variant) -> str:
-    """Path of an image service: ``/iiif/3/a%2Fb.jp2``, or ``/iiif/3;layers=2;decode=stock/a%2Fb.jp2``."""
+def service_path(identifier: str, variant: Variant, version: int = 3) -> str:
+    """Path of an image service: ``/iiif/3/a%2Fb.jp2``, or ``/iiif/3;layers=2;decode=stock/a%2Fb.jp2``.
+
+    Args:
+        identifier: of the image.
+        variant: which picture of it.
+        version: of the IIIF Image API, 2 or 3.
+    """
     options = f";layers={variant.layers}" if variant.layers is not None else ""
-    options += ";decode=stock" if variant.stock else ""
-    return f"/iiif/3{options}/{quote(identifier, safe='')}"
+    options += f";decode={variant.decode}" if variant.decode else ""
+    return f"/iiif/{version}{options}/{quote(identifier, safe='')}"
 
 
 def scale_factors(facts: Facts) -> list[int]:
@@ -80,7 +87,11 @@ def _canvas(base: str, number: int, identifier: str, facts: Facts, limits: SizeL
     canvas = f"{base}/iiif/canvas/{quote(identifier, safe='')}"
     width, height = limits.largest(facts.size, upscale=False)
     thumbnail = _THUMBNAIL.largest((width, height), upscale=False)
-    service_entry = [{"id": service, "type": "ImageService3", "profile": "level2"}]
+    older = base + service_path(identifier, Variant(), 2)
+    service_entry = [
+        {"id": service, "type": "ImageService3", "profile": "level2"},
+        {"@id": older, "@type": "ImageService2", "profile": PROFILE_2},
+    ]
     body = {
         "id": f"{service}/full/max/0/default.jpg",
         "type": "Image",
@@ -124,6 +135,6 @@ def details(identifier: str, facts: Facts, layer_bytes: list[int | None]) -> Jso
         "height": facts.height,
         "bytes": facts.bytes,
         "levels": facts.levels,
-        "learned": facts.learned,
+        "decodes": list(facts.decodes),
         "layers": layer_bytes,
     }

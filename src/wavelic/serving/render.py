@@ -9,9 +9,10 @@ from typing import Any
 from PIL import Image
 
 from wavelic.codec.opened import level_dimensions
+from wavelic.serving.facts import TILE, Facts
 from wavelic.serving.refusal import Refusal
 from wavelic.serving.request import Box, Resolved, Size
-from wavelic.serving.source import TILE, Facts, Samples
+from wavelic.serving.source import Samples
 
 #: Samples of the Lanczos filter to either side, at the scale of the result.
 _FILTER_REACH = 3

@@ -13,6 +13,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from wavelic.errors import UsageError
 from wavelic.serving.app import Application
+from wavelic.serving.proxy import THIS_MACHINE, BehindProxy
 
 #: Connections at a time; more are answered 503.
 MAX_CONNECTIONS = 512
@@ -81,11 +82,17 @@ def listen(host: str, port: int) -> socket.socket:
         raise UsageError(f"{host} port {port} cannot be used ({reason}); choose another --host or --port") from error
 
 
-def make_server(app: Application) -> uvicorn.Server:
-    """A server for ``app``; run it with ``run(sockets=[listen(...)])``."""
+def make_server(app: Application, trusted: str = THIS_MACHINE) -> uvicorn.Server:
+    """Make a server; run it with ``run(sockets=[listen(...)])``.
+
+    Args:
+        app: what answers.
+        trusted: proxies whose ``X-Forwarded-`` headers are believed, as `proxy.BehindProxy` takes them.
+    """
     options: dict[str, Any] = {
         "http": PatientProtocol,
         "ws": "none",
+        "proxy_headers": False,
         "loop": "asyncio",
         "log_config": None,
         "access_log": False,
@@ -96,7 +103,7 @@ def make_server(app: Application) -> uvicorn.Server:
         "timeout_graceful_shutdown": SHUTDOWN_SECONDS,
         "backlog": _BACKLOG,
     }
-    return uvicorn.Server(uvicorn.Config(app, **options))
+    return uvicorn.Server(uvicorn.Config(BehindProxy(app, trusted), **options))
 
 
 def configure_log(*, access: bool) -> None:

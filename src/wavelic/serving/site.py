@@ -16,10 +16,11 @@ import numpy as np
 from wavelic.codec.opened import level_dimensions
 from wavelic.errors import UsageError, WavelicError
 from wavelic.serving.cache import ByteCache
+from wavelic.serving.facts import TILE, Facts, Variant, read_facts, suffixes
 from wavelic.serving.refusal import Refusal
 from wavelic.serving.render import blocks, finish, plan
 from wavelic.serving.request import Box, Resolved
-from wavelic.serving.source import TILE, Facts, Samples, Source, Variant, read_facts, suffixes
+from wavelic.serving.source import Samples, Source
 
 #: Which picture of the file, how often halved, column and row of a tile.
 Tile = tuple[Variant, int, int, int]
@@ -30,7 +31,10 @@ MAX_LISTED, MAX_VISITED = 10_000, 200_000
 #: Blocks of a row decoded together, at most.
 _RUN = 8
 _FACTS_WEIGHT = 1024
-_LIST_SECONDS = 1.0
+#: A list is reused for so many seconds, and for so many times as long as it took.
+_LIST_SECONDS, _LIST_SHARE = 1.0, 10.0
+#: Seconds in which one list looks into files that it does not know yet.
+_LOOK_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,21 @@ class Entry:
     def key(self) -> tuple[str, int, int, int]:
         """Names this state of the file in the cache."""
         return str(self.path), self.modified, self.bytes, self.inode
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The files of the folder.
+
+    Attributes:
+        shown: names of the files that can be shown, sorted.
+        refused: the other files' names, with the reason.
+        complete: whether that is all of them (see `MAX_LISTED`).
+    """
+
+    shown: list[str]
+    refused: dict[str, str]
+    complete: bool
 
 
 class Site:
@@ -66,7 +85,9 @@ class Site:
             raise UsageError(f"{root} is a file; give the folder it is in")
         self.cache = ByteCache(cache_bytes)
         self.max_window = max_window
-        self._listed: tuple[float, tuple[list[str], bool]] = (float("-inf"), ([], True))
+        self._listed: tuple[float, Listing] = (float("-inf"), Listing([], {}, True))
+        # why a file cannot be shown, or None, by its name; with the state it was looked at in
+        self._known: dict[str, tuple[tuple[str, int, int, int], str | None]] = {}
 
     def locate(self, identifier: str) -> Entry:
         """The file of that name.  Raises Refusal (404) if there is none to be served."""
@@ -84,18 +105,53 @@ class Site:
             raise Refusal(404, "no such image")
         return Entry(identifier, path, status.st_mtime_ns, status.st_size, status.st_ino)
 
-    def identifiers(self) -> tuple[list[str], bool]:
-        """Names of the files that are served, sorted, and whether that is all of them (see `MAX_LISTED`).
+    def listing(self) -> Listing:
+        """List the files, looking into those that are new or changed.
 
-        The folder is looked through at most once a second, however many ask.
+        The folder is looked through at most once a second, however many ask.  Of very many new files, those that could
+        not be looked into in two seconds are taken to be sound until the next list.
         """
-        made, listed = self._listed
-        if time.monotonic() - made > _LIST_SECONDS:
-            listed = self.cache.once("list", self._identifiers)
-            self._listed = time.monotonic(), listed
+        until, listed = self._listed
+        if time.monotonic() > until:
+            listed = self.cache.once("list", self._list)
         return listed
 
-    def _identifiers(self) -> tuple[list[str], bool]:
+    def _list(self) -> Listing:
+        began = time.monotonic()
+        names, complete = self._names()
+        shown: list[str] = []
+        refused: dict[str, str] = {}
+        known: dict[str, tuple[tuple[str, int, int, int], str | None]] = {}
+        for name in names:
+            try:
+                entry = self.locate(name)
+            except Refusal:  # a link out of the folder, or no file
+                continue
+            key, reason = self._known.get(name, (None, None))
+            if key != entry.key:
+                if time.monotonic() - began > _LOOK_SECONDS:
+                    shown.append(name)
+                    continue
+                reason = self._look(entry)
+            known[name] = entry.key, reason
+            if reason is None:
+                shown.append(name)
+            else:
+                refused[name] = reason
+        self._known = known
+        listed = Listing(shown, refused, complete)
+        took = time.monotonic() - began
+        self._listed = time.monotonic() + max(_LIST_SECONDS, _LIST_SHARE * took), listed
+        return listed
+
+    def _look(self, entry: Entry) -> str | None:
+        try:
+            self.facts(entry)
+        except (WavelicError, OSError) as error:
+            return public_message(error, entry)
+        return None
+
+    def _names(self) -> tuple[list[str], bool]:
         found: list[str] = []
         complete, served = True, suffixes()
         for visited, name in enumerate(self._walk()):
@@ -119,11 +175,34 @@ class Site:
         facts: Facts = self.cache.keep(("facts", entry.key), lambda: read_facts(entry.path), lambda _: _FACTS_WEIGHT)
         return facts
 
+    def check(self, entry: Entry) -> None:
+        """Open the file as every image request does, once in each of its states; what fails is listed so from then on.
+
+        Args:
+            entry: the file.
+
+        Raises:
+            WavelicError: it cannot be shown.
+        """
+        self.cache.keep(("checked", entry.key), lambda: self._opens(entry), lambda _: _FACTS_WEIGHT)
+
+    def _opens(self, entry: Entry) -> bool:
+        try:
+            self._source(entry)
+        except Refusal:
+            raise
+        except WavelicError as error:
+            self._known[entry.identifier] = entry.key, public_message(error, entry)
+            self._listed = float("-inf"), self._listed[1]
+            raise
+        return True
+
     def render(self, entry: Entry, variant: Variant, wanted: Resolved) -> bytes:
         """The encoded answer to an image request.
 
         Raises Refusal for what cannot be made of this file, other wavelic errors if the file does not decode.
         """
+        self.check(entry)
         facts = self.facts(entry)
         chosen = plan(wanted.region, wanted.size, facts, self.max_window)
         samples = self.window(entry, variant.of(facts), chosen.reduce, chosen.window)

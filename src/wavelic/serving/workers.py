@@ -33,13 +33,18 @@ class Workers:
         self._trimmed = time.monotonic()
         self._pool = ThreadPoolExecutor(threads, "decode")
 
+    @property
+    def most(self) -> int:
+        """Jobs that may run and wait at a time."""
+        return self.threads + self.queue
+
     async def run(self, job: Callable[[], Result], gone: Callable[[], Awaitable[None]]) -> Result:
         """The result of ``job``.  ``gone()`` ends when the client has left; a job not yet begun is then dropped.
 
         Raises Refusal (503) when the queue is full, ClientGone, or what ``job`` raises.
         """
         with self._lock:
-            if self.jobs >= self.threads + self.queue:
+            if self.jobs >= self.most:
                 raise Refusal(503, "the server is busy; ask again", retry_after=1)
             self.jobs += 1
         work = self._pool.submit(job)

@@ -1,4 +1,4 @@
-"""Images to bytes and back with a WeConvene network: the walk of `weconvene_slices` with a range coder in it.
+"""Images to bytes and back with a WeConvene network: the walk of `slices` with a range coder in it.
 
 One stream: the symbols of z under the tables of the factorised prior, then every slice in coding order under Gaussian
 tables chosen by its scales.  A symbol is the distance from the predicted mean, rounded.
@@ -17,8 +17,9 @@ from torch import Tensor
 from wavelic.container import crc32c
 from wavelic.entropy import RangeDecoder, RangeEncoder, TableSet, gaussian_scales, gaussian_tables, scale_index
 from wavelic.errors import UsageError
-from wavelic.threedm.config import Slice
-from wavelic.threedm.network import STRIDE, WeConvene
+from wavelic.threedm.network import WeConvene
+from wavelic.threedm.plan import Slice
+from wavelic.threedm.transform import STRIDE, checked_sides
 
 
 class LatentCoder:
@@ -55,7 +56,8 @@ class LatentCoder:
     @torch.inference_mode()
     def encode_checked(self, images: Tensor) -> tuple[bytes, int]:
         """As `encode`, with the CRC-32C of all symbols in coding order, int32, little-endian."""
-        coefficients, z = self.model.coefficients(images)
+        coefficients = self.model.coefficients(checked_sides(images))
+        z = self.model.hyper_analysis(coefficients)
         encoder = RangeEncoder()
         medians = self.model.prior.medians
         symbols = (z - medians).round()
@@ -74,7 +76,7 @@ class LatentCoder:
             put(symbols, self._index(scale), self.tables)
             return symbols + mean
 
-        self.model.decode_slices(symbols + medians, write)
+        self.model.walk(symbols + medians, None, write)
         return encoder.finish(), checksum
 
     @torch.inference_mode()
@@ -97,7 +99,7 @@ class LatentCoder:
             return read(self._index(scale), self.tables) + mean
 
         shape = (batch, self.model.prior.channels, size[0] // STRIDE, size[1] // STRIDE)
-        decoded = self.model.decode_slices(read(self._hyper_index(shape), self.hyper_tables) + medians, read_slice)
+        decoded = self.model.walk(read(self._hyper_index(shape), self.hyper_tables) + medians, None, read_slice)
         return self.model.reconstruct(decoded), checksum
 
     def _index(self, scale: Tensor) -> npt.NDArray[np.int64]:

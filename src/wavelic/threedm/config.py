@@ -1,195 +1,219 @@
-"""The slice plan: which wavelet coefficients are coded in which order, and what each slice may look at.
-
-3DM-WeConvene, section III-B and figure 5; WeConvene (ECCV 2024) for the two-dimensional plan.  The latent y is split
-into subbands, the subbands lie one after another along the channels in coding order, and slices are runs of these
-channels.  A slice sees a number of whole slices from the beginning of the order.  Training, encoding and decoding all
-walk through the same plan (`weconvene_slices`), so the order exists once.
-"""
+"""Sizes and choices of the 3DM-WeConvene networks, by name.  Importing this loads no torch."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor
+from wavelic.errors import ModelError, UsageError
 
-from wavelic.errors import UsageError
-from wavelic.wavelets import Bands2d, Coefficients2d, Coefficients3d, dwt2, dwt3, idwt2, idwt3
+if TYPE_CHECKING:
+    from torch import nn
 
-Split = Literal["3d", "2d", "polyphase"]
-SPLITS = ("3d", "2d", "polyphase")
-
-# First letter: channel direction.  LH: high-pass vertically, HL: horizontally (the naming of `wavelic.wavelets`).
-BANDS_3D = ("LLL", "HLL", "LLH", "LHL", "LHH", "HLH", "HHL", "HHH")
-BANDS_2D = ("LL", "LH", "HL", "HH")
+    from wavelic.threedm.plan import SlicePlan
 
 
 @dataclass(frozen=True)
-class Band:
-    """Subband ``name``: channels [start, stop) of the coefficients."""
-
-    name: str
-    start: int
-    stop: int
-
-
-@dataclass(frozen=True)
-class Slice:
-    """What is coded in one go.
+class Config:
+    """Sizes and choices of a network; the defaults are the published 3DM-WeConvene.
 
     Attributes:
-        name: the band, and which part of it if there are several.
-        start, stop: its channels in the coefficients.
-        support: how many slices, from the first on, its parameters depend on.
-        features: output channels of its attention modules.
-        sees_low: its latent residual prediction is given the spatial low bands a second time.
+        width: channels of the transforms (N).
+        latent: channels of y (M); the coefficients have four times as many.
+        hyper: channels of z.
+        attention: inner width of the attention modules of a slice.
+        attention_blocks: residual blocks in the gate of such a module.
+        attention_units: bottleneck units in its trunk, and as many in its gate.
+        features: channels these modules give; 0: as many as published, see `plan.Slice`.
+        hidden: hidden widths of the parameter nets of a slice.
+        blocks: residual blocks in the groups of g_a and g_s at the finest, middle and coarsest resolution.
+        hyper_blocks: residual blocks in the groups of h_a and h_s.
+        first_stride: of the first layer of g_a; 2 instead of 1 moves every group of g_a to half the resolution, where
+            those of g_s already are, and takes the stride from its last layer.
+        levels, channel_levels, high_kernel, unused_parameters: of the `WaveletConv` layers.
+        layer_wavelet: of these layers.
+        split: of the latent into subbands, "3d", "2d" or "polyphase" (see `plan.SlicePlan`).
+        latent_wavelet: of that split.
+        low_parts: slices per spatial low band.
+        high_parts: slices of the joint high bands ("2d" only).
+        high_support: how many high slices a high slice sees at most ("3d" and "polyphase" only).
+        exact: hyper-synthesis and slice nets in 8-bit integers, so that files decode on every machine; without, as
+            published, in floats.
+        gains: gain units: one set of weights serves a range of rates.
+        shortcut: a linear 8 x 8 block transform beside g_a and g_s, which start as corrections of it.
     """
 
-    name: str
-    start: int
-    stop: int
-    support: int
-    features: int
-    sees_low: bool
-
-    @property
-    def channels(self) -> int:
-        """Coefficient channels of the slice."""
-        return self.stop - self.start
-
-
-@dataclass(frozen=True)
-class SlicePlan:
-    """The order of coding of a latent with ``latent`` channels, that is 4 * latent coefficient channels.
-
-    Attributes:
-        split: "3d": one DWT level along the channels and one in the plane; "2d": in the plane only; "polyphase": the
-            order of "3d" on even and odd samples without any wavelet (the "lazy wavelet"), for twins.
-        wavelet: "haar", "5/3" or "9/7"; ignored by "polyphase".
-        slices: in coding order; the first ``low_slices`` of them hold the spatial low bands.
-        kernels: of the parameter nets.
-
-    Raises:
-        UsageError: slices that overlap, leave gaps or look ahead.
-    """
-
-    latent: int
-    split: Split
-    wavelet: str
-    bands: tuple[Band, ...]
-    slices: tuple[Slice, ...]
-    low_slices: int
-    kernels: tuple[int, int, int]
+    width: int = 128
+    latent: int = 320
+    hyper: int = 192
+    attention: int = 128
+    attention_blocks: int = 2
+    attention_units: int = 3
+    features: int = 0
+    hidden: tuple[int, int] = (224, 128)
+    blocks: tuple[int, int, int] = (3, 3, 3)
+    hyper_blocks: int = 3
+    first_stride: int = 1
+    levels: int = 2
+    channel_levels: int = 1
+    high_kernel: int = 1
+    unused_parameters: bool = False
+    layer_wavelet: str = "9/7"
+    split: str = "3d"
+    latent_wavelet: str = "9/7"
+    low_parts: int = 2
+    high_parts: int = 5
+    high_support: int = 3
+    exact: bool = False
+    gains: bool = False
+    shortcut: bool = False
 
     def __post_init__(self) -> None:
-        edges = [0, *(s.stop for s in self.slices)]
-        if [s.start for s in self.slices] != edges[:-1] or edges[-1] != 4 * self.latent:
-            raise UsageError(f"slices end at channels {edges[1:]}; expected a tiling of {4 * self.latent} channels")
-        if any(s.support > number or s.channels < 1 for number, s in enumerate(self.slices)):
-            raise UsageError("a slice is empty or depends on itself or a later one; give earlier slices as support")
+        if self.first_stride not in (1, 2):
+            raise UsageError(f"first_stride {self.first_stride}; choose 1 or 2")
 
-    @property
-    def low_channels(self) -> int:
-        """Coefficient channels of the spatial low bands (LLL and HLL, or LL): the first ones."""
-        return self.latent
-
-    def analysis(self, y: Tensor) -> Tensor:
-        """Latent (N, latent, H, W), even sides -> coefficients (N, 4 * latent, H/2, W/2) in coding order.
+    def plan(self) -> SlicePlan:
+        """Return the order of coding.
 
         Raises:
-            UsageError: another shape.
+            UsageError: channels that cannot be cut as asked, or an unknown split.
         """
-        if y.shape[1] != self.latent or y.shape[2] % 2 or y.shape[3] % 2:
-            raise UsageError(f"latent of shape {tuple(y.shape)}; expected (N, {self.latent}, even, even)")
-        if self.split == "polyphase":
-            phases = y.unflatten(1, (-1, 2)).unflatten(3, (-1, 2)).unflatten(5, (-1, 2))
-            return torch.cat([phases[:, :, c, :, v, :, h] for c, v, h in map(_highs, BANDS_3D)], 1)
+        from wavelic.threedm.plan import SPLITS, plan_2d, plan_3d
+
+        if self.split not in SPLITS:
+            raise UsageError(f"unknown split {self.split!r}; choose one of {', '.join(SPLITS)}")
         if self.split == "2d":
-            planar = dwt2(y, self.wavelet)
-            return torch.cat((planar.low, *_details(planar)), 1)
-        c = dwt3(y, self.wavelet)
-        return torch.cat((c.low.low, c.highs[0].low, *_details(c.low), *_details(c.highs[0])), 1)
+            parts = {"low_parts": self.low_parts, "high_parts": self.high_parts}
+            return plan_2d(self.latent, self.latent_wavelet, features=self.features, **parts)
+        return plan_3d(
+            self.latent,
+            self.latent_wavelet,
+            low_parts=self.low_parts,
+            high_support=self.high_support,
+            split="polyphase" if self.split == "polyphase" else "3d",
+            features=self.features,
+        )
 
-    def synthesis(self, coefficients: Tensor) -> Tensor:
-        """Inverse of `analysis`."""
-        parts = coefficients.split([band.stop - band.start for band in self.bands], 1)
-        size = (2 * coefficients.shape[-2], 2 * coefficients.shape[-1])
-        if self.split == "polyphase":
-            y = coefficients.new_empty((coefficients.shape[0], self.latent, *size))
-            phases = y.unflatten(1, (-1, 2)).unflatten(3, (-1, 2)).unflatten(5, (-1, 2))
-            for (c, v, h), part in zip(map(_highs, BANDS_3D), parts, strict=True):
-                phases[:, :, c, :, v, :, h] = part
-            return y
-        if self.split == "2d":
-            return idwt2(self._plane(parts[0], parts[1:], size))
-        low, high = self._plane(parts[0], parts[2:5], size), self._plane(parts[1], parts[5:], size)
-        return idwt3(Coefficients3d(low, (high,), self.latent))
+    @property
+    def analysis_radius(self) -> int:
+        """Receptive radius of g_a and the DWT behind it, in pixels: no coefficient depends on samples further away."""
+        first, second, third = self.blocks
+        s = self.first_stride
+        radius = 2 + s * 2 * first  # RBS and the group behind it
+        radius += s + 2 * s * (self._layer_radius + 2 * second)
+        radius += 2 * s + 4 * s * (self._layer_radius + 2 * third)
+        radius += 8 + 8 * _REACH[self.latent_wavelet]
+        return radius + (8 if self.shortcut else 0)
 
-    def _plane(self, low: Tensor, details: tuple[Tensor, ...], size: tuple[int, int]) -> Coefficients2d:
-        return Coefficients2d(low, (Bands2d(*details),), size, self.wavelet, "orthonormal")
+    @property
+    def synthesis_radius(self) -> int:
+        """Receptive radius of the inverse DWT and g_s, in pixels."""
+        first, second, third = self.blocks
+        radius = 8 * (_REACH[self.latent_wavelet] + 1) + 8 * (2 + 2 * third)
+        radius += 8 + 4 * (self._layer_radius + 2 * second)
+        radius += 4 + 2 * (self._layer_radius + 2 * first) + 2
+        return radius + (8 if self.shortcut else 0)
+
+    @property
+    def alignment(self) -> int:
+        """Pixels that windows begin at multiples of: whole cells of every transform in g_a, g_s and the split."""
+        finest = 2 * self.first_stride
+        return max(16, 2 * finest << self.levels)
+
+    @property
+    def _layer_radius(self) -> int:
+        """Radius of the wavelet part of a layer, in cells of its map."""
+        cells = (1 << self.levels) - 1
+        return 2 * _REACH[self.layer_wavelet] * cells + (1 << self.levels)
 
 
-def plan_3d(
-    latent: int = 320, wavelet: str = "9/7", *, low_parts: int = 2, high_support: int = 3, split: Split = "3d"
-) -> SlicePlan:
-    """3DWeChARM: LLL and HLL in ``low_parts`` slices each, then six slices LLH, LHL, LHH, HLH, HHL, HHH.
+#: Samples that the longer filter of a wavelet reaches to either side.
+_REACH = {"haar": 1, "5/3": 2, "9/7": 4}
 
-    Low slices see all slices before them; high slices all low ones and at most ``high_support`` high ones, so that with
-    3 the last three do not depend on each other.  With 320 channels the slices have 4 x 80 and 6 x 160 channels.
+_PUBLISHED = Config()
+_LAYER_2D: dict[str, Any] = {
+    "levels": 1,
+    "channel_levels": 0,
+    "high_kernel": 3,
+    "unused_parameters": True,
+    "layer_wavelet": "haar",
+}
+_ENTROPY_2D: dict[str, Any] = {"split": "2d", "low_parts": 5}
+_PLAIN: dict[str, Any] = {"levels": 0, "channel_levels": 0, "split": "polyphase"}
 
-    >>> [(s.name, s.channels, s.support) for s in plan_3d().slices][2:6]
-    [('HLL0', 80, 2), ('HLL1', 80, 3), ('LLH', 160, 4), ('LHL', 160, 5)]
+#: As the paper has them: entropy networks in floats, one set of weights for each lambda.
+PUBLISHED: Mapping[str, Config] = MappingProxyType(
+    {
+        "3dm-weconvene": _PUBLISHED,
+        "3dm-weconvene-1level": replace(_PUBLISHED, levels=1),
+        "3dm-weconvene-3x3": replace(_PUBLISHED, high_kernel=3),
+        "3dm-weconvene-weconv": replace(_PUBLISHED, **_LAYER_2D),
+        "3dm-weconvene-wecharm": replace(_PUBLISHED, **_ENTROPY_2D),
+        "3dm-weconvene-plain": replace(_PUBLISHED, **_PLAIN),
+        "weconvene-2024": replace(_PUBLISHED, **_LAYER_2D, **_ENTROPY_2D, latent_wavelet="haar"),
+    }
+)
+
+_SMALL = Config(
+    width=40,
+    latent=128,
+    hyper=48,
+    attention=32,
+    attention_blocks=1,
+    attention_units=1,
+    features=48,
+    hidden=(48, 48),
+    blocks=(0, 1, 2),
+    hyper_blocks=1,
+    first_stride=2,
+    layer_wavelet="haar",
+    exact=True,
+    gains=True,
+    shortcut=True,
+)
+#: Networks of the codec `3dm`: integers before every symbol, gain units.
+CODED: Mapping[str, Config] = MappingProxyType(
+    {
+        "3dm": _SMALL,
+        "3dm-m": replace(
+            _SMALL,
+            width=96,
+            latent=192,
+            hyper=96,
+            attention=64,
+            features=128,
+            hidden=(128, 96),
+            blocks=(1, 2, 3),
+            layer_wavelet="9/7",
+        ),
+        "3dm-l": replace(_PUBLISHED, exact=True, gains=True),
+        "3dm-plain": replace(_SMALL, **_PLAIN),
+        "3dm-2d": replace(_SMALL, split="2d", low_parts=4, high_parts=6),
+    }
+)
+#: Every network of this room.
+CONFIGS: Mapping[str, Config] = MappingProxyType({**CODED, **PUBLISHED})
+
+
+def config_named(name: str) -> Config:
+    """Return the configuration called ``name``.
 
     Raises:
-        UsageError: the channels of a band cannot be cut into equal parts.
+        ModelError: there is none.
     """
-    if latent < 2 or low_parts < 1 or latent % (2 * low_parts):
-        raise UsageError(f"{latent} latent channels do not make two bands of {low_parts} slices; choose a multiple")
-    size, low_slices = latent // 2, 2 * low_parts
-    part = size // low_parts
-    slices = []
-    for number in range(low_slices):
-        name = f"{BANDS_3D[number // low_parts]}{number % low_parts}"
-        slices.append(Slice(name, number * part, (number + 1) * part, number, latent + number * part, False))
-    for number, name in enumerate(BANDS_3D[2:]):
-        start = latent + number * size
-        support = low_slices + min(number, high_support)
-        slices.append(Slice(name, start, start + size, support, latent, True))
-    bands = tuple(Band(name, number * size, (number + 1) * size) for number, name in enumerate(BANDS_3D))
-    return SlicePlan(latent, split, wavelet, bands, tuple(slices), low_slices, (3, 1, 1))
+    if name not in CONFIGS:
+        raise ModelError(f"no architecture {name!r}; choose one of {', '.join(CONFIGS)}")
+    return CONFIGS[name]
 
 
-def plan_2d(latent: int = 320, wavelet: str = "haar", *, low_parts: int = 5, high_parts: int = 5) -> SlicePlan:
-    """WeChARM: LL in ``low_parts`` slices, then LH, HL and HH as one run of channels in ``high_parts`` slices.
-
-    Every slice sees all slices before it.  As in the public code a high slice may straddle two bands.
-
-    >>> [(s.name, s.channels, s.support) for s in plan_2d().slices][3:7]
-    [('LL3', 64, 3), ('LL4', 64, 4), ('high0', 192, 5), ('high1', 192, 6)]
+def build(name: str) -> nn.Module:
+    """Build the network called ``name`` with new weights, for the catalogue of architectures.
 
     Raises:
-        UsageError: the channels cannot be cut into equal parts.
+        ModelError: there is none.
     """
-    if latent < 1 or min(low_parts, high_parts) < 1 or latent % low_parts or 3 * latent % high_parts:
-        raise UsageError(f"{latent} latent channels do not make {low_parts} + {high_parts} slices; choose a multiple")
-    part, high = latent // low_parts, 3 * latent // high_parts
-    slices = [
-        Slice(f"LL{number}", number * part, (number + 1) * part, number, latent + number * part, False)
-        for number in range(low_parts)
-    ]
-    for number in range(high_parts):
-        start = latent + number * high
-        slices.append(Slice(f"high{number}", start, start + high, low_parts + number, start, True))
-    bands = tuple(Band(name, number * latent, (number + 1) * latent) for number, name in enumerate(BANDS_2D))
-    return SlicePlan(latent, "2d", wavelet, bands, tuple(slices), low_parts, (3, 3, 3))
+    from wavelic.threedm.network import make_network
 
-
-def _details(coefficients: Coefficients2d) -> tuple[Tensor, Tensor, Tensor]:
-    bands = coefficients.levels[0]
-    return bands.lh, bands.hl, bands.hh
-
-
-def _highs(name: str) -> tuple[int, int, int]:
-    """Whether a 3-D band is high-pass along channels, rows (vertically) and columns."""
-    return int(name[0] == "H"), int(name[2] == "H"), int(name[1] == "H")
+    return make_network(config_named(name))

@@ -25,7 +25,8 @@ from wavelic.container.chunks import parse_chunk, write_chunk
 from wavelic.container.limits import admit
 from wavelic.errors import ChecksumError, FormatError, ModelError, UsageError
 from wavelic.threedm.coding import LatentCoder
-from wavelic.threedm.network import STRIDE, WeConvene
+from wavelic.threedm.network import WeConvene
+from wavelic.threedm.transform import STRIDE
 
 MAGIC = b"\x89WCV\r\n\x1a\n"
 _HEAD = struct.Struct(">II16s")

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from wavelic.nn.attention import AttentionNet
 from wavelic.nn.blocks import ParameterNet
-from wavelic.threedm.config import Slice, SlicePlan
+from wavelic.threedm.plan import Slice, SlicePlan
 
 # (slice, mean, scale) -> the decoded values of the slice before LRP; mean, scale and result are (N, channels, h, w).
 CodeSlice = Callable[[Slice, Tensor, Tensor], Tensor]

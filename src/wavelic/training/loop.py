@@ -45,6 +45,8 @@ FINAL = "final.pt"
 LEVEL = "level.pt"
 #: How much of a trapezoid is level.
 LEVEL_SHARE = 0.8
+#: Steps between two updates of the progress bar on a GPU, each of which waits for it.
+_SHOW_EVERY = 50
 
 
 class Interrupted(Exception):
@@ -78,7 +80,7 @@ def _denormals_flushed() -> Iterator[None]:
 
 
 def learning_rate(stage: Stage, step: int, fraction: float | None = None) -> float:
-    """Step size at ``step``: linear warm-up, then constant or a cosine over the stage down to 1 % of the peak.
+    """Step size at ``step``: linear warm-up, then what the stage's ``schedule`` says.
 
     fraction: how much of the stage is done, if not step / steps.
     """
@@ -86,6 +88,8 @@ def learning_rate(stage: Stage, step: int, fraction: float | None = None) -> flo
     rate = stage.learning_rate * min(1.0, (step + 1) / max(1, stage.warmup))
     if stage.schedule == "cosine":
         rate *= 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * fraction))
+    if stage.schedule == "linear":
+        rate *= 0.01 + 0.99 * (1 - fraction)
     if stage.schedule == "trapezoid":
         rate *= 0.01 + 0.99 * min(1.0, (1 - fraction) / (1 - LEVEL_SHARE))
     return rate
@@ -106,7 +110,7 @@ def make_optimizer(stage: Stage, groups: list[dict[str, Any]]) -> torch.optim.Op
         lr=stage.learning_rate,
         betas=(0.95, 0.95),
         weight_decay=0.0,
-        precondition_frequency=10,
+        precondition_frequency=stage.precondition_every,
         max_precondition_dim=400,
     )
 
@@ -119,7 +123,7 @@ def _atomic_save(value: dict[str, Any], path: Path) -> None:
 
 def initial_weights(stage: Stage, folder: Path) -> Path | None:
     """The file of the weights that a stage starts from, perhaps an earlier stage's in ``folder``; None for new ones."""
-    if stage.init.endswith(".safetensors"):
+    if stage.init.endswith((".safetensors", ".pt")):
         return Path(stage.init)
     return folder / stage.init / FINAL if stage.init else None
 
@@ -216,10 +220,11 @@ class StageRunner:
             state = {"objective": self.average.state_dict(), "about": json.dumps(about)}
             _atomic_save(state, self.folder / name)
 
-    def train_step(self, data: CropSource) -> dict[str, float]:
-        """Take one step of the optimiser and return the terms of its loss."""
+    def train_step(self, data: CropSource) -> dict[str, torch.Tensor]:
+        """Take one step of the optimiser; the terms of its loss are returned without waiting for a GPU."""
         stage, rank = self.stage, self.accelerator.process_index
-        started = time.process_time()
+        clock = time.process_time if self.accelerator.device.type == "cpu" else time.perf_counter
+        started = clock()
         share = stage.batch // self.accelerator.num_processes
         crops = data.batch(share, stage.crop, self.recipe.seed + stage.seed, self.step, rank)
         noise = torch.Generator(self.accelerator.device)
@@ -234,14 +239,13 @@ class StageRunner:
         self.optimizer.zero_grad()
         self.step += 1
         self._update_average()
-        self.spent += time.process_time() - started
-        return {name: term.item() for name, term in terms.items()}
+        self.spent += clock() - started
+        return {name: term.detach() for name, term in terms.items()}
 
     @torch.no_grad()
     def _update_average(self) -> None:
         decay = min(self.stage.ema, (1 + self.step) / (10 + self.step))
-        for mine, theirs in zip(self.average.parameters(), self.objective.parameters(), strict=True):
-            mine.lerp_(theirs, 1 - decay)
+        torch._foreach_lerp_(list(self.average.parameters()), list(self.objective.parameters()), 1 - decay)
         for kept, current in zip(self.average.buffers(), self.objective.buffers(), strict=True):
             kept.copy_(current)
 
@@ -250,19 +254,21 @@ class StageRunner:
         stage = self.stage
         task = progress.add_task(stage.name, total=stage.steps, completed=self.step, note="")
         started = time.perf_counter() - self.seconds
-        means: dict[str, float] = {}
+        means: dict[str, torch.Tensor] = {}
+        shown = 1 if self.accelerator.device.type == "cpu" else _SHOW_EVERY
         source, speed = CropSource(data, self.accelerator.device), Throughput(self.accelerator.device)
         while self.fraction < 1:
             terms = self.train_step(source)
             speed.count(stage.batch * stage.crop**2)
             means = {key: means.get(key, value) * 0.98 + 0.02 * value for key, value in terms.items()}
             self.seconds = time.perf_counter() - started
-            progress.update(task, completed=self.step, note=f"{self.task.note(means)} {speed.note()}")
             finished = self.fraction >= 1
+            if finished or self.step % shown == 0:
+                progress.update(task, completed=self.step, note=f"{self.task.note(_floats(means))} {speed.note()}")
             if finished or self.step % stage.validate_every == 0:
                 measured = speed.measured()
                 metrics = self.task.validate(self.average, held_out)
-                self.log({"train": means, "validation": metrics, "speed": measured})
+                self.log({"train": _floats(means), "validation": metrics, "speed": measured})
                 speed.start()
                 if stage.keep == "last" or metrics["loss"] < self.best:
                     self.best = metrics["loss"]
@@ -284,6 +290,10 @@ class StageRunner:
             rounded = json.loads(json.dumps(row), parse_float=lambda text: round(float(text), 5))
             with open(self.folder / "log.jsonl", "a") as out:
                 out.write(json.dumps(rounded) + "\n")
+
+
+def _floats(terms: dict[str, torch.Tensor]) -> dict[str, float]:
+    return {name: term.item() for name, term in terms.items()}
 
 
 def train(recipe: Recipe, runs: Path, device: str = "cpu") -> Path:

@@ -11,22 +11,25 @@ class Stage:
 
     Attributes:
         name: names the stage's folder and checkpoints.
-        init: name of an earlier stage whose weights this one starts from, or a ``.safetensors`` file of such weights
-            (`wavelic.training.loop.save_objective`); empty for new weights.
+        init: name of an earlier stage whose weights this one starts from, or a file of such weights: a stage's
+            ``best.pt`` or ``final.pt``, or ``.safetensors`` (`wavelic.training.loop.save_objective`); empty for new
+            weights.
         weights: without ``init``, installed weights to start from: their name, or the beginning of their content hash,
             by which replaced weights are found too.  Not for the codec wcae, whose weights do not hold all of it.
         seed: added to the recipe's for this stage's crops and noise, which else are those of the other stages.
         steps: optimiser steps.
-        budget: if not 0, the stage also ends after so many processor seconds of training steps, and its schedules run
-            by whichever of the two is used up further; such a run does not end with the same weights every time.
+        budget: if not 0, the stage also ends after so many seconds of training steps (processor time; on a GPU, time by
+            the clock), and its schedules run by whichever of the two is used up further; such a run does not end with
+            the same weights every time.
         batch: crops per step over all processes.
         crop: side of the square crops in pixels.
         optimizer: "adam", or "soap": Adam in the eigenbasis of Shampoo's preconditioner (Vyas et al., 2024), of the
             package pytorch-optimizer.
+        precondition_every: steps between two updates of soap's eigenbases.
         learning_rate: peak of the optimiser's step size.
         warmup: steps of linear warm-up.
-        schedule: "constant"; "cosine" down to 1 % of the peak; or "trapezoid": constant, and over the last fifth
-            linear down to 1 %.  A trapezoid keeps ``level.pt``, the checkpoint before its fall, to train on from.
+        schedule: "constant"; "cosine" or "linear" down to 1 % of the peak; or "trapezoid": constant, and over the last
+            fifth linear down to 1 %.  A trapezoid keeps ``level.pt``, the checkpoint before its fall, to train on from.
         ema: decay of the weights' moving average, which is what is validated and exported; 0 turns it off.
         clip: largest gradient norm; 0 turns it off.
         compile: let torch.compile fuse the objective's operations; it begins with minutes of compiling.
@@ -43,6 +46,7 @@ class Stage:
     batch: int = 8
     crop: int = 256
     optimizer: str = "adam"
+    precondition_every: int = 10
     learning_rate: float = 1e-4
     warmup: int = 0
     schedule: str = "constant"

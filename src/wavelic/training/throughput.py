@@ -6,12 +6,14 @@ import time
 
 import torch
 
+_ASK_EVERY = 1.0  # seconds between two questions to the driver
+
 
 class Throughput:
     """Pixels a second since `start`, and the share of that time in which the device had work.
 
     On a CPU the share is processor time over wall time, and may exceed 1 with several threads.  On a GPU it is the
-    mean of what the driver reports at each call of `count`, or unknown without the driver's Python package.
+    mean of what the driver reports once a second, or unknown without the driver's Python package.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -23,11 +25,13 @@ class Throughput:
         self.pixels = 0
         self.began, self.processor = time.perf_counter(), time.process_time()
         self.reports: list[float] = []
+        self.asked = -_ASK_EVERY
 
     def count(self, pixels: int) -> None:
         """A step has done so many more pixels."""
         self.pixels += pixels
-        if self.device.type == "cuda":
+        if self.device.type == "cuda" and time.perf_counter() - self.asked > _ASK_EVERY:
+            self.asked = time.perf_counter()
             try:
                 self.reports.append(torch.cuda.utilization(self.device) / 100)
             except (ModuleNotFoundError, RuntimeError):

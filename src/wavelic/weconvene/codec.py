@@ -39,7 +39,7 @@ class WeconveneCodec(WlicCodec):
     label = "weconvene"
     summary = "learned corrections of 9/7 subbands, integer-exact context networks, tiles"
     codec_id = CodecId.WECONVENE
-    options = frozenset({"access"})
+    options = frozenset({"access", "effort"})
     batches = True
 
     def encode(self, image: Image, target: Target, options: Options) -> Encoded:

@@ -1,20 +1,27 @@
-"""Encoding with `weconvene`: which quantiser step meets a target, by a few probes."""
+"""Encoding with `weconvene`: which quantiser step meets a target, and how much work a smaller file is worth."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from wavelic.codec.options import Encoded, Options, check_device, psnr
 from wavelic.codec.target import Target, search
 from wavelic.codec.weights import family
 from wavelic.images import Image
-from wavelic.weconvene.context import COARSEST, FINEST
+from wavelic.weconvene.context import COARSEST, FINEST, STEP_UNIT
 from wavelic.weconvene.files import (
     WINDOW_TILE,
     Encoding,
     quality_of_step,
     step_of_quality,
+    tile_of_step,
 )
+from wavelic.weconvene.stage import WeconveneStage
+from wavelic.weconvene.tiles import RDOQ_LAMBDA
 from wavelic.weconvene.weights import load_model
 
 #: Rise of the logarithm of the rate, and of PSNR in dB, from one step (1/32 octave) to the next finer one.
@@ -23,27 +30,100 @@ _RATE_RISE, _PSNR_RISE = 1.25 * math.log(2) / 32, 3.9 / 32
 _MIDDLE_BPP, _MIDDLE_PSNR = 0.2, 31.0
 
 
+@dataclass(frozen=True)
+class Effort:
+    """What an encoder does for a smaller file.
+
+    Attributes:
+        rdoq: rate-distortion optimised quantisation; without it, residuals are rounded.
+        trials: several weights of RDOQ and sizes of tiles are tried on the picture.
+        iterations: of the search by gradient (`wavelic.weconvene.refine`).
+    """
+
+    rdoq: bool = True
+    trials: bool = False
+    iterations: int = 0
+
+
+#: By `Options.effort`, which means the next lower one of these.
+EFFORTS = {
+    1: Effort(rdoq=False),
+    2: Effort(),
+    7: Effort(trials=True),
+    8: Effort(True, True, 100),
+    9: Effort(True, True, 300),
+}
+DEFAULT_EFFORT = 5
+#: Weights of RDOQ that are tried, in units of the default one.
+_TRIED = (0.5, 1.0, 2.0)
+
+
+def effort_of(level: int | None) -> Effort:
+    """The effort that `Options.effort` means."""
+    level = DEFAULT_EFFORT if level is None else level
+    return EFFORTS[max(number for number in EFFORTS if number <= level)]
+
+
 def encode_weconvene(image: Image, target: Target, options: Options) -> Encoded:
     """Compress ``image`` with the shipped `weconvene` weights.  Raises ModelError if there are none."""
     card = family("weconvene")[-1]
     model = load_model(card, check_device(options.device))
     tile = None if options.access == "whole" else WINDOW_TILE
-    encoding = Encoding(image, model, options.strip, tile, progress=options.progress)
-    if target.kind == "quality":
-        step, note = step_of_quality(target.value), ""
-    else:
-        pixels = image.width * image.height
-
-        def measure(position: int) -> float:
-            if target.kind == "psnr":
-                return psnr(image.colour(), encoding.reconstruction(COARSEST - position))
-            size = len(encoding.file(COARSEST - position))
-            return size * 8 / pixels if target.kind == "bpp" else float(size)
-
-        start, rise = _first_guess(target, pixels)
-        found = search(measure, 0, COARSEST - FINEST, target, start=start, rise=rise)
-        step, note = COARSEST - found.position, found.note(target)
+    effort = effort_of(options.effort)
+    encoding = Encoding(
+        image, model, options.strip, tile, RDOQ_LAMBDA if effort.rdoq else 0.0, progress=options.progress
+    )
+    step, note = _step(encoding, target)
+    if effort.trials:
+        encoding = best_of(variants(encoding, step), step)
+    if effort.iterations:
+        encoding = replace(encoding, iterations=effort.iterations)
+    if effort.trials or effort.iterations:
+        step, note = _step(encoding, target, near=step)
     return Encoded(encoding.file(step), card.name, round(quality_of_step(step), 2), note)
+
+
+def variants(encoding: Encoding, step: int) -> list[Encoding]:
+    """An encoding with other weights of RDOQ, and where the size of its tiles is free, with larger and smaller ones."""
+    usual = tile_of_step(step)
+    tiles = (usual, 2 * usual) if encoding.tile is None else (encoding.tile,)
+    return [
+        replace(encoding, tile=tile, rdoq_lambda=weight * encoding.rdoq_lambda) for tile in tiles for weight in _TRIED
+    ]
+
+
+def best_of(encodings: Sequence[Encoding], step: int) -> Encoding:
+    """The encoding with the smallest sum of bits and squared error, weighed as in training, at a step."""
+    lambda_ = WeconveneStage.lambda_ * 4 ** (step / STEP_UNIT)
+
+    def cost(encoding: Encoding) -> float:
+        colour = encoding.image.colour()
+        unit = 255 / np.iinfo(colour.dtype).max
+        error = np.subtract(encoding.reconstruction(step), colour, dtype=np.float32) * unit
+        gray = 3 / colour.shape[2]  # gray is coded as three equal channels
+        return 8 * len(encoding.file(step)) + gray * float(np.square(error).sum(dtype=np.float64)) / lambda_
+
+    return min(encodings, key=lambda encoding: cost(replace(encoding)))  # a copy, so that no results are kept
+
+
+def _step(encoding: Encoding, target: Target, near: int | None = None) -> tuple[int, str]:
+    """The step that meets a target, and how well it does; ``near``: one that nearly does."""
+    if target.kind == "quality":
+        return step_of_quality(target.value), ""
+    image = encoding.image
+    pixels = image.width * image.height
+
+    def measure(position: int) -> float:
+        if target.kind == "psnr":
+            return psnr(image.colour(), encoding.reconstruction(COARSEST - position))
+        size = len(encoding.file(COARSEST - position))
+        return size * 8 / pixels if target.kind == "bpp" else float(size)
+
+    start, rise = _first_guess(target, pixels)
+    if near is not None:
+        start = COARSEST - near
+    found = search(measure, 0, COARSEST - FINEST, target, start=start, rise=rise)
+    return COARSEST - found.position, found.note(target)
 
 
 def _first_guess(target: Target, pixels: int) -> tuple[int, float]:

@@ -34,6 +34,7 @@ from wavelic.weconvene.planes import (
     window_count,
     window_tiles,
 )
+from wavelic.weconvene.refine import Search, block_count, refine
 from wavelic.weconvene.subbands import MULTIPLE
 from wavelic.weconvene.tiles import GROUP_PIXELS, RDOQ_LAMBDA, decode_tiles, encode_tiles
 from wavelic.weconvene.weights import Model, load_model
@@ -112,6 +113,7 @@ class Encoding:
         strip: leave out ICC, Exif and XMP.
         tile: side of the tiles in pixels, a multiple of 128 up to MAX_TILE; None: `tile_of_step`.
         rdoq_lambda: see `encode_tiles`.
+        iterations: of the search for cheaper coefficients (`wavelic.weconvene.refine`); 0: none.
         progress: called with windows and tiles done, and in all, for each step that is tried.
 
     Raises:
@@ -123,9 +125,10 @@ class Encoding:
     strip: bool = False
     tile: int | None = None
     rdoq_lambda: float = RDOQ_LAMBDA
+    iterations: int = 0
     progress: Progress | None = None
-    _files: dict[int, bytes] = field(default_factory=dict)
-    _coded: tuple[int, Planes] | None = None
+    _files: dict[int, bytes] = field(default_factory=dict, init=False)
+    _coded: tuple[int, Planes] | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         if self.tile is not None and (self.tile % MULTIPLE or not 0 < self.tile <= MAX_TILE):
@@ -151,8 +154,12 @@ class Encoding:
         colour, grid = self.image.colour(), TileGrid.of(self._header(step))
         levels = levels_of(grid.width, grid.height)
         windows = window_count((0, 0, padded(grid.width, levels), padded(grid.height, levels)))
-        report = Stages(self.progress, windows + grid.count)
+        boxes = [padded_box(grid, index) for index in range(grid.count)]
+        searched = block_count(boxes) * self.iterations
+        report = Stages(self.progress, windows + searched + grid.count)
         planes = analyse(self.model, colour, step, report.stage(windows))
+        if self.iterations:
+            refine(self.model, planes, colour, step, boxes, Search(self.iterations), report.stage(searched))
         _give_back(grid)
         tiles, done = report.stage(grid.count), 0
         chunks: dict[int, Chunk] = {}
@@ -160,13 +167,12 @@ class Encoding:
 
         def work(number: int) -> None:
             nonlocal done
-            boxes = [padded_box(grid, index) for index in groups[number]]
-            lows, details = zip(*(planes.cut(box) for box in boxes), strict=True)
+            lows, details = zip(*(planes.cut(boxes[index]) for index in groups[number]), strict=True)
             coded = encode_tiles(self.model, lows, details, step, self.rdoq_lambda)
-            for index, box, (data, values) in zip(groups[number], boxes, coded, strict=True):
-                planes.paste(box, values)  # in place of what was coded
+            for index, (data, values) in zip(groups[number], coded, strict=True):
+                planes.paste(boxes[index], values)  # in place of what was coded
                 chunks[index] = Chunk(DATA, data)
-            done += len(boxes)
+            done += len(coded)
             tiles(done, grid.count)
 
         map_on_threads(work, range(len(groups)), grid.width * grid.height, networks=True)

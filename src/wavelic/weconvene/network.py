@@ -14,17 +14,17 @@ rates.
 
 from __future__ import annotations
 
-import math
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
 
-from wavelic.nn.gdn import lower_bound
 from wavelic.nn.likelihood import round_straight_through
 from wavelic.nn.wavelet_conv import WaveletConv
 from wavelic.weconvene.config import Config
-from wavelic.weconvene.context import CENTRE, LOG2_LOWEST, PER_OCTAVE, SCALES, ContextModel, code_levels
+from wavelic.weconvene.context import CENTRE, ContextModel, code_levels
+from wavelic.weconvene.quantizers import Quantizer
 from wavelic.weconvene.subbands import (
     BANDS,
     GRID,
@@ -140,7 +140,7 @@ class Transform(nn.Module):
         grid = to_grid(to_colours(rgb - 127.5), levels) / torch.exp2(log2_step)[:, None, None, None]
         if levels < GRID_LEVELS:
             return grid
-        with torch.autocast(rgb.device.type, torch.bfloat16, enabled=autocast):
+        with _bfloat16(rgb, autocast):
             correction = self.f(grid, log2_step)
         return grid + correction
 
@@ -149,7 +149,7 @@ class Transform(nn.Module):
     ) -> Tensor:
         """Inverse of `analysis_grid`, approximately: (N, 3, H, W), not clipped."""
         if levels == GRID_LEVELS:
-            with torch.autocast(grid.device.type, torch.bfloat16, enabled=autocast):
+            with _bfloat16(grid, autocast):
                 correction = self.g(grid, log2_step)
             grid = grid + correction
         return to_rgb(from_grid(grid * torch.exp2(log2_step)[:, None, None, None], levels)) + 127.5
@@ -186,12 +186,19 @@ class Network(Transform):
         self.entropy.start_from(torch.stack([d.abs().mean((0, 2, 3)) for d in subbands.details]))
 
     def code(
-        self, subbands: Subbands, log2_step: Tensor, noise: torch.Generator | None = None, autocast: bool = False
+        self, subbands: Subbands, log2_step: Tensor, quantizer: Quantizer, autocast: bool = False
     ) -> tuple[Subbands, Tensor]:
-        """Quantised subbands, with the gradient of the identity, and the bits of each level and image (LEVELS, N).
+        """Quantise subbands and estimate their rate.
 
-        Level 1 comes first; the lowest band, a few hundredths of a percent of the samples, is not counted.
-        In training the rate is that of values with uniform noise; otherwise that of the rounded ones.
+        Args:
+            subbands: what `analysis` gives.
+            log2_step: log2 of the quantiser step in grey levels, (N,).
+            quantizer: makes symbols of values (`wavelic.weconvene.quantizers`).
+            autocast: the networks compute in bfloat16.
+
+        Returns:
+            Quantised subbands, with the quantizer's gradient, and the bits of each level and image (LEVELS, N), level 1
+            first.  The lowest band, a few hundredths of a percent of the samples, is not counted.
         """
         packed = [pack(details) for details in subbands.details]
         levels = len(packed)
@@ -199,15 +206,12 @@ class Network(Transform):
 
         def coder(number: int, index: int, mean: Tensor, scale: Tensor) -> Tensor:
             offset = packed[number - 1][:, list(self.entropy.slices[index].channels)] - mean
-            rounded = round_straight_through(offset)
-            rate_at = rounded
-            if self.training:
-                rate_at = offset + torch.rand(offset.shape, generator=noise, device=offset.device) - 0.5
-            bits[number - 1] = bits[number - 1] + logistic_bits(rate_at, scale).flatten(1).sum(1)
-            return rounded + mean
+            symbols, cost = quantizer(offset, scale)
+            bits[number - 1] = bits[number - 1] + cost.flatten(1).sum(1)
+            return symbols + mean
 
         low = round_straight_through(subbands.low)
-        with torch.autocast(low.device.type, torch.bfloat16, enabled=autocast):
+        with _bfloat16(low, autocast):
             details = code_levels(self.entropy, low, log2_step, levels, coder)
         return Subbands(low, tuple(details)), torch.stack(bits)
 
@@ -217,17 +221,6 @@ def slices_of(config: Config) -> tuple[Slice, ...]:
     return SLICES if config.ordered_colours else SLICES_2D
 
 
-def logistic_bits(values: Tensor, log2_scale: Tensor) -> Tensor:
-    """-log2 of the mass of a zero-mean logistic distribution on the unit bin around each value, in float32 or 64.
-
-    With a = |value| / scale and h = 1 / (2 scale) the mass is sinh h / (cosh a + cosh h), of which the logarithm is
-    taken term by term: exact and with a gradient far out in the tails.
-    """
-    if values.dtype != torch.float64:
-        values, log2_scale = values.float(), log2_scale.float()
-    bounded = -lower_bound(-lower_bound(log2_scale, LOG2_LOWEST), -(LOG2_LOWEST + SCALES / PER_OCTAVE))
-    inverse = torch.exp2(-bounded)
-    a, h = values.abs() * inverse, 0.5 * inverse
-    top = torch.maximum(a, h)
-    denominator = torch.exp(a - top) + torch.exp(-a - top) + torch.exp(h - top) + torch.exp(-h - top)
-    return (top + torch.log(denominator) - h - torch.log1p(-torch.exp(-2 * h))) * (1 / math.log(2))
+def _bfloat16(x: Tensor, enabled: bool) -> AbstractContextManager[object]:
+    """Convolutions in bfloat16 on the device of ``x``, or nothing."""
+    return torch.autocast(x.device.type, torch.bfloat16) if enabled else nullcontext()

@@ -133,7 +133,7 @@ def analyse(model: Model, pixels: NDArray[Any], step: int, progress: Progress | 
 
     def work(number: int) -> None:
         inner, outer = windows[number]
-        grid = grids.analysis(transform, _samples(pixels, outer).to(model.device), log2_step, finest).cpu()
+        grid = grids.analysis(transform, samples(pixels, outer).to(model.device), log2_step, finest).cpu()
         left, top, right, bottom = (side >> finest for side in _inside(inner, outer))
         parts = [_cut(d, inner, level)[None] for level, d in enumerate(details, 1)]
         grids.scatter(grid[:, top:bottom, left:right], _cut(low, inner, finest)[None], parts)
@@ -263,7 +263,7 @@ def _inside(inner: Box, outer: Box) -> Box:
     return inner[0] - outer[0], inner[1] - outer[1], inner[2] - outer[0], inner[3] - outer[1]
 
 
-def _samples(pixels: NDArray[Any], box: Box) -> Tensor:
+def samples(pixels: NDArray[Any], box: Box) -> Tensor:
     """(1, 3, h, w) samples 0..255 of a box that may reach beyond the picture on the right and below."""
     left, top, right, bottom = box
     part = pixels[min(top, pixels.shape[0] - 1) : bottom, min(left, pixels.shape[1] - 1) : right]

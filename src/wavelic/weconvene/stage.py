@@ -20,6 +20,9 @@ class WeconveneStage(Stage):
         bfloat16: convolutions of the networks in bfloat16 under autocast; the wavelet transform never is.
         quantised: the context model behaves as its integer twin (`wavelic.nn.exact`); its units are chosen from crops
             when the stage begins, unless ``calibrated`` says that the weights bring them.
+        rdoq_lambda: if not 0, symbols are those of an encoder with rate-distortion optimised quantisation (RDOQ) of
+            this weight (`wavelic.weconvene.tiles.quantise`), and bits and scales are those of the symbols themselves
+            instead of values with noise: for the last stage, in which contexts and synthesis learn what is decoded.
         validation_steps: steps in grey levels at which held-out crops are judged.
     """
 
@@ -32,4 +35,5 @@ class WeconveneStage(Stage):
     bfloat16: bool = True
     quantised: bool = False
     calibrated: bool = False
+    rdoq_lambda: float = 0.0
     validation_steps: tuple[float, ...] = (16.0, 32.0, 64.0, 128.0, 224.0)

@@ -1,7 +1,8 @@
 """DATA chunks of the `weconvene` codec: the subbands of one tile as bytes.
 
     3 bytes     table of the lowest band's residuals, one for each colour, 0..63
-    stream      range-coded symbols: the lowest band, then the slices in the order of `context.code_levels`
+    stream      range-coded symbols: the lowest band, the scale offsets (`wavelic.weconvene.offsets`), the slices in the
+                order of `context.code_levels`
     4 bytes     CRC-32C of the decoded coefficients, int32 in 1/16 step, little-endian, level 1 first
 
 Encoder and decoder run the same schedule with the same integers; a decoder that got other integers notices.  Tiles of
@@ -24,6 +25,7 @@ from wavelic.entropy import RangeDecoder, RangeEncoder
 from wavelic.errors import ChecksumError, FormatError
 from wavelic.weconvene.context import MAX_VALUE, SCALES, STEP_UNIT, code_levels
 from wavelic.weconvene.features import VALUE
+from wavelic.weconvene.offsets import LARGEST, TABLE, choose_offsets, from_differences, moved, to_differences
 from wavelic.weconvene.subbands import COLOURS, pack_slice
 from wavelic.weconvene.weights import Model
 
@@ -76,23 +78,35 @@ def encode_tiles(
             encoder.encode(residual, np.full(residual.shape, table, np.int32), model.tables)
     targets = [torch.stack(level).to(model.device) for level in zip(*details, strict=True)]
     costs = torch.from_numpy(model.costs).to(model.device)
+    slices: list[tuple[Tensor, Tensor]] = []
 
     def coder(number: int, index: int, mean: Tensor, table: Tensor) -> Tensor:
         target = pack_slice(targets[number - 1], model.entropy.slices[index])
         residual = quantise(target.sub_(mean, alpha=1 / VALUE), table, costs, rdoq_lambda)
-        symbols, rows = residual.cpu().numpy(), table.cpu().numpy()
-        for encoder, values, numbers in zip(encoders, symbols, rows, strict=True):
-            encoder.encode(values, numbers, model.tables)
-        return residual.mul_(VALUE).add_(mean)
+        slices.append((residual.cpu(), table.cpu()))
+        return torch.add(mean, residual, alpha=VALUE)
 
     log2_step = torch.full((1,), step / STEP_UNIT, device=model.device)
     values = code_levels(model.entropy, whole.to(model.device), log2_step, len(targets), coder)
     results = []
     for number, (encoder, tables, low) in enumerate(zip(encoders, chosen, whole, strict=True)):
+        _encode_slices(model, encoder, [(r[number].numpy(), t[number].numpy()) for r, t in slices])
         decoded = Decoded(low.cpu().numpy(), tuple(v[number].cpu().numpy() for v in values))
         chunk = bytes(tables) + encoder.finish() + decoded.checksum().to_bytes(_CHECKSUM, "big")
         results.append((chunk, decoded))
     return results
+
+
+def _encode_slices(
+    model: Model, encoder: RangeEncoder, slices: Sequence[tuple[NDArray[np.int32], NDArray[np.uint8]]]
+) -> None:
+    """Append a tile's scale offsets and the residuals of its slices to the stream."""
+    per_level = len(model.entropy.slices)
+    offsets = choose_offsets(model, slices, per_level)
+    encoder.encode(to_differences(offsets, per_level), np.full(len(offsets), TABLE, np.int32), model.tables)
+    for (residuals, tables), offset in zip(slices, offsets, strict=True):
+        rows = (tables.astype(np.int16) + np.int16(offset)).clip(0, SCALES - 1)
+        encoder.encode(residuals, rows, model.tables)
 
 
 @torch.inference_mode()
@@ -121,10 +135,11 @@ def decode_tiles(
     lock = lock or nullcontext()
     with lock:
         decoders, lows = zip(*(_decode_low(model, data, size) for data in payloads), strict=True)
+        offsets = torch.from_numpy(np.stack([_decode_offsets(model, decoder, levels) for decoder in decoders]))
 
     def coder(number: int, index: int, mean: Tensor, table: Tensor) -> Tensor:
-        del number, index
-        rows = table.cpu().numpy()
+        offset = offsets[:, (levels - number) * len(model.entropy.slices) + index]
+        rows = moved(table.cpu(), offset).numpy()
         with lock:
             symbols = [decoder.decode(row, model.tables) for decoder, row in zip(decoders, rows, strict=True)]
         residual = torch.from_numpy(np.stack(symbols)).to(mean.device).clamp_(-MAX_VALUE, MAX_VALUE)
@@ -152,6 +167,18 @@ def _decode_low(model: Model, data: bytes, size: tuple[int, int]) -> tuple[Range
     if max(int(low.max()), -int(low.min())) > MAX_VALUE:
         raise FormatError(f"the lowest band has values from {low.min()} to {low.max()}; the file is damaged")
     return decoder, low
+
+
+def _decode_offsets(model: Model, decoder: RangeDecoder, levels: int) -> NDArray[np.int16]:
+    """The scale offsets of a tile's slices.  Raises FormatError as `decode_tiles`."""
+    per_level = len(model.entropy.slices)
+    differences = decoder.decode(np.full(levels * per_level, TABLE, np.int32), model.tables)
+    offsets = from_differences(differences, per_level)
+    if np.abs(offsets.astype(np.int64)).max() > LARGEST:
+        raise FormatError(
+            f"scale offsets from {offsets.min()} to {offsets.max()}; expected up to {LARGEST}: the file is damaged"
+        )
+    return offsets.astype(np.int16)
 
 
 def low_residuals(low: NDArray[np.int32]) -> NDArray[np.int32]:

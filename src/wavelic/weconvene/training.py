@@ -16,6 +16,7 @@ from wavelic.training.stages import Recipe, Stage
 from wavelic.training.task import Task
 from wavelic.weconvene.config import CONFIGS
 from wavelic.weconvene.network import Network
+from wavelic.weconvene.quantizers import Coded, CodedInTraining, Noisy, Quantizer
 from wavelic.weconvene.stage import WeconveneStage
 from wavelic.weconvene.subbands import LEVELS
 
@@ -42,7 +43,7 @@ class RateDistortion(nn.Module):
         rgb = crops.float()
         autocast = self.stage.bfloat16 and self.training
         subbands = self.network.analysis(rgb, log2_step, autocast=autocast)
-        quantised, bits = self.network.code(subbands, log2_step, noise, autocast)
+        quantised, bits = self.network.code(subbands, log2_step, self.quantizer(noise), autocast)
         result = self.network.synthesis(quantised, log2_step, autocast)
         if not self.training:
             result = result.round().clamp(0, 255)
@@ -54,6 +55,13 @@ class RateDistortion(nn.Module):
         step = torch.exp2(log2_step)
         loss = (rate + error / (self.stage.lambda_ * step.square())) * (step / 64) ** self.stage.balance
         return loss, bits.sum(0) / pixels, error / 3
+
+    def quantizer(self, noise: torch.Generator | None) -> Quantizer:
+        """What makes symbols, in training and when crops are judged."""
+        rdoq_lambda = self.stage.rdoq_lambda
+        if not self.training:
+            return Coded(rdoq_lambda)
+        return CodedInTraining(rdoq_lambda, noise) if rdoq_lambda else Noisy(noise)
 
 
 @torch.no_grad()
@@ -69,7 +77,7 @@ def calibrate(network: Network, rgb: Tensor, log2_steps: Tensor) -> None:
     set_quantised(network.entropy, False)
     for layer in every:
         layer.largest = []
-    network.code(network.analysis(rgb, log2_steps), log2_steps)
+    network.code(network.analysis(rgb, log2_steps), log2_steps, Coded())
     reached = {layer: max(layer.largest or [0.0]) for layer in every}
     for layer in every:
         layer.largest = None

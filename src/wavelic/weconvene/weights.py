@@ -80,17 +80,21 @@ def integers_of(entropy: ContextModel, config: Config) -> ContextModel:
     return result
 
 
-def float_state(card: Card) -> dict[str, Tensor]:
-    """State of the `Network` that installed weights stand for, to the precision of the weights: to train on."""
-    model = load_model(card)
-    network = Network(CONFIGS[card.architecture])
+def float_network(model: Model) -> Network:
+    """The network in floats that weights stand for, to the precision of the weights: to train on or to search with."""
+    network = Network(model.transform.config)
     for layer, stored in zip(network.entropy.modules(), model.entropy.modules(), strict=True):
         if isinstance(stored, ExactConv2d) and isinstance(layer, QuantConv2d):
             stored.to_float(layer)
     with torch.no_grad():
         network.entropy.base.copy_(model.entropy.base.double() / SCALE_UNIT)
     network.load_state_dict(model.transform.state_dict(), strict=False)
-    return network.state_dict()
+    return network.to(model.device)
+
+
+def float_state(card: Card) -> dict[str, Tensor]:
+    """State of the `Network` that installed weights stand for."""
+    return float_network(load_model(card)).state_dict()
 
 
 def config_of(card: Card) -> Config:

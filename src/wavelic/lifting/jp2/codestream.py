@@ -99,6 +99,10 @@ class Codestream(ABC):
         """List the [start, stop) in the file of the packets a request needs; None if the file does not say."""
         return None if self.layout is None else self._spans(self._needed(self.layout, request, margins))
 
+    def packet_bytes(self, request: Request, margins: Margins) -> int:
+        """Count the bytes of the packets a request needs; 0 if the file does not say where they are."""
+        return sum(stop - start for start, stop in self.ranges(request, margins) or ())
+
     def _needed(self, layout: Layout, request: Request, margins: Margins) -> NDArray[np.bool_]:
         return needed_packets(
             layout, reduce=request.reduce, max_layers=request.layers, area=request.region, margins=margins

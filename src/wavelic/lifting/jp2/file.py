@@ -6,33 +6,36 @@ file) of which every request fetches the packets it needs.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wavelic.codec.opened import Layer, Progress, Region, level_dimensions
-from wavelic.codec.options import check_device
-from wavelic.codec.request import Request
-from wavelic.codec.slicing import ArrayFace
-from wavelic.codec.weights import Card
-from wavelic.errors import UsageError
-from wavelic.images import Image, Metadata, Resolution, decode_alpha
-from wavelic.jpeg2000 import Jp2, MainHeader, Uuid, decode_codestream
-from wavelic.lifting.cards import find_lifting
-from wavelic.lifting.jp2.box import (
+from wavelic.codec.jp2_box import (
     ALPHA_ID,
     BOX_ID,
-    EXIF_ID,
-    IPTC_ID,
     NO_MODEL,
-    XMP_ID,
     WavelicBox,
     find_payload,
     unpack_box,
 )
+from wavelic.codec.opened import Layer, Pixels, Progress, Region, level_dimensions
+from wavelic.codec.options import check_device
+from wavelic.codec.request import Request
+from wavelic.codec.slicing import ArrayFace
+from wavelic.codec.weights import Card
+from wavelic.enhance.catalogue import enhancement_margin, find_enhance
+from wavelic.errors import UsageError
+from wavelic.images import Image, Metadata, decode_alpha
+from wavelic.images.readers.jp2 import metadata_of
+from wavelic.jpeg2000 import Jp2, MainHeader, Uuid, decode_codestream
+from wavelic.jpeg2000.binding import default_threads
+from wavelic.jpeg2000.channels import Channels
+from wavelic.jpeg2000.header_box import Colour
+from wavelic.jpeg2000.picture import Stored, read_picture, read_stored
+from wavelic.lifting.cards import find_lifting
 from wavelic.lifting.jp2.codestream import Codestream, Margins, RangedCodestream
 from wavelic.lifting.jp2.info import BoxInfo, jp2_info
 from wavelic.remote import Source
@@ -59,6 +62,11 @@ class Jp2File(ArrayFace):
         bytes_beside: bytes of the file that are not codestream.
         complete: False if the file was cut short.
         whole_layers: layers of which all packets are there; 0 if even the first lacks some.
+        picture: how the components become a picture; None for codec lifting, whose synthesis does that.
+        enhance: whether the colours of a plain picture are decoded with what a network estimates of their coefficients;
+            None: if wavelic's box says so.
+        best_reduce: the finest resolution of which a whole layer is there, as a ``reduce``: more than 0 only for a file
+            that was cut short.
     """
 
     box: WavelicBox
@@ -70,6 +78,9 @@ class Jp2File(ArrayFace):
     bytes_beside: int
     complete: bool
     whole_layers: int
+    picture: Channels | None = None
+    best_reduce: int = 0
+    enhance: bool | None = None
 
     @property
     def header(self) -> MainHeader:
@@ -83,8 +94,8 @@ class Jp2File(ArrayFace):
 
     @property
     def codec(self) -> str:
-        """Name of the codec: "lifting", or "jpeg2000" for files that wavelic did not write."""
-        return "lifting" if self.ours else "jpeg2000"
+        """Name of the codec: "lifting" or "jp2", or "jpeg2000" for files that wavelic did not write."""
+        return "jpeg2000" if not self.ours else "jp2" if self.box.plain else "lifting"
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -94,6 +105,8 @@ class Jp2File(ArrayFace):
     @property
     def channels(self) -> int:
         """1 gray, 2 gray and opacity, 3 RGB, 4 RGB and opacity."""
+        if self.picture is not None:
+            return len(self.picture.channels)
         return len(self.header.components) + (self.box.alpha is not None)
 
     @property
@@ -103,8 +116,15 @@ class Jp2File(ArrayFace):
 
     @property
     def levels(self) -> int:
-        """Wavelet levels: the largest ``reduce``."""
-        return self.header.levels
+        """The largest ``reduce``: wavelet levels, as far as they halve the picture.
+
+        Averages of a palette's indices mean nothing.  An image off the origin of the canvas has, halved, the samples
+        that `wavelic.codec.opened` promises only while its offset can be halved.
+        """
+        if self.picture is not None and self.picture.has_palette:
+            return 0
+        offset = self.header.grid.x0 | self.header.grid.y0
+        return self.header.levels if not offset else min(self.header.levels, (offset & -offset).bit_length() - 1)
 
     @property
     def level_dimensions(self) -> tuple[tuple[int, int], ...]:
@@ -132,9 +152,11 @@ class Jp2File(ArrayFace):
     @property
     def metadata(self) -> Metadata:
         """ICC profile, Exif, XMP, IPTC and resolution."""
-        exif, xmp, iptc = (find_payload(self.jp2.uuids, name) for name in (EXIF_ID, XMP_ID, IPTC_ID))
-        resolution = Resolution.checked(*self.jp2.resolution) if self.jp2.resolution else None
-        return Metadata(self.jp2.icc, exif, xmp, iptc, resolution)
+        return self._metadata([])
+
+    def _metadata(self, remarks: list[str]) -> Metadata:
+        colour = self.picture.colour if self.picture is not None else Colour(self.jp2.colour, self.jp2.icc)
+        return metadata_of(self.jp2, colour, self.channels, remarks)
 
     @property
     def info(self) -> dict[str, Any]:
@@ -159,13 +181,115 @@ class Jp2File(ArrayFace):
     ) -> Image:
         """Decode samples, with the file's metadata; see `wavelic.codec.opened.OpenedFile.decode`."""
         request = self.request(reduce, layers, region)
+        if self.picture is not None:
+            remarks = list(self.picture.remarks)
+            if self.enhances:
+                card = find_enhance()  # before torch is loaded
+                from wavelic.lifting.jp2.enhanced import read_enhanced
+
+                pixels = read_enhanced(self, card, request, remarks, device, progress)
+            else:
+                pixels = self.read_plain(request, progress)
+            return Image(pixels, self._metadata(remarks), tuple(remarks))
         transform = self.transform(device)
         import torch
 
         from wavelic.lifting.jp2 import synthesis
 
         pixels = synthesis.read(self, transform, request, threads=torch.get_num_threads(), progress=progress)
-        return Image(pixels, self.metadata)
+        remark = ("not enhanced: codec lifting has a synthesis of its own",) if self.enhance else ()
+        return Image(pixels, self.metadata, remark)
+
+    @property
+    def enhances(self) -> bool:
+        """Whether pictures are decoded with a network, as far as the file allows it."""
+        return self.box.enhance if self.enhance is None else self.enhance
+
+    def enhanced(self, enhance: bool = True) -> Jp2File:
+        """Return the same file, decoded with a network or as every other program decodes it.
+
+        Where a file cannot be enhanced (a palette, subsampled or signed samples, HTJ2K, regions of interest, codec
+        lifting), it is decoded as it is, and a remark of the image says so.
+
+        Args:
+            enhance: with a network.
+        """
+        return replace(self, enhance=enhance)
+
+    def read(
+        self,
+        reduce: int = 0,
+        layers: int | None = None,
+        region: Region | None = None,
+        device: str = "cpu",
+        *,
+        enhance: bool | None = None,
+    ) -> Pixels:
+        """Decode samples; see `wavelic.codec.opened.OpenedFile.read`.
+
+        Args:
+            reduce: as there.
+            layers: as there.
+            region: as there.
+            device: as there.
+            enhance: decode as `enhanced` does; None: as the file says.
+        """
+        file = self if enhance is None else self.enhanced(enhance)
+        return file.decode(reduce, layers, region, device).pixels
+
+    def read_plain(self, request: Request, progress: Progress | None = None, threads: int | None = None) -> Pixels:
+        """Decode samples without learned steps; loads no torch.
+
+        Args:
+            request: from `request`.
+            progress: called as ``progress(done, total)`` with windows.
+            threads: that libopenjp2 may use; None: as many as torch has, or the machine.
+
+        Raises:
+            FormatError: the file is damaged.
+            LimitError: the decode would need too much memory.
+            SourceError: its bytes cannot be had.
+        """
+        assert self.picture is not None
+        return read_picture(self.stored(request, threads), self.picture, request.area, progress)
+
+    def read_stored(
+        self, reduce: int = 0, layers: int | None = None, region: Region | None = None
+    ) -> NDArray[np.integer]:
+        """Decode the components as they are stored: of any depth, signed or not, not scaled, no change of colours.
+
+        Args:
+            reduce: as for `read`.
+            layers: as for `read`.
+            region: as for `read`.
+
+        Returns:
+            (height, width, components) of the smallest integer type that holds all of them.
+
+        Raises:
+            UsageError: the file is of codec lifting, whose components are no picture; or as `read`.
+            FormatError: the file is damaged.
+        """
+        if self.picture is None:
+            raise UsageError("a file of codec lifting has no samples as they are stored; leave out unscaled")
+        request = self.request(reduce, layers, region)
+        return read_stored(self.stored(request, None), request.area)
+
+    def stored(self, request: Request, threads: int | None) -> Stored:
+        """Get the codestream of a plain picture, or as much of it as a request needs.
+
+        Args:
+            request: from `request`.
+            threads: that libopenjp2 may use; None: as many as torch has, or the machine.
+
+        Raises:
+            SourceError: its bytes cannot be had.
+        """
+        limits = self.codestream.limits
+        whole = Stored(b"", self.header, request.reduce)
+        needed = replace(request, region=whole.footprint(request.area))
+        data, header = self.codestream.load(needed, self._margins(None))
+        return Stored(data, header, request.reduce, request.layers, threads or default_threads(), limits)
 
     def alpha(self) -> NDArray[np.unsignedinteger] | None:
         """Decode the plane (height, width) of the opacity box; None if there is none.
@@ -271,6 +395,35 @@ class Jp2File(ArrayFace):
             )
         return max(layers for layers, cost in enumerate(costs, 1) if cost <= max_bytes)
 
+    def best_within(self, max_bytes: int, region: Region | None = None) -> Request:
+        """Find the finest resolution of which the first layer lies in so many bytes of the file, and the most layers.
+
+        It is what a first view needs: a read of the result decodes these bytes only.
+
+        Args:
+            max_bytes: of the file, headers included.
+            region: as for `read`.
+
+        Raises:
+            UsageError: not even the coarsest resolution is so small, or the file does not say where its packets are.
+            ModelError: the weights, which decide what is needed, are not installed.
+        """
+        margins, headers = self._margins(self.transform()), self.codestream.headers_end
+        if headers is None:
+            raise UsageError("the file does not say where its packets are (PLT); leave out max_bytes")
+        for reduce in range(self.levels + 1):
+            request = self.request(reduce, 1, region)
+            best = None
+            while headers + self.codestream.packet_bytes(request, margins) <= max_bytes:
+                best = request
+                if request.layers == self.layer_count:
+                    break
+                request = replace(request, layers=request.layers + 1)
+            if best is not None:
+                return best
+        needed = headers + self.codestream.packet_bytes(self.request(self.levels, 1, region), margins)
+        raise UsageError(f"the coarsest resolution takes {needed} bytes, expected at most {max_bytes}; allow more")
+
     def packet_ranges(self, transform: LiftingTransform | None, request: Request) -> list[tuple[int, int]] | None:
         """List the bytes [start, stop) of the file with the packets a request needs, headers left out.
 
@@ -284,12 +437,12 @@ class Jp2File(ArrayFace):
         return self.codestream.ranges(request, self._margins(transform)) if self.complete else None
 
     def _margins(self, transform: LiftingTransform | None) -> Margins:
-        """Samples that each level of the synthesis sees; None: as many as the codestream's own wavelet.
+        """Samples that each level of the synthesis or the network sees; None: as many as the codestream's own wavelet.
 
         The same for all components, even if some have fewer learned steps: a decoder mixes them and clips the result,
         which without chroma could change luma.
         """
         if transform is None:
-            return None
+            return (enhancement_margin(),) * self.header.levels if self.enhances and self.picture is not None else None
         count, numbers = len(self.header.components), range(1, self.levels + 1)
         return tuple(transform.receptive_radius(number, count) + _ROUNDING_MARGIN for number in numbers)

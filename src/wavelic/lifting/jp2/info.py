@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from wavelic.codec.jp2_box import BOX_MEANINGS, NO_MODEL
 from wavelic.errors import ModelError
 from wavelic.jpeg2000.boxes import Box
 from wavelic.lifting.cards import find_lifting
-from wavelic.lifting.jp2.box import BOX_MEANINGS, NO_MODEL
 
 if TYPE_CHECKING:
     from wavelic.lifting.jp2.file import Jp2File
@@ -84,13 +84,14 @@ def jp2_info(file: Jp2File) -> dict[str, Any]:
         "bpp": round(file.size * 8 / (width * height), 5),
         "complete": file.complete,
         "whole_layers": file.whole_layers,
+        "best_reduce": file.best_reduce,
         "layers": [
             {"layers": n + 1, "bytes": layer.bytes, "bpp": None if layer.bpp is None else round(layer.bpp, 5)}
             for n, layer in enumerate(file.layers)
         ],
         "reduced": [
             {"reduce": n, "bytes": size, "share": None if size is None else round(size / file.size, 5)}
-            for n, size in enumerate(file.reduced_bytes)
+            for n, size in enumerate(file.reduced_bytes[: file.levels + 1])
         ],
         "chunks": [{"kind": b.kind, "bytes": b.bytes, "meaning": b.meaning} for b in file.boxes],
     }

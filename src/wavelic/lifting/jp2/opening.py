@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+from wavelic.codec.jp2_box import ALPHA_ID, BOX_ID, WavelicBox, find_payload, is_disguised, plain_box, unpack_box
 from wavelic.container.crc import crc32c
 from wavelic.errors import ChecksumError, FormatError, LimitError
 from wavelic.jpeg2000 import (
@@ -25,9 +26,9 @@ from wavelic.jpeg2000 import (
     trim_codestream,
 )
 from wavelic.jpeg2000.boxes import Box, find_codestream
-from wavelic.jpeg2000.codestream import SOT
+from wavelic.jpeg2000.channels import Channels, channels_of
+from wavelic.jpeg2000.header import CUT_SHORT, SOT
 from wavelic.jpeg2000.partial import read_layout
-from wavelic.lifting.jp2.box import ALPHA_ID, BOX_ID, WavelicBox, find_payload, is_disguised, plain_box, unpack_box
 from wavelic.lifting.jp2.codestream import LoadedCodestream, RangedCodestream
 from wavelic.lifting.jp2.file import Jp2File
 from wavelic.lifting.jp2.info import box_infos
@@ -37,16 +38,18 @@ _DAMAGED = "the file is damaged; fetch it again"
 
 
 def open_jp2(source: bytes | Source, limits: Limits = DEFAULT_LIMITS, *, allow_partial: bool = False) -> Jp2File:
-    """Open a JP2 file or a bare codestream, ours or plain: gray or RGB, with or without opacity.
+    """Open a JPEG 2000 file or a bare codestream, ours or plain: what becomes gray or RGB, with or without opacity.
 
     Args:
         source: its bytes, or where they are.  Of a source as little as possible is read; a file that cannot be read
             in parts (no packet lengths, several tiles, cut short) is read as a whole.
         limits: what is admitted.
-        allow_partial: if the file is cut short, keep the layers that are there.
+        allow_partial: if the file is cut short or still arriving, take what is there: the whole layers, or, where the
+            finest resolution comes last, the coarser ones (`Jp2File.best_reduce`).
 
     Raises:
         FormatError: the file is damaged, cut short or of another kind.
+        UnsupportedError: it uses what wavelic does not read.
         ChecksumError: wavelic's box is there and its checksum does not match.
         LimitError: the file is above a limit.
         SourceError: its bytes cannot be had.
@@ -74,6 +77,28 @@ def open_in_parts(source: Source, limits: Limits = DEFAULT_LIMITS) -> Jp2File | 
         raise
     except FormatError:
         return None
+
+
+def open_head(head: bytes, size: int, limits: Limits = DEFAULT_LIMITS) -> Jp2File:
+    """Describe a JPEG 2000 file by its first bytes, with all checks that these allow; it cannot be read.
+
+    Args:
+        head: bytes from the start of the file up to the end of the codestream's main header, or more.
+        size: bytes of the whole file.
+        limits: what is admitted.
+
+    Raises:
+        UnsupportedError: it is of a kind that is not decoded.
+        FormatError: the file is damaged, cut short or of another kind, or ``head`` is too short.
+        LimitError: the file is above a limit.
+    """
+    jp2 = read_jpeg2000(head, limits, partial=True)
+    box, ours, picture = _described(jp2, None)
+    stop = max((found.stop for found in jp2.boxes), default=size)
+    if stop > size:
+        raise FormatError(f"the file has {size} bytes, its boxes {stop}; {CUT_SHORT}")
+    loaded = LoadedCodestream(jp2.header, size - jp2.offset, jp2.offset, limits, jp2.codestream)
+    return Jp2File(box, ours, jp2, loaded, size, (), jp2.offset, False, 0, picture)
 
 
 def trim_jp2(
@@ -112,18 +137,18 @@ def trim_jp2(
 
 def _open_whole(data: bytes, limits: Limits, allow_partial: bool) -> Jp2File:
     jp2 = read_jpeg2000(data, limits, partial=allow_partial)
-    box, ours = _described(jp2, jp2.codestream if jp2.complete else None)
+    box, ours, picture = _described(jp2, jp2.codestream if jp2.complete else None)
     if not ours and jp2.complete:
         _refuse_disguised(data, jp2)
-    stream, header, whole_layers = jp2.codestream, jp2.header, jp2.header.layers
+    stream, header, whole_layers, best = jp2.codestream, jp2.header, jp2.header.layers, 0
     if not jp2.complete:
         saved = salvage(stream, limits)
-        stream, whole_layers = saved.codestream, saved.layers
+        stream, whole_layers, best = saved.codestream, saved.layers, saved.best_reduce
         header = parse_main_header(stream, limits)
     loaded = LoadedCodestream(header, len(stream), jp2.offset, limits, stream)
     infos = box_infos(data, jp2.boxes, len(data))
     beside = len(data) - len(jp2.codestream)
-    return Jp2File(box, ours, jp2, loaded, len(data), infos, beside, jp2.complete, whole_layers)
+    return Jp2File(box, ours, jp2, loaded, len(data), infos, beside, jp2.complete, whole_layers, picture, best)
 
 
 def _open_ranged(source: Source, limits: Limits) -> Jp2File:
@@ -135,11 +160,11 @@ def _open_ranged(source: Source, limits: Limits) -> Jp2File:
     layout = read_layout(lambda a, b: source.read(start + a, min(start + b, stop)), stop - start, limits, kept=kept)
     head = source.read(0, start) + layout.head + SOT.to_bytes(2, "big")
     jp2 = read_jpeg2000(head, limits, partial=True)
-    box, ours = _described(jp2, None)
+    box, ours, picture = _described(jp2, None)
     ranged = RangedCodestream(layout.header, stop - start, start, limits, layout, source)
     infos = box_infos(head, jp2.boxes, source.size)
     beside = source.size - (stop - start)
-    return Jp2File(box, ours, jp2, ranged, source.size, infos, beside, True, layout.header.layers)
+    return Jp2File(box, ours, jp2, ranged, source.size, infos, beside, True, layout.header.layers, picture)
 
 
 def _refuse_disguised(data: bytes, jp2: Jp2) -> None:
@@ -148,40 +173,38 @@ def _refuse_disguised(data: bytes, jp2: Jp2) -> None:
         raise FormatError(f"the identifier of wavelic's box is damaged; {_DAMAGED}")
 
 
-def _described(jp2: Jp2, codestream: bytes | None) -> tuple[WavelicBox, bool]:
-    """The box, made up where the file has none, and whether it has one.
+def _described(jp2: Jp2, codestream: bytes | None) -> tuple[WavelicBox, bool, Channels | None]:
+    """The box, made up where the file has none, whether it has one, and how components become a plain picture.
 
     codestream: all of it, to be compared with the box's checksum; None if it is not there.
     """
-    plain, opacity = _plain(jp2)
     uuid = next((uuid for uuid in jp2.uuids if uuid.identifier == BOX_ID), None)
-    if uuid is None:
-        return plain, False
-    stated = unpack_box(uuid, codestream)
-    if stated.base != plain.base or opacity:
-        raise FormatError(f"wavelic's box says {stated.base}, the codestream {plain.base}; {_DAMAGED}")
+    stated = None if uuid is None else unpack_box(uuid, codestream)
+    reversible = jp2.header.styles[0].reversible
+    if stated is None or stated.plain:
+        channels = channels_of(jp2)
+        made_up = plain_box(reversible, channels.bits)
+        if stated is not None and (stated.base, stated.depth) != (made_up.base, made_up.depth):
+            raise FormatError(f"wavelic's box says {stated.base}, the codestream {made_up.base}; {_DAMAGED}")
+        return stated or made_up, stated is not None, channels
+    _check_pseudo_image(jp2, stated)
     payload = find_payload(jp2.uuids, ALPHA_ID)
     if stated.alpha is not None and (payload is None or crc32c(payload) != stated.alpha):
         raise ChecksumError(f"the alpha box is missing or its checksum is not {stated.alpha:08x}; {_DAMAGED}")
-    return stated, True
+    return stated, True, None
 
 
-def _plain(jp2: Jp2) -> tuple[WavelicBox, bool]:
-    """How plain JPEG 2000 with these headers is read, and whether its last component is opacity."""
+def _check_pseudo_image(jp2: Jp2, box: WavelicBox) -> None:
+    """Raise FormatError unless the codestream is one that codec lifting writes."""
     header = jp2.header
-    count = len(header.components)
     kinds = {(component.bits, component.signed, component.dx, component.dy) for component in header.components}
-    opacity = count in (2, 4) and jp2.alpha == count - 1
-    if count - opacity not in (1, 3) or len(kinds) != 1 or jp2.colour not in (SRGB, GREY, None):
-        raise FormatError(
-            f"{count} components of {kinds}, expected gray or RGB, with or without opacity; convert the file"
-        )
     styles = {(style.levels, style.reversible) for style in header.styles}
-    if len(styles) != 1 or header.grid.x0 or header.grid.y0:
-        raise FormatError("components of different wavelets, or an image off the origin; convert the file")
+    alike = len(kinds) == len(styles) == 1 and len(header.components) in (1, 3)
     bits, signed, *steps = kinds.pop()
-    if signed or steps != [1, 1]:
-        raise FormatError("signed or subsampled components; convert the file to plain RGB or gray")
-    if bits > 16:
-        raise FormatError(f"{bits} bits per sample, expected at most 16; convert the file")
-    return plain_box(header.styles[0].reversible, bits), opacity
+    base = "5/3" if header.styles[0].reversible else "9/7"
+    plain = not signed and steps == [1, 1] and bits <= 16 and not header.grid.x0 and not header.grid.y0
+    if not alike or not plain or box.base != base or jp2.colour not in (SRGB, GREY, None) or jp2.alpha is not None:
+        raise FormatError(
+            f"wavelic's box says {box.base}, the codestream {base} of {len(header.components)}"
+            f" components of {bits} bits; {_DAMAGED}"
+        )

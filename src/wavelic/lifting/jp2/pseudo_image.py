@@ -15,11 +15,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from wavelic.codec.jp2_box import ALPHA_ID, BASES, NO_MODEL, WavelicBox, metadata_boxes
 from wavelic.container.crc import crc32c
 from wavelic.errors import UsageError
 from wavelic.images import Metadata
 from wavelic.jpeg2000 import GREY, SRGB, EncodeOptions, Uuid, encode_filled, write_jp2
-from wavelic.lifting.jp2.box import ALPHA_ID, BASES, NO_MODEL, WavelicBox, metadata_boxes
 from wavelic.lifting.jp2.sample_store import SampleStore
 from wavelic.lifting.jp2.samples import colour
 from wavelic.wavelets import Coefficients2d, idwt2

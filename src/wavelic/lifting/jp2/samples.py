@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from wavelic.lifting.jp2.box import WavelicBox
+from wavelic.codec.jp2_box import WavelicBox
 from wavelic.threads import map_on_threads
 
 _STRIP_SAMPLES = 1 << 16  # of strips that stay in the cache

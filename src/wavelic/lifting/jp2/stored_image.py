@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from wavelic.codec.jp2_box import WavelicBox
 from wavelic.jpeg2000 import Limits, MainHeader, decode_codestream
 from wavelic.jpeg2000.precision import with_extra_bits
-from wavelic.lifting.jp2.box import WavelicBox
 from wavelic.lifting.transform.windows import Axes
 
 #: Bits of precision, beyond those of the pseudo-image, in which its samples are decoded for a learned synthesis.

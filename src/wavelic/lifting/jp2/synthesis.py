@@ -16,10 +16,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from wavelic.codec.jp2_box import NO_MODEL, WavelicBox
 from wavelic.codec.opened import Progress, Region
 from wavelic.codec.request import Request
 from wavelic.errors import ModelError
-from wavelic.lifting.jp2.box import NO_MODEL, WavelicBox
 from wavelic.lifting.jp2.samples import scaled_to_pixels
 from wavelic.lifting.jp2.synthesis_levels import synthesize_levels
 from wavelic.lifting.jp2.synthesis_windows import synthesize_window
@@ -66,6 +66,8 @@ def read(
         SourceError: its bytes cannot be had.
     """
     request = request or file.request()
+    if file.picture is not None and transform is None:
+        return file.read_plain(request, progress, threads)
     transform = matching(transform, file.box)
     alpha = file.alpha()  # before the synthesis: cheap, and it may be damaged
     stored = file.load(transform if transform.level.radii else None, request, threads)
@@ -90,8 +92,6 @@ def read(
                     part[:] = synthesize_window([stored], transform, axes, request.reduce)[0]
                 else:
                     scaled_to_pixels(stored.planes(axes, request.reduce), stored.box, part)
-                    if file.jp2.order:
-                        part[:] = part[..., list(file.jp2.order)]
                 if progress:
                     progress(done, len(windows))
     if alpha is not None:

@@ -33,7 +33,8 @@ MODEL_BYTES = 8
 NO_MODEL = bytes(MODEL_BYTES)
 BASES = ("5/3", "9/7")
 
-# version, base, depth, whether there is alpha, model, scale, offset, CRC-32C of alpha; then the CRC-32C
+_ALPHA, _PLAIN, _ENHANCE = 1, 2, 4
+# version, base, depth, flags, model, scale, offset, CRC-32C of alpha; then the CRC-32C
 _BOX = struct.Struct(f">BBBB{MODEL_BYTES}sffI")
 _BOX_BYTES = _BOX.size + 4
 _DAMAGED = "the file is damaged; fetch it again"
@@ -49,7 +50,9 @@ class WavelicBox:
         model: first bytes of the content hash of the transform's weights, or NO_MODEL.
         scale: codes of the range of the image.
         offset: code of its lower end.
-        alpha: CRC-32C of the payload of the opacity box; None if there is no opacity.
+        alpha: CRC-32C of the payload of the opacity box; None if there is no such box.
+        plain: the codestream is the picture itself, as codec jp2 writes it: components are its channels.
+        enhance: the picture is meant to be decoded with what a network estimates of its coefficients.
     """
 
     base: str
@@ -58,10 +61,13 @@ class WavelicBox:
     scale: float
     offset: float
     alpha: int | None = None
+    plain: bool = False
+    enhance: bool = False
 
     def pack(self, codestream: bytes) -> Uuid:
         """Write the box for a file with this codestream; its CRC-32C covers both."""
-        fields = (BASES.index(self.base), self.depth, self.alpha is not None, self.model, self.scale, self.offset)
+        flags = _ALPHA * (self.alpha is not None) | _PLAIN * self.plain | _ENHANCE * self.enhance
+        fields = (BASES.index(self.base), self.depth, flags, self.model, self.scale, self.offset)
         head = _BOX.pack(VERSION, *fields, self.alpha or 0)
         return Uuid(BOX_ID, head + struct.pack(">I", crc32c(codestream, crc32c(head))))
 
@@ -82,11 +88,12 @@ def unpack_box(box: Uuid, codestream: bytes | None) -> WavelicBox:
     head, (checksum,) = box.data[: _BOX.size], struct.unpack(">I", box.data[_BOX.size :])
     if codestream is not None and crc32c(codestream, crc32c(head)) != checksum:
         raise ChecksumError(f"the codestream's checksum is not {checksum:08x}; {_DAMAGED}")
-    _, base, depth, has_alpha, model, scale, offset, alpha = _BOX.unpack(head)
-    known = base < len(BASES) and depth in (8, 16) and has_alpha <= 1
+    _, base, depth, flags, model, scale, offset, alpha = _BOX.unpack(head)
+    known = base < len(BASES) and depth in (8, 16) and flags <= _ALPHA | _PLAIN | _ENHANCE
     if not known or not 0 < scale < 2**20 or not abs(offset) < 2**20:
         raise FormatError(f"wavelic's box says base {base}, depth {depth}, scale {scale}, offset {offset}; {_DAMAGED}")
-    return WavelicBox(BASES[base], depth, model, scale, offset, alpha if has_alpha else None)
+    plain, enhance = bool(flags & _PLAIN), bool(flags & _ENHANCE)
+    return WavelicBox(BASES[base], depth, model, scale, offset, alpha if flags & _ALPHA else None, plain, enhance)
 
 
 def is_disguised(payload: bytes, codestream: bytes) -> bool:
@@ -105,9 +112,16 @@ def is_disguised(payload: bytes, codestream: bytes) -> bool:
     return True
 
 
-def plain_box(reversible: bool, bits: int) -> WavelicBox:
-    """Make up the box of a plain JPEG 2000 file with ``bits`` per sample."""
-    return WavelicBox(BASES[not reversible], 8 if bits <= 8 else 16, NO_MODEL, float((1 << bits) - 1), 0.0)
+def plain_box(reversible: bool, bits: int, *, enhance: bool = False) -> WavelicBox:
+    """Make the box of a plain JPEG 2000 file.
+
+    Args:
+        reversible: whether its colours are coded by the 5/3 wavelet.
+        bits: per sample.
+        enhance: as in `WavelicBox`.
+    """
+    depth, scale = 8 if bits <= 8 else 16, float((1 << bits) - 1)
+    return WavelicBox(BASES[not reversible], depth, NO_MODEL, scale, 0.0, plain=True, enhance=enhance)
 
 
 def metadata_boxes(metadata: Metadata) -> list[Uuid]:

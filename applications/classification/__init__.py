@@ -1,0 +1,1 @@
+"""Image classification: ResNet on CIFAR-100, with and without wavelet layers."""

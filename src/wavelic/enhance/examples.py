@@ -1,0 +1,137 @@
+"""Training examples: crops coded by libopenjp2, with what their packet headers tell."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+from wavelic.enhance.knowledge import TileKnowledge
+from wavelic.enhance.level import Area, LevelInput, Span, batched, level_input
+from wavelic.enhance.signals import Signals
+from wavelic.jpeg2000 import EncodeOptions, encode_codestream, parse_main_header
+from wavelic.jpeg2000.code_blocks import read_code_blocks
+from wavelic.jpeg2000.quantisers import quantisers
+from wavelic.wavelets import dwt2
+
+#: Wavelet levels of the codestreams.
+LEVELS = 5
+#: Bytes of a codestream's headers, which do not count as its rate.
+_HEADERS = 120
+
+
+@dataclass(frozen=True)
+class Coding:
+    """How a crop is coded.
+
+    Attributes:
+        rates: bits per pixel of its quality layers, rising.
+        reversible: with 5/3, else 9/7.
+        gray: only luma.
+        block: side of the code-blocks.
+    """
+
+    rates: tuple[float, ...]
+    reversible: bool = False
+    gray: bool = False
+    block: int = 64
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Decoded crops, batched.
+
+    Attributes:
+        levels: inputs of every level, the finest first.
+        signals: decoded signals, (N, 3, ...): the image, and its low bands to the coarsest.
+        wavelet: "9/7" or "5/3".
+    """
+
+    levels: tuple[LevelInput, ...]
+    signals: tuple[Tensor, ...]
+    wavelet: str
+
+
+def components_of(pixels: NDArray[np.integer], coding: Coding) -> list[NDArray[np.integer]]:
+    """Planes that are coded: of RGB pixels (H, W, 3) red, green and blue, or luma alone."""
+    if not coding.gray:
+        return [pixels[..., index] for index in range(3)]
+    return [np.rint(pixels @ np.array([0.299, 0.587, 0.114])).astype(pixels.dtype)]
+
+
+def coded(pixels: NDArray[np.integer], coding: Coding, bits: int = 8) -> bytes:
+    """Code a crop (H, W, 3) with libopenjp2 at the rates of its layers."""
+    area = pixels.shape[0] * pixels.shape[1]
+    sizes = [round(rate * area / 8) + _HEADERS for rate in coding.rates]
+    options = EncodeOptions(
+        reversible=coding.reversible,
+        colour_transform=not coding.gray,
+        levels=LEVELS,
+        layer_bytes=sizes,
+        code_block=(coding.block, coding.block),
+        packet_lengths=False,
+    )
+    return encode_codestream(components_of(pixels, coding), bits, options)
+
+
+def decoded(codestream: bytes, layers: int) -> Examples:
+    """Decode layers of a single-tile codestream at the origin into one example."""
+    header = parse_main_header(codestream)
+    signals = Signals.of(codestream, header, layers)
+    area: Area = (Span(0, header.height), Span(0, header.width))
+    signal = signals.components(signals.read(0, area))
+    blocks = read_code_blocks(codestream, header, layers)
+    knowledge = TileKnowledge(header, quantisers(codestream, header), blocks, 0)
+    wavelet = knowledge.wavelet
+    inputs, lows = [], [_three(signal.float())]
+    for level in range(1, header.levels + 1):
+        split = dwt2(signal, wavelet, 1, "reversible" if signals.reversible else "jpeg2000")
+        inputs.append(level_input(split.levels[0], split.low, area, knowledge, tuple(range(len(signal))), level))
+        signal, area = split.low, (area[0].band(False), area[1].band(False))
+        lows.append(_three(signal.float()))
+    return Examples(tuple(inputs), tuple(lows), wavelet)
+
+
+def _three(signal: Tensor) -> Tensor:
+    """(1, 3, h, w) of one or three components."""
+    if signal.shape[0] == 1:
+        signal = torch.cat((signal, torch.zeros_like(signal).repeat(2, 1, 1)))
+    return signal[None]
+
+
+def joined(examples: list[Examples]) -> Examples:
+    """Batch examples of one size and wavelet."""
+    levels = tuple(batched([one.levels[index] for one in examples]) for index in range(len(examples[0].levels)))
+    count = len(examples[0].signals)
+    signals = tuple(torch.cat([one.signals[index] for one in examples]) for index in range(count))
+    return Examples(levels, signals, examples[0].wavelet)
+
+
+def drawing(side: int, random: np.random.Generator) -> NDArray[np.uint8]:
+    """Draw what photographs do not show: lines of text, rules and flat areas, (side, side, 3)."""
+    dark, light = random.integers(0, 90, 3), random.integers(180, 256, 3)
+    if random.random() < 0.6:
+        dark, light = dark // 4, 255 - (255 - light) // 6
+    ink, paper = (tuple(int(v) for v in one) for one in ((dark, light) if random.random() < 0.8 else (light, dark)))
+    image = Image.new("RGB", (side, side), paper)
+    draw = ImageDraw.Draw(image)
+    for _ in range(int(random.integers(0, 5))):
+        x, y, w, h = (int(v) for v in random.integers(0, side, 4))
+        colour = tuple(int(v) for v in random.integers(0, 256, 3))
+        if random.random() < 0.5:
+            draw.rectangle((x, y, x + w // 2, y + h // 2), fill=colour)
+        else:
+            draw.line((x, y, w, h), fill=colour, width=int(random.integers(1, 4)))
+    size = float(random.uniform(8, 28))
+    font = ImageFont.load_default(size)
+    letters = np.array(list("abcdefghijklmnopqrstuvwxyz ABCDEFGHIKLMNOPRSTW  0123456789.,;-"))
+    y = float(random.uniform(0, size))
+    while y < side:
+        line = "".join(random.choice(letters, int(side / size * 2.2)))
+        draw.text((float(random.uniform(0, 20)), y), line, fill=ink, font=font)
+        y += size * float(random.uniform(1.1, 1.7))
+    return np.asarray(image)

@@ -1,0 +1,40 @@
+"""Trained networks of `enhance`, loaded once."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+import torch
+
+from wavelic.codec.weights import Card, load_weights
+from wavelic.enhance.config import CONFIGS
+from wavelic.enhance.network import Network
+from wavelic.errors import ModelError
+
+
+@lru_cache(maxsize=2)
+def load_network(card: Card, device: str = "cpu") -> Network:
+    """Load a trained network: in evaluation mode, without gradients; in bfloat16 where the processor multiplies it.
+
+    Args:
+        card: of `catalogue.find_enhance`.
+        device: torch device.
+
+    Raises:
+        ModelError: its file is damaged or does not fit.
+    """
+    if card.architecture not in CONFIGS:
+        raise ModelError(
+            f"{card.path.name} is of architecture {card.architecture!r}, which this wavelic lacks; upgrade"
+        )
+    network = Network(CONFIGS[card.architecture])
+    state = {key: torch.from_numpy(np.array(value)).float() for key, value in load_weights(card).items()}
+    try:
+        network.load_state_dict(state)
+    except RuntimeError as error:
+        cause = " ".join(str(error).split())[:200]
+        raise ModelError(f"{card.path.name} does not fit its network ({cause}); install wavelic again") from error
+    half = device != "cpu" or torch.cpu._is_avx512_bf16_supported()  # as in training
+    network = network.to(device, torch.bfloat16 if half else torch.float32, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return network.eval().requires_grad_(False)
