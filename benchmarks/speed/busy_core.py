@@ -4,8 +4,8 @@
 
 A picture of 512 x 768 at quality 50, on as many threads as torch takes, with the weights in memory.  Undisturbed and
 disturbed runs take turns in one process; the times are medians on the clock.  Two processes are measured, since how
-long torch's threads turn round at barriers is settled when torch is loaded: one that imports wavelic first, and one that
-has imported torch before.  Other work on the machine makes the undisturbed runs slower and the ratios smaller.
+long torch's threads turn round at barriers is settled when torch is loaded: one that imports wavelic first, and one
+that has imported torch before.  Other work on the machine makes the undisturbed runs slower and the ratios smaller.
 """
 
 from __future__ import annotations

@@ -88,7 +88,7 @@ def parts_timed(seconds: Counter[str]) -> Iterator[None]:
         *((grid, name, "wavelets and colours") for name in ("decompose", "compose", "to_colours", "to_rgb")),
         *((planes, name, "wavelets and colours") for name in ("decompose", "compose")),
         *((grid, name, "arranging") for name in ("join", "scatter")),
-        *((planes, name, "samples") for name in ("_samples", "denormalised")),
+        *((planes, name, "samples") for name in ("samples", "denormalised")),
         (tiles, "code_levels", "context model"),
         (tiles, "quantise", "quantisation"),
         (tiles.RangeEncoder, "encode", "range coder"),
