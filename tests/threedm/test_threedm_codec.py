@@ -75,7 +75,7 @@ def test_integers_compute_what_training_did() -> None:
         assert float((mean / VALUE - expected).abs().max()) < 0.05 + 0.02 * float(expected.abs().max())
         steps = (scale.clamp(-3.2, 8.6) + 3.2) * 5
         assert float((table - steps).abs().max()) <= 1.0
-    assert spread > 0.05  # the networks do predict something
+    assert spread > 0.02  # the networks do predict something
 
 
 def test_features_are_the_same_in_floats_and_integers_and_have_a_gradient_at_zero() -> None:
