@@ -138,7 +138,7 @@ def level_input(
     stacked = torch.stack(parts, 1).float()[None]
     low = framed(low, lo_r, lo_c, frame).float()[None]
     places = np.arange(frame[0].first, frame[0].stop, 2), np.arange(frame[1].first, frame[1].stop, 2)
-    found = [knowledge.known(number, level, *places, components[0]) for number in components]
+    found = [knowledge.known(number, level, *places) for number in components]
     log_step, there, partial, exact = (
         torch.from_numpy(np.stack([getattr(known, name) for known in found]))[None]
         for name in ("log_step", "there", "partial", "exact")
