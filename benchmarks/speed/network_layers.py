@@ -24,6 +24,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.measuring import best, machine, parser, result_file, show, take_turns, write_results
 from wavelic.nn import WaveletConv, WTConv2d
+from wavelic.nn.blocks import Subsample
 
 Make = Callable[[int], nn.Module]
 GROUPS: dict[str, dict[str, Make]] = {
@@ -39,6 +40,9 @@ GROUPS: dict[str, dict[str, Make]] = {
     "depthwise": {
         "3x3 depthwise": lambda c: nn.Conv2d(c, c, 3, 2, 1, groups=c),
         "7x7 depthwise": lambda c: nn.Conv2d(c, c, 7, 2, 3, groups=c),
+        "WTConv2d, Haar, 1 level, every 2nd sample taken afterwards": lambda c: nn.Sequential(
+            WTConv2d(c, c), Subsample(2)
+        ),
         "WTConv2d, Haar, 1 level": lambda c: WTConv2d(c, c, 5, 2),
         "WTConv2d, Haar, 2 levels": lambda c: WTConv2d(c, c, 5, 2, wt_levels=2),
         "WTConv2d, Haar, 3 levels": lambda c: WTConv2d(c, c, 5, 2, wt_levels=3),
