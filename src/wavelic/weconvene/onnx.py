@@ -17,6 +17,7 @@ responses of that one, and the tests compare the two.
 from __future__ import annotations
 
 import argparse
+import copy
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -25,7 +26,7 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d, pad, pixel_shuffle, pixel_unshuffle
 
 from wavelic.codec.weights import Card
-from wavelic.errors import MissingDependencyError, UsageError
+from wavelic.errors import MissingDependencyError
 from wavelic.images import atomic_output
 from wavelic.wavelets import dwt1, idwt1
 from wavelic.wavelets.coefficients import Coefficients1d
@@ -91,7 +92,7 @@ class Synthesis(nn.Module):
 
 
 def example(transform: Transform, part: Part) -> tuple[Tensor, ...]:
-    """Inputs of a part for a picture of noise, to trace or to try it with.
+    """Inputs of a part for two pictures of noise, to trace or to try it with.
 
     Args:
         transform: with its weights.
@@ -100,8 +101,8 @@ def example(transform: Transform, part: Part) -> tuple[Tensor, ...]:
     Returns:
         The tensors, in the order of ``forward``.
     """
-    log2_step = torch.full((1,), 5.0)
-    rgb = torch.rand(1, COLOURS, *_EXAMPLE, generator=torch.Generator().manual_seed(0)) * 255
+    log2_step = torch.tensor([4.0, 6.5])
+    rgb = torch.rand(len(log2_step), COLOURS, *_EXAMPLE, generator=torch.Generator().manual_seed(0)) * 255
     if part == "analysis":
         return rgb, log2_step
     with torch.inference_mode():
@@ -110,7 +111,7 @@ def example(transform: Transform, part: Part) -> tuple[Tensor, ...]:
 
 
 def export_program(transform: Transform, part: Part) -> torch.export.ExportedProgram:
-    """Trace a part with `torch.export`, for pictures of any size with sides that are multiples of `UNIT`.
+    """Trace a part with `torch.export`, for any number of pictures with sides that are multiples of `UNIT`.
 
     Args:
         transform: with its weights, on the CPU.
@@ -120,23 +121,24 @@ def export_program(transform: Transform, part: Part) -> torch.export.ExportedPro
         The program; ``module()`` of it is called like `Analysis` or `Synthesis`, ``torch.export.save`` writes it.
     """
     graph = (Analysis if part == "analysis" else Synthesis)(transform).eval()
+    batch = torch.export.Dim("batch", min=1, max=1 << 10)
     height, width = torch.export.Dim("height", min=2, max=1 << 13), torch.export.Dim("width", min=2, max=1 << 13)
 
     def sides(unit: int) -> dict[int, Any]:
-        return {2: unit * height if unit > 1 else height, 3: unit * width if unit > 1 else width}
+        return {0: batch, 2: unit * height, 3: unit * width}
 
     levels = [sides(UNIT >> level) for level in range(1, LEVELS + 1)]
-    shapes = (sides(UNIT), None) if part == "analysis" else (levels[-1], *levels, None)
+    shapes = (*((sides(UNIT),) if part == "analysis" else (levels[-1], *levels)), {0: batch})
     with torch.no_grad():
         return torch.export.export(graph, example(transform, part), dynamic_shapes=shapes, strict=False)
 
 
-def export_onnx(transform: Transform, part: Part, path: Path) -> None:
-    """Write a part as an ONNX file, weights inside, opset 18.
+def write_onnx(program: torch.export.ExportedProgram, part: Part, path: Path) -> None:
+    """Write a program of `export_program` as an ONNX file, weights inside, opset 18.
 
     Args:
-        transform: with its weights, on the CPU.
-        part: "analysis" or "synthesis".
+        program: the program.
+        part: which part it is.
         path: of the file; an existing one is replaced.
 
     Raises:
@@ -158,13 +160,13 @@ def export_onnx(transform: Transform, part: Part, path: Path) -> None:
     def sign_bit(x: Any) -> Any:  # ONNX has no such operation
         return opset18.Less(x, opset18.CastLike(0.0, x))
 
-    program = torch.onnx.export(
-        export_program(transform, part), dynamo=True, opset_version=_OPSET, **names,  # type: ignore[arg-type]
+    written = torch.onnx.export(
+        program, dynamo=True, opset_version=_OPSET, **names,  # type: ignore[arg-type]
         custom_translation_table={torch.ops.prims.signbit.default: sign_bit},
     )  # fmt: skip
-    assert program is not None
+    assert written is not None
     with atomic_output(path, force=True) as stream:
-        stream.write(program.model_proto.SerializeToString())
+        stream.write(written.model_proto.SerializeToString())
 
 
 # --- The wavelet as convolutions -----------------------------------------------------------------------------------
@@ -252,7 +254,7 @@ def installed_transform(card: Card | None = None) -> Transform:
     from wavelic.weconvene.codec import WECONVENE
     from wavelic.weconvene.weights import load_model
 
-    return load_model(card or WECONVENE.weights()[0]).transform.float().eval()
+    return copy.deepcopy(load_model(card or WECONVENE.weights()[0]).transform).float().eval()
 
 
 def main() -> None:
@@ -262,12 +264,12 @@ def main() -> None:
     parser.add_argument("--part", choices=PARTS, default="synthesis")
     arguments = parser.parse_args()
     if arguments.file.suffix not in (".onnx", ".pt2"):
-        raise UsageError(f"{arguments.file.name} ends in {arguments.file.suffix!r}; name a file .onnx or .pt2")
-    transform = installed_transform()
+        parser.error(f"{arguments.file.name} ends in {arguments.file.suffix!r}; name a file .onnx or .pt2")
+    program = export_program(installed_transform(), arguments.part)
     if arguments.file.suffix == ".onnx":
-        export_onnx(transform, arguments.part, arguments.file)
+        write_onnx(program, arguments.part, arguments.file)
     else:
-        torch.export.save(export_program(transform, arguments.part), arguments.file)
+        torch.export.save(program, arguments.file)
 
 
 if __name__ == "__main__":
