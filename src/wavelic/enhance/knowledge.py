@@ -25,6 +25,8 @@ from wavelic.wavelets.coefficients import Coefficients1d
 Floats = NDArray[np.float32]
 Indices = NDArray[np.int64]
 
+_EXACT_LEVEL = 8
+
 
 @cache
 def norms(wavelet: str, level: int) -> tuple[float, float]:
@@ -34,6 +36,10 @@ def norms(wavelet: str, level: int) -> tuple[float, float]:
         wavelet: "9/7" or "5/3".
         level: 1 for the finest.
     """
+    if level > _EXACT_LEVEL:  # the functions have their limit's shape, and double their length with every level
+        low, high = norms(wavelet, _EXACT_LEVEL)
+        factor = 2 ** ((level - _EXACT_LEVEL) / 2)
+        return low * factor, high * factor
     size = 64
     found = []
     for band in range(2):
