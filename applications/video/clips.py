@@ -48,7 +48,21 @@ def read_clip(path: Path) -> npt.NDArray[np.uint8]:
         SourceError: ffmpeg cannot read it.
         MissingDependencyError: no ffmpeg.
     """
-    command = [ffmpeg(), "-v", "error", "-i", str(path), *_SCALE, "-f", "image2pipe", "-c:v", "ppm", "-pix_fmt", "rgb24", "-"]
+    command = [
+        ffmpeg(),
+        "-v",
+        "error",
+        "-i",
+        str(path),
+        *_SCALE,
+        "-f",
+        "image2pipe",
+        "-c:v",
+        "ppm",
+        "-pix_fmt",
+        "rgb24",
+        "-",
+    ]
     done = subprocess.run(command, capture_output=True, check=False)
     if done.returncode or not done.stdout:
         cause = (done.stderr.decode(errors="replace").strip().splitlines() or ["no frames"])[-1]
@@ -87,4 +101,6 @@ def write_clip(frames: Iterable[npt.NDArray[np.uint8]], path: Path, rate: int = 
     command += ["-c:v", "ffv1", "-pix_fmt", "bgr0", "-f", "matroska", str(path)]
     done = subprocess.run(command, input=data, capture_output=True, check=False)
     if done.returncode:
-        raise SourceError(f"{path} cannot be written: {done.stderr.decode(errors='replace').strip()[-200:]}; check the folder")
+        raise SourceError(
+            f"{path} cannot be written: {done.stderr.decode(errors='replace').strip()[-200:]}; check the folder"
+        )

@@ -82,7 +82,9 @@ def read_header(data: bytes) -> Header:
         LimitError: frames larger than MAX_PIXELS.
     """
     if data[: len(MAGIC)] != MAGIC[: len(data)] or not data:
-        raise FormatError(f"the file begins with {bytes(data[:8])!r}, not {MAGIC!r}; give a clip that `video encode` wrote")
+        raise FormatError(
+            f"the file begins with {bytes(data[:8])!r}, not {MAGIC!r}; give a clip that `video encode` wrote"
+        )
     start = _checked(data, 0, _HEADER.size, "the header")
     _, width, height, frames, weights = _HEADER.unpack(start)
     if not (width and height and frames):

@@ -16,7 +16,7 @@ from wavelic.enhance.level import Span
 from wavelic.enhance.signals import Signals
 from wavelic.errors import FormatError
 from wavelic.jpeg2000 import parse_main_header
-from wavelic.jpeg2000.code_blocks import read_code_blocks, tiles_of
+from wavelic.jpeg2000.code_blocks import TilePackets, tiles_of
 from wavelic.jpeg2000.quantisers import quantisers
 from wavelic.wavelets import dwt2
 
@@ -28,16 +28,14 @@ def off_lattice(codestream: bytes, layers: int) -> tuple[int, int]:
     """Count the coefficients that are not zero, and those of them that no interval of their plane explains."""
     header = parse_main_header(codestream)
     signals = Signals.of(codestream, header, layers)
-    blocks, steps = read_code_blocks(codestream, header, layers), quantisers(codestream, header)
+    packets, steps = TilePackets.of(codestream, header), quantisers(codestream, header)
     found = wrong = 0
     for tile in tiles_of(header):
         signal = signals.components(signals.read(0, (Span(tile.y0, tile.y1), Span(tile.x0, tile.x1))))
         kind = ("5/3", "reversible") if signals.reversible else ("9/7", "jpeg2000")
         start = tile.y0, tile.x0
         split = dwt2(signal if signals.reversible else signal.double(), kind[0], header.levels, kind[1], start=start)  # type: ignore[arg-type]
-        for (number, component, band), block in blocks.items():
-            if number != tile.number:
-                continue
+        for (component, band), block in packets.code_blocks(tile, layers).items():
             values = split.low[component].numpy()
             if band:
                 bands = split.levels[header.levels - 1 - (band - 1) // 3]
@@ -116,7 +114,7 @@ def test_damaged_packets_end_in_an_error_or_in_numbers(seed: int) -> None:
     for at in random.integers(header.end + 40, len(codestream) - 2, 12):
         codestream[at] = int(random.integers(0, 255))
     try:
-        blocks = read_code_blocks(bytes(codestream), header)
+        blocks = TilePackets.of(bytes(codestream), header).code_blocks(tiles_of(header)[0])
     except FormatError:
         return
     assert all((band.passes >= 0).all() for band in blocks.values())
@@ -128,4 +126,17 @@ def test_packets_that_end_early() -> None:
     short = bytearray(codestream[: header.end + 14 + 20] + codestream[-2:])
     short[header.end + 6 : header.end + 10] = (34).to_bytes(4, "big")  # Psot
     with pytest.raises(FormatError, match="packet headers of tile 0 cannot be read"):
-        read_code_blocks(bytes(short), header)
+        TilePackets.of(bytes(short), header).code_blocks(tiles_of(header)[0])
+
+
+def test_more_packets_than_bytes_are_refused_before_they_are_listed() -> None:
+    """A header of some 100 bytes that announces 2^16 precincts in 1,024 layers."""
+    codestream = bytearray(coded(image(16, 16, 1), (4.0,), levels=0, precincts=((4, 4),), packet_lengths=False))
+    at = codestream.index(b"\xff\x51")
+    codestream[at + 6 : at + 14] = (1024).to_bytes(4, "big") * 2  # the image, and its only tile
+    codestream[at + 22 : at + 30] = (1024).to_bytes(4, "big") * 2
+    at = codestream.index(b"\xff\x52")
+    codestream[at + 6 : at + 8] = (1024).to_bytes(2, "big")
+    header = parse_main_header(bytes(codestream))
+    with pytest.raises(FormatError, match="packets or more in"):
+        TilePackets.of(bytes(codestream), header).code_blocks(tiles_of(header)[0])

@@ -9,6 +9,7 @@ import torch
 from weconvene_tiny import CONFIG, STEP, random_subbands, tiny_model, tiny_network
 
 from wavelic.codec.weights import family
+from wavelic.weconvene import grid as grids
 from wavelic.weconvene import planes as weconvene_planes
 from wavelic.weconvene.context import COARSEST, FINEST, code_levels
 from wavelic.weconvene.network import Network
@@ -24,11 +25,13 @@ from wavelic.weconvene.subbands import (
     from_grid,
     join_grid,
     pack,
+    pack_slice,
     split_grid,
     to_colours,
     to_grid,
     to_rgb,
     unpack,
+    unpack_slices,
 )
 from wavelic.weconvene.weights import load_model
 
@@ -123,6 +126,32 @@ def test_parameters_depend_only_on_what_was_coded_before(ordered: bool) -> None:
         at = (LEVELS - number) * len(slices) + index
         assert all(torch.equal(a, b) for a, b in zip(before[: at + 1], after[: at + 1], strict=True))
         assert not torch.equal(before[at + 1], after[at + 1])
+
+
+@pytest.mark.parametrize("passes", [SLICES, SLICES_2D])
+def test_slices_are_cut_and_put_together(passes) -> None:
+    details = torch.randn(2, BANDS, 6, 10, generator=torch.Generator().manual_seed(0))
+    parts = [pack_slice(details, part) for part in passes]
+    for part, values in zip(passes, parts, strict=True):
+        assert torch.equal(values, pack(details)[:, list(part.channels)])
+    assert torch.equal(unpack_slices(parts, passes), details)
+
+
+@pytest.mark.parametrize("levels", [1, 2, 3])
+def test_grids_compute_what_the_trained_transform_does(levels: int) -> None:
+    transform = tiny_model().transform
+    rgb = 255 * torch.rand(2, 3, 48, 64, generator=torch.Generator().manual_seed(0))
+    log2_step = torch.tensor([STEP / 32, FINEST / 32])
+    with torch.inference_mode():
+        expected = transform.analysis(rgb, log2_step, levels)
+        grid = grids.analysis(transform, rgb.clone(), log2_step, levels)
+        low, details = grids.split(grid)
+        torch.testing.assert_close(low, expected.low, atol=1e-5, rtol=1e-5)
+        for found, wanted in zip(details, expected.details, strict=True):
+            torch.testing.assert_close(found, wanted, atol=1e-5, rtol=1e-5)
+        assert torch.equal(grids.join(low, details), grid)
+        shown = grids.synthesis(transform, grid, log2_step)
+        torch.testing.assert_close(shown, transform.synthesis(expected, log2_step), atol=1e-3, rtol=1e-5)
 
 
 @pytest.mark.parametrize("layer", ["wide", "wavelet", "plain"])

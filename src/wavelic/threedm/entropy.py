@@ -43,6 +43,8 @@ LOG2_LOWEST, PER_OCTAVE, SCALES = -3.2, 5, 60
 #: Scales reach several octaves: without it the last layer would learn slower than the others.
 HEAD_SCALE = 2.0
 _MAX_MEAN = float(1 << 11)
+#: Largest rounding error that LRP predicts: below half a step, so that decoded values still tell their symbols.
+MAX_ERROR = 0.5 - 1 / VALUE
 
 #: (slice, mean, log2 scale or table) -> its decoded values before LRP, in the units of the mean.
 CodeSlice = Callable[[Slice, Tensor, Tensor], Tensor]
@@ -105,8 +107,8 @@ class SliceNets(nn.Module):
         return self.mean_net(seen).float(), HEAD_SCALE * scale.float(), seen
 
     def correct(self, values: Tensor, seen: Tensor, low: list[Tensor]) -> Tensor:
-        """Add the predicted rounding error, at most half a step, to decoded values; ``low``: low bands' features."""
-        error = self.residual_net(torch.cat((*low, seen, features(values)), 1)).float().clamp(-0.5, 0.5)
+        """Add the predicted rounding error, at most MAX_ERROR, to decoded values; ``low``: features of low bands."""
+        error = self.residual_net(torch.cat((*low, seen, features(values)), 1)).float().clamp(-MAX_ERROR, MAX_ERROR)
         if values.is_floating_point():
             return values + error
         return values + (error * VALUE).round().to(torch.int32)

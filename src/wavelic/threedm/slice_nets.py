@@ -130,7 +130,7 @@ class ParameterLayers(nn.Sequential):
 
     def set_exponents(self, outputs: dict[nn.Module, int]) -> None:
         """Set the units of all layers, see `EntropyModel.set_exponents`."""
-        _set_chain(self, SHARED, SHARED, outputs)
+        _set_chain(list(self), SHARED, SHARED, outputs)
 
 
 class HyperSynthesis(nn.Module):

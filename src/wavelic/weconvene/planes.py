@@ -163,9 +163,8 @@ def synthesise(
     left, top, width, height = region
     size = (low.shape[2] << finest, low.shape[1] << finest)
     pixels = np.empty((height, width, channels), dtype)
-    windows = list(
-        _windows(_aligned(region), size, margin(transform.config, transform.config.synthesis_radius, levels))
-    )
+    around = margin(transform.config, transform.config.synthesis_radius, levels)
+    windows = list(_windows(_aligned(region), size, around))
 
     def work(number: int) -> None:
         inner, outer = windows[number]

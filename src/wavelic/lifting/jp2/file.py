@@ -23,8 +23,9 @@ from wavelic.codec.opened import Pixels, Progress, Region
 from wavelic.codec.options import check_device
 from wavelic.codec.request import Request
 from wavelic.codec.weights import Card
-from wavelic.enhance.catalogue import enhancement_margin, find_enhance
-from wavelic.errors import UsageError
+from wavelic.enhance.catalogue import enhancement_margin, enhancement_weights, find_enhance
+from wavelic.enhance.suitable import check_colours, check_picture
+from wavelic.errors import UnsupportedError, UsageError
 from wavelic.images import Image, decode_alpha
 from wavelic.jpeg2000 import Uuid, decode_codestream
 from wavelic.jpeg2000.binding import default_threads
@@ -81,6 +82,17 @@ class Jp2File(Jp2Description):
     def enhances(self) -> bool:
         """Whether pictures are decoded with a network, as far as the file allows it."""
         return self.box.enhance if self.enhance is None else self.enhance
+
+    @property
+    def can_enhance(self) -> bool:
+        """Whether the picture can be decoded with a network, as far as headers say, and there are weights."""
+        if self.picture is None or not enhancement_weights():
+            return False
+        try:
+            check_colours(self.header, check_picture(self.picture))
+        except UnsupportedError:
+            return False
+        return True
 
     def enhanced(self, enhance: bool = True) -> Jp2File:
         """Return the same file, decoded with a network or as every other program decodes it.
