@@ -156,8 +156,8 @@ def _save(picture: PIL.Image.Image, stream: IO[bytes], filename: str | bytes) ->
         return
     if get_codec(given["codec"]).extension != EXTENSION or name.endswith(_CODESTREAMS):
         raise UsageError(
-            f"codec {given['codec']!r} for {name or 'a JPEG 2000 file'}, expected 'jp2' or 'lifting' and a name that ends in "
-            ".jp2; choose the extension .wlic for other codecs"
+            f"codec {given['codec']!r} for {name or 'a JPEG 2000 file'}, expected 'jp2' or 'lifting' and a name that"
+            " ends in .jp2; choose the extension .wlic for other codecs"
         )
     stream.write(encoded(picture))
 
