@@ -47,8 +47,8 @@ def norms(wavelet: str, level: int) -> tuple[float, float]:
         bands[band, size // 2] = 1.0
         signal = bands[0]
         for number in range(level):
-            high = bands[1] if number == 0 else torch.zeros_like(signal)
-            signal = idwt1(Coefficients1d(signal, (high,), 2 * len(signal), -1, wavelet, "jpeg2000"))
+            details = bands[1] if number == 0 else torch.zeros_like(signal)
+            signal = idwt1(Coefficients1d(signal, (details,), 2 * len(signal), -1, wavelet, "jpeg2000"))
         found.append(float(signal.square().sum().sqrt()))
     return found[0], found[1]
 
