@@ -118,6 +118,7 @@ def test_files_that_are_whole_and_wrong(data: bytes, model: VideoModel) -> None:
         (_clip([intra], dataclasses.replace(one, width=71)), FormatError, "header says"),
         (_clip([intra], dataclasses.replace(one, width=0)), FormatError, "expected at least 1"),
         (_clip([intra], dataclasses.replace(one, width=65535, height=65535)), LimitError, "at most"),
+        (_clip([intra], dataclasses.replace(one, frames=1 << 31)), LimitError, "in all"),
         (_clip([intra], dataclasses.replace(one, weights=bytes(16))), ModelError, "coded with weights"),
         (_clip([dataclasses.replace(intra, samples_crc=1)], one), ChecksumError, "not the encoder's"),
         (_clip([dataclasses.replace(intra, payload=b"GIF89a")], one), FormatError, "begin|format|file"),

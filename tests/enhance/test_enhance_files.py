@@ -42,7 +42,8 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 def jp2(pixels: np.ndarray = PIXELS, **options) -> bytes:
-    return encode_image(from_array(pixels), "jp2", Target("bpp", 1.0), Options(**options)).data
+    target = None if options.get("lossless") else Target("bpp", 1.0)
+    return encode_image(from_array(pixels), "jp2", target, Options(**options)).data
 
 
 def by_pillow(pixels: np.ndarray, **options) -> bytes:

@@ -33,6 +33,12 @@ def test_norms_are_those_of_the_synthesis(wavelet: str) -> None:
             band.zero_()
 
 
+def test_norms_of_many_levels_go_on_as_those_of_few() -> None:
+    assert norms("9/7", 9) == pytest.approx([norm * 2**0.5 for norm in norms("9/7", 8)])
+    assert norms("9/7", 8) == pytest.approx([norm * 2**0.5 for norm in norms("9/7", 7)], rel=1e-3)
+    assert norms("5/3", 32)[0] == pytest.approx(norms("5/3", 8)[0] * 2**12)
+
+
 def test_norms_of_the_standard() -> None:
     """libopenjp2 lists those of 9/7, for high bands of half the size."""
     low, high = norms("9/7", 1)

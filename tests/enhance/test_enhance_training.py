@@ -7,11 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from enhance_support import SMALL
 from pictures import image
 
 from wavelic.enhance.catalogue import find_enhance
 from wavelic.enhance.examples import Coding, coded, decoded, drawing
 from wavelic.enhance.export import export_stages
+from wavelic.enhance.network import Network
+from wavelic.enhance.objective import Enhancement
 from wavelic.enhance.signals import colour_components
 from wavelic.enhance.stage import EnhanceStage
 from wavelic.enhance.training import EnhanceTask, example
@@ -51,6 +54,21 @@ def test_errors_are_those_of_the_decode(gray: bool) -> None:
     assert float(plain[0, 0]) == pytest.approx(((planes - truth) ** 2).mean(), rel=0.1)
 
 
+@pytest.mark.parametrize("reversible", [False, True])
+def test_the_network_learns_an_example(reversible: bool) -> None:
+    examples, originals = example(image(64, 64), Coding((0.8,), reversible))
+    torch.manual_seed(0)
+    objective = Enhancement(Network(SMALL))
+    optimizer = torch.optim.Adam(objective.parameters(), 3e-3)
+    for _ in range(25):
+        ours, plain = objective(examples[0], originals)
+        (ours / plain).sum().backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    ours, plain = objective(examples[0], originals)
+    assert float(ours[0, 0] / plain[0, 0]) < 0.97
+
+
 def test_drawings_differ_and_are_repeatable() -> None:
     first, again, other = (drawing(64, np.random.default_rng(seed)) for seed in (1, 1, 2))
     assert first.shape == (64, 64, 3)
@@ -65,7 +83,7 @@ def test_an_unknown_model_is_refused() -> None:
         EnhanceTask(recipe, EnhanceStage())
 
 
-def test_a_short_run_learns_and_is_exported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_short_run_is_exported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for folder in ("train", "val"):
         (tmp_path / folder).mkdir()
         with open(tmp_path / folder / "a.png", "wb") as out:
@@ -81,7 +99,7 @@ def test_a_short_run_learns_and_is_exported(tmp_path: Path, monkeypatch: pytest.
         "defaults.drawn": 0.0,
         "defaults.lowest": 0.5,
         "defaults.schedule": "constant",
-        "stages.0.steps": 12,
+        "stages.0.steps": 2,
     }
     recipe = load_recipe("enhance-cpu", tuple(f"{key}={value}" for key, value in overrides.items()))
     run = train(recipe, tmp_path / "runs")
@@ -91,7 +109,7 @@ def test_a_short_run_learns_and_is_exported(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setenv("WAVELIC_WEIGHTS", str(tmp_path / "weights"))
     card = find_enhance()
     assert card.hash == cards[0].hash
-    assert card.training["metrics"]["loss"] < 0  # minus the gain on the very picture it was trained on
+    assert card.training["metrics"]["rates"] == [0.1, 0.25, 0.5, 1.0]
     network = load_network(card)
     task = EnhanceTask(recipe, recipe.stages[0])
     task.objective.load_state_dict(task.installed(card))

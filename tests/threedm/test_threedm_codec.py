@@ -181,7 +181,15 @@ def test_windows_and_tiles_leave_no_seams(model: Model, monkeypatch: pytest.Monk
     assert 1 < len(planes.window_tiles(grid, Rect(300, 300, 10, 10), CONFIG)) < 12
 
 
-@pytest.mark.parametrize("config", [CONFIG, replace(CONFIG, layer_wavelet="9/7", first_stride=1)], ids=["haar", "9/7"])
+@pytest.mark.parametrize(
+    "config",
+    [
+        CONFIG,
+        replace(CONFIG, layer_wavelet="9/7", first_stride=1),
+        replace(CONFIG, group="swin", split="channels", low_parts=1),
+    ],
+    ids=["haar", "9/7", "swin"],
+)
 def test_nothing_depends_on_what_is_further_away_than_the_radius(config: object) -> None:
     assert isinstance(config, type(CONFIG))
     transform = tiny_model(config).transform

@@ -25,6 +25,8 @@ from wavelic.wavelets.coefficients import Coefficients1d
 Floats = NDArray[np.float32]
 Indices = NDArray[np.int64]
 
+_EXACT_LEVEL = 8
+
 
 @cache
 def norms(wavelet: str, level: int) -> tuple[float, float]:
@@ -34,6 +36,10 @@ def norms(wavelet: str, level: int) -> tuple[float, float]:
         wavelet: "9/7" or "5/3".
         level: 1 for the finest.
     """
+    if level > _EXACT_LEVEL:  # the functions have their limit's shape, and double their length with every level
+        low, high = norms(wavelet, _EXACT_LEVEL)
+        factor = 2 ** ((level - _EXACT_LEVEL) / 2)
+        return low * factor, high * factor
     size = 64
     found = []
     for band in range(2):
@@ -41,8 +47,8 @@ def norms(wavelet: str, level: int) -> tuple[float, float]:
         bands[band, size // 2] = 1.0
         signal = bands[0]
         for number in range(level):
-            high = bands[1] if number == 0 else torch.zeros_like(signal)
-            signal = idwt1(Coefficients1d(signal, (high,), 2 * len(signal), -1, wavelet, "jpeg2000"))
+            details = bands[1] if number == 0 else torch.zeros_like(signal)
+            signal = idwt1(Coefficients1d(signal, (details,), 2 * len(signal), -1, wavelet, "jpeg2000"))
         found.append(float(signal.square().sum().sqrt()))
     return found[0], found[1]
 

@@ -189,9 +189,9 @@ class Reader:
         radius = self._network.config.radius
         wanted = area
         for level in range(reduce + 1, self._header.styles[self._colours[0]].levels + 1):
-            if any(span.size < 1 for span in _extent(tile, level)):
-                break
             extent = _extent(tile, level - 1)
+            if all(span.size <= 1 for span in extent) or any(span.size < 1 for span in _extent(tile, level)):
+                break
             made = _grown(wanted, extent, SYNTHESIS_RADIUS)
             frames = made[0].framed(), made[1].framed()
             around = (Span(2 * f.first, 2 * f.stop) for f in frames)

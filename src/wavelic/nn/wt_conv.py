@@ -138,24 +138,23 @@ class WTConv2d(nn.Module):
             levels.append((torch.stack((low, bands.lh, bands.hl, bands.hh), 2).flatten(1, 2), height, width))
         coarser: Tensor | None = None
         for number, (stacked, height, width) in reversed(list(enumerate(levels))):
-            kernel = self.wavelet_convs[number].weight * self.wavelet_scale[number].factors[:, None, None, None]
-            if number == 0 and self.stride == 2 and self.wavelet == "haar":
-                return self._even_samples(stacked, kernel, coarser)
+            halved = number == 0 and self.stride == 2 and self.wavelet == "haar"
+            kernel = self._kernel(number) * 0.5 if halved else self._kernel(number)
             mixed = conv2d(stacked, kernel, padding="same", groups=len(kernel)).unflatten(1, (self.in_channels, 4))
+            if halved:  # the even samples of the inverse transform: half the sum of the four bands
+                return mixed.sum(2) if coarser is None else mixed.sum(2) + 0.5 * coarser
             low, lh, hl, hh = mixed.unbind(2)
             low = low if coarser is None else low + coarser
             coarser = _synthesize(low, Bands2d(lh, hl, hh), self.wavelet)[..., :height, :width]
         assert coarser is not None  # called with a level at least
         return coarser[..., :: self.stride, :: self.stride]
 
-    def _even_samples(self, stacked: Tensor, kernel: Tensor, coarser: Tensor | None) -> Tensor:
-        """Even samples of the inverse Haar transform of the convolved bands.
-
-        They are half the sum of the four bands, so that one convolution over all four gives them.
-        """
-        joint = 0.5 * kernel.view(self.in_channels, 4, *kernel.shape[-2:])
-        y = conv2d(stacked, joint, padding="same", groups=self.in_channels)
-        return y if coarser is None else y + 0.5 * coarser
+    def _kernel(self, number: int) -> Tensor:
+        """Kernels of a level, times their factors: (4 C, 1, k, k)."""
+        convolution, scale = self.wavelet_convs[number], self.wavelet_scale[number]
+        assert isinstance(convolution, nn.Conv2d)
+        assert isinstance(scale, ChannelScale)
+        return convolution.weight * scale.factors[:, None, None, None]
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *arguments: Any) -> None:
         """Refuse filters of another wavelet: the layer would load them and compute something else."""

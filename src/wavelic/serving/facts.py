@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from wavelic.api.files import open_url
+from wavelic.api.files import open_file, open_url
 from wavelic.codec.jp2_box import NO_MODEL
 from wavelic.codec.opened import OpenedFile, level_dimensions
 from wavelic.codec.registry import codecs, recognize
@@ -46,6 +46,7 @@ class Facts:
         bytes: of the file.
         averaged: windows are cut from the whole image and its averages, not decoded alone.
         orientation: Exif orientation of the stored samples, 1..8.
+        complete: False for a file that is cut short or still arriving.
     """
 
     codec: str
@@ -59,6 +60,7 @@ class Facts:
     bytes: int
     averaged: bool = False
     orientation: int = 1
+    complete: bool = True
 
     @property
     def size(self) -> Size:
@@ -133,11 +135,12 @@ def suffixes() -> tuple[str, ...]:
     return (*_JPEG2000_SUFFIXES, *sorted({codec.extension for codec in codecs()}.difference(_JPEG2000_SUFFIXES)))
 
 
-def read_facts(path: Path) -> Facts:
+def read_facts(path: Path, *, partial: bool = False) -> Facts:
     """Read what the header of a file says, as little of the file as needed, and check that its codec is installed.
 
     Args:
         path: of the file.
+        partial: accept a JPEG 2000 file that is cut short, if something of the picture is there.
 
     Raises:
         UnsupportedError, ModelError: the file is of a kind, or needs weights, that this installation has not.
@@ -157,9 +160,16 @@ def read_facts(path: Path) -> Facts:
         except UnsupportedError:
             raise
         except FormatError:
-            if len(head) == total:
+            data = head + stream.read()  # of an unusually long header, or of a file that is cut short
+        try:
+            return _facts(open_head(data, total), total, averaged=False)
+        except UnsupportedError:
+            raise
+        except FormatError:
+            if not partial:
                 raise
-            return _facts(open_head(head + stream.read(), total), total, averaged=False)  # an unusually long header
+            file = open_file(data, allow_partial=True)
+            return replace(_facts(file, total, averaged=False), complete=file.complete)
 
 
 def _facts(file: OpenedFile, total: int, *, averaged: bool) -> Facts:

@@ -43,7 +43,7 @@ class Source:
 
     def __init__(self, path: Path, facts: Facts) -> None:
         self.facts = facts
-        self._file: OpenedFile = open_file(path)
+        self._file: OpenedFile = open_file(path, allow_partial=not facts.complete)
         icc = self._file.metadata.icc
         self.icc = icc if icc and len(icc) <= MAX_ICC else None
 

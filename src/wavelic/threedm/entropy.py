@@ -91,18 +91,16 @@ class SliceNets(nn.Module):
         part = plan.slices[number]
         known = plan.latent + 2 * sum(earlier.channels for earlier in plan.slices[: part.support])
         depth = config.attention_blocks, config.attention_units
-        for name in ("mean", "scale"):
-            attention = Attention(known, part.features, config.attention, *depth, layer)
-            self.add_module(f"{name}_attention", attention)
-            self.add_module(
-                f"{name}_net", ParameterLayers(part.features, part.channels, plan.kernels, config.hidden, layer)
-            )
+        widths = part.features, part.channels, plan.kernels, config.hidden
+        self.mean_attention = Attention(known, part.features, config.attention, *depth, layer)
+        self.scale_attention = Attention(known, part.features, config.attention, *depth, layer)
+        self.mean_net, self.scale_net = ParameterLayers(*widths, layer), ParameterLayers(*widths, layer)
         seen = 2 * (plan.low_channels if part.sees_low else 0) + part.features + 2 * part.channels
         self.residual_net = ParameterLayers(seen, part.channels, plan.kernels, config.hidden, layer)
 
     def predict(self, means: Tensor, scales: Tensor, support: list[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         """Compute the networks' mean and scale of the slice, float32, and the features that `correct` needs."""
-        seen = self.mean_attention(torch.cat((means, *support), 1))
+        seen: Tensor = self.mean_attention(torch.cat((means, *support), 1))
         scale = self.scale_net(self.scale_attention(torch.cat((scales, *support), 1)))
         return self.mean_net(seen).float(), HEAD_SCALE * scale.float(), seen
 

@@ -127,16 +127,13 @@ class ThreedmTask(Task):
         """From earlier weights, else with shortcut and scales fitted to crops."""
         device = next(self.objective.parameters()).device
         network = self.objective.network
-        if not isinstance(network, CodecNetwork):
-            super().start(previous, data)
-            return
         crops = to_batch(data.random_crops(_START_CROPS, self.stage.crop, self.recipe.seed, 10**9), device)
         images = crops.float() / 255
         if previous is None:
             network.start_from(images)
         else:
             self.objective.load_state_dict(previous)
-        if self.stage.quantised and not self.stage.calibrated:
+        if isinstance(network, CodecNetwork) and self.stage.quantised and not self.stage.calibrated:
             rates = torch.linspace(*self.rates, _CALIBRATION_CROPS, device=device)
             calibrate(network, images[:_CALIBRATION_CROPS], rates)
 

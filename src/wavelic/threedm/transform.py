@@ -27,6 +27,7 @@ from wavelic.errors import UsageError
 from wavelic.nn.blocks import ResidualBlockDown, ResidualBlockUp, ResidualGroup, SubpixelConv, conv
 from wavelic.nn.wavelet_conv import WaveletConv, channel_transform
 from wavelic.threedm.config import Config
+from wavelic.threedm.swin import WindowAttentionGroup
 
 #: Image sides must be multiples of it: z lives at 1/64.
 STRIDE = 64
@@ -86,7 +87,8 @@ class Transform(nn.Module):
                     nn.init.zeros_(parameter)
 
     def _group(self, resolution: int) -> nn.Module:
-        return ResidualGroup(self.config.width, self.config.blocks[resolution])
+        group = ResidualGroup if self.config.group == "residual" else WindowAttentionGroup
+        return group(self.config.width, self.config.blocks[resolution])
 
     def _layer(self, before: int, after: int, transposed: bool = False) -> WaveletConv:
         c = self.config

@@ -4,14 +4,14 @@
     python -m wavelic.weconvene.onnx synthesis.pt2                     # a torch.export program, without the extra
 
 Both have the networks and all wavelet levels; entropy coding stays with wavelic.  The wavelet is a pair of convolutions
-a level here: `wavelic.wavelets` works in place and on threads, which a graph cannot express.  The filters are the impulse
-responses of that one, and the tests compare the two.
+a level here: `wavelic.wavelets` works in place and on threads, which a graph cannot express.  The filters are the
+impulse responses of that one, and the tests compare the two.
 
     analysis    rgb (N, 3, 128 h, 128 w), log2_step (N,) -> low (N, 3, 2 h, 2 w), detail_1 .. detail_6
     synthesis   low, detail_1 .. detail_6, log2_step     -> rgb, not clipped
 
-``rgb`` has samples 0..255; ``detail_d`` is (N, 9, 128 h / 2^d, 128 w / 2^d): LH, HL and HH of Y, U, V in quantiser steps;
-``log2_step`` is log2 of the step in grey levels, from step_of_quality(q) / STEP_UNIT.
+``rgb`` has samples 0..255; ``detail_d`` is (N, 9, 128 h / 2^d, 128 w / 2^d): LH, HL and HH of Y, U, V in quantiser
+steps; ``log2_step`` is log2 of the step in grey levels, from step_of_quality(q) / STEP_UNIT; h and w are 2 or more.
 """
 
 from __future__ import annotations
