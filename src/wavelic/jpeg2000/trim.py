@@ -87,7 +87,8 @@ def _index(codestream: bytes, header: MainHeader, parts: tuple[TilePart, ...]) -
     _, ends = packet_spans(header, tiles_of(header)[0], data)
     if len(ends) != order.shape[1] or ends[-1] != len(data):
         raise FormatError(f"{len(ends)} of {order.shape[1]} packets are whole, of {len(data)} bytes; {CUT_SHORT}")
-    return PacketIndex(order[0], order[1], order[2], order[3], np.diff(np.array([0, *ends], np.int64)))
+    lengths = np.array(ends, np.int64) - np.array([0, *ends[:-1]], np.int64)
+    return PacketIndex(order[0], order[1], order[2], order[3], lengths)
 
 
 def _keep(codestream: bytes, header: MainHeader, parts: tuple[TilePart, ...], index: PacketIndex, layers: int) -> bytes:
