@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from wavelic import errors
 from wavelic.integrations.pillow import register_pillow
+from wavelic.threads import let_threads_sleep
 
 if TYPE_CHECKING:
     from wavelic.api.batch import decode_batch, decode_many
@@ -68,4 +69,5 @@ def __dir__() -> list[str]:
     return sorted(__all__)
 
 
+let_threads_sleep()
 register_pillow()

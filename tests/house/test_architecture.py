@@ -26,6 +26,7 @@ ROWS = (
     ("api",),
     ("papers",),
     ("weconvene", "lifting", "jp2", "wcae", "threedm", "bilevel"),
+    ("enhance",),
     ("training",),
     ("codec",),
     ("nn",),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -33,6 +34,7 @@ class DecodeWork:
         report_bytes: say how many bytes were read.
         max_bytes: read no more than so many, and as many layers as that allows; None: no bound.
         strip: metadata to leave out.
+        enhance: decode JPEG 2000 with a network, or without; None: as the file says.
     """
 
     format: str
@@ -45,6 +47,7 @@ class DecodeWork:
     report_bytes: bool = False
     max_bytes: int | None = None
     strip: Literal["all", "gps"] | None = None
+    enhance: bool | None = None
     unscaled: bool = False
 
     def __call__(self, job: Job, threads: int, step: Step | None) -> dict[str, Any]:
@@ -59,6 +62,8 @@ class DecodeWork:
                 file, layers = open_file(source, allow_partial=self.allow_partial), self.layers
             else:
                 file, layers = open_within(source, self.max_bytes, self.reduce, self.region)
+            if self.enhance is not None:
+                file = _enhanced(file, self.enhance)
             use_threads(threads)
             started = time.perf_counter()
             report = (lambda done, total: step(done, total, "windows")) if step else None
@@ -96,6 +101,14 @@ class DecodeWork:
             "layers": layers,
             "note": "; ".join(notes),
         }
+
+
+def _enhanced(file: OpenedFile, enhance: bool) -> OpenedFile:
+    """The same file, decoded with a network or without.  Raises UsageError if its format has no such choice."""
+    choose: Callable[[bool], OpenedFile] | None = getattr(file, "enhanced", None)
+    if choose is None:
+        raise UsageError(f"a {file.codec} file has no plain coefficients to enhance; leave out --enhance")
+    return choose(enhance)
 
 
 def _describe(outcome: Outcome) -> str:
@@ -188,6 +201,15 @@ def decode(
             show_default=False,
         ),
     ] = None,
+    enhance: Annotated[
+        bool | None,
+        typer.Option(
+            "--enhance/--no-enhance",
+            help="Decode JPEG 2000 of any software with what a network estimates of its coefficients, or without;"
+            " else as the file says.",
+            show_default=False,
+        ),
+    ] = None,
     strip: Strip = False,
     strip_gps: StripGps = False,
     output: Out = None,
@@ -204,6 +226,8 @@ def decode(
     extension = OUTPUT_FORMATS[format or "png"].extensions[0]
     if max_bytes is not None and (max_layers is not None or allow_partial):
         raise UsageError("--max-bytes chooses the layers of a whole file; leave out --max-layers and --allow-partial")
+    if max_bytes is not None and enhance:
+        raise UsageError("--enhance reads more of a file than --max-bytes reckons with; leave out one of them")
     endings = tuple(ending for kind in OUTPUT_FORMATS.values() for ending in kind.extensions)
     naming = Naming("decode", ("photo.wlic", "photo.png"), endings, any_ending=format is not None)
     inputs, named = split_names(files or (), output, naming)
@@ -222,6 +246,7 @@ def decode(
             report_bytes,
             max_bytes,
             strip_of(strip, strip_gps),
+            enhance,
             unscaled,
         ),
         jobs,

@@ -110,6 +110,16 @@ def encode(
         str,
         typer.Option(help="lifting, jp2, weconvene: whole, or windows for files that are read in windows."),
     ] = "whole",
+    effort: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=9,
+            help="weconvene: 1 fastest .. 9 smallest; from 7 on parameters are tried on the picture, 8 and 9 search for"
+            " minutes. Files decode alike.",
+            show_default=False,
+        ),
+    ] = None,
     lossless: Annotated[
         bool, typer.Option("--lossless", help="jp2: every sample comes back, at whatever size; 8 and 16 bits, alpha.")
     ] = False,
@@ -144,6 +154,7 @@ def encode(
         layers=_layers(layers),
         access=chosen_access,
         strip_gps=strip_gps and not strip,
+        effort=effort,
         lossless=lossless,
         tile_size=tile_size,
         resync=resync,

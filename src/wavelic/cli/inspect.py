@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 _FILES = ".wlic or JPEG 2000 files, or their URLs; - is standard input."
 Files = Annotated[list[str], typer.Argument(metavar="FILE...", help=_FILES)]
-_PACKAGES = ("numpy", "pillow", "torch", "safetensors", "constriction", "google-crc32c", "tifffile", "imagecodecs")
+_CODING = ("numpy", "pillow", "torch", "safetensors", "constriction", "google-crc32c")
+_PACKAGES = (*_CODING, "tifffile", "imagecodecs", "zarr")
 
 
 def _open(name: str) -> OpenedFile:
@@ -69,7 +70,7 @@ def installed_versions() -> dict[str, str]:
 
     from wavelic import __version__
     from wavelic.codec.registry import codecs
-    from wavelic.jpeg2000 import openjpeg
+    from wavelic.jpeg2000.binding import openjpeg
 
     found = {"wavelic": __version__, "Python": f"{platform.python_version()}, {platform.platform()}"}
     for package in _PACKAGES:
@@ -78,8 +79,7 @@ def installed_versions() -> dict[str, str]:
         except PackageNotFoundError:
             found[package] = "not installed"
     try:
-        library = openjpeg()
-        found["libopenjp2"] = f"{'.'.join(map(str, library.version))}, {library.path}"
+        found["libopenjp2"] = str(openjpeg())
     except WavelicError as error:
         found["libopenjp2"] = one_line(error)
     for codec in codecs():

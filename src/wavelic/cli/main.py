@@ -6,7 +6,6 @@ the commands that need them, so that ``wavelic --help`` answers at once.
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 from typing import Annotated
@@ -17,10 +16,6 @@ from wavelic import __version__
 from wavelic.cli import collections, decode, demo, encode, evaluate, inspect, models, report, serve, train, travel, trim
 from wavelic.cli.boundary import CommandGroup
 from wavelic.cli.shared import may_be_quiet
-
-# How long threads of torch's OpenMP turn round before they sleep at a barrier; read when torch is loaded.  Its default,
-# a time slice and more, makes half a minute of tenths of a second as soon as another program holds one of the cores.
-os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 app = typer.Typer(
     name="wavelic",

@@ -7,18 +7,18 @@ edge by edge.  A band that ends before its frame, as the high bands of odd sizes
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from wavelic.enhance.config import BANDS, COMPONENTS, LOW_RADIUS
 from wavelic.enhance.knowledge import TileKnowledge, band_norms
-from wavelic.enhance.network import BANDS, COMPONENTS, Network
+from wavelic.enhance.network import Network
 from wavelic.wavelets import Bands2d, Coefficients2d, idwt2
 
-#: Samples of the low band that are averaged, to either side, to see how a sample differs from them.
-LOW_RADIUS = 2
 #: Unit and zero of the network's input that says how large the step is within the range of samples.
 _STEP_UNIT, _STEP_ZERO, _STEP_MOST = 2.0, 4.0, 3.0
 _RATIO_MOST = 4.0
@@ -83,7 +83,7 @@ class LevelInput:
 
     def to(self, device: torch.device) -> LevelInput:
         """The same on a device."""
-        moved = {name: getattr(self, name).to(device) for name in _TENSORS}
+        moved: dict[str, Any] = {name: getattr(self, name).to(device) for name in _TENSORS}
         return replace(self, **moved)
 
 
@@ -138,7 +138,7 @@ def level_input(
     stacked = torch.stack(parts, 1).float()[None]
     low = framed(low, lo_r, lo_c, frame).float()[None]
     places = np.arange(frame[0].first, frame[0].stop, 2), np.arange(frame[1].first, frame[1].stop, 2)
-    found = [knowledge.known(number, level, *places, components[0]) for number in components]
+    found = [knowledge.known(number, level, *places) for number in components]
     log_step, there, partial, exact = (
         torch.from_numpy(np.stack([getattr(known, name) for known in found]))[None]
         for name in ("log_step", "there", "partial", "exact")
@@ -147,8 +147,7 @@ def level_input(
     if len(components) == 1:
         stacked, low, there, partial, live = (_with_chroma(x) for x in (stacked, low, there, partial, live))
         log_step = log_step.expand(-1, COMPONENTS, -1, -1, -1)
-    bits = knowledge.header.components[components[0]].bits
-    return LevelInput(stacked, low, log_step, there, partial, live, level, knowledge.wavelet, bits)
+    return LevelInput(stacked, low, log_step, there, partial, live, level, knowledge.wavelet, knowledge.bits)
 
 
 def _with_chroma(x: Tensor) -> Tensor:
@@ -159,7 +158,8 @@ def _with_chroma(x: Tensor) -> Tensor:
 def batched(inputs: list[LevelInput]) -> LevelInput:
     """Join the same level of several windows of one size, wavelet and depth."""
     first = inputs[0]
-    return replace(first, **{name: torch.cat([getattr(one, name) for one in inputs]) for name in _TENSORS})
+    joined: dict[str, Any] = {name: torch.cat([getattr(one, name) for one in inputs]) for name in _TENSORS}
+    return replace(first, **joined)
 
 
 def network_input(x: LevelInput, low: Tensor) -> Tensor:
@@ -170,7 +170,7 @@ def network_input(x: LevelInput, low: Tensor) -> Tensor:
         low: the low band as far as it is corrected, (N, COMPONENTS, h, w).
 
     Returns:
-        (N, `network.INPUTS`, h / 2, w / 2).
+        (N, `config.INPUTS`, h / 2, w / 2).
     """
     norms = torch.tensor(band_norms(x.wavelet, x.level), device=low.device).log2()
     weighted = x.log_step + norms[1:, None, None]
@@ -200,7 +200,7 @@ def corrections(x: LevelInput, output: Tensor) -> Tensor:
 
     Args:
         x: of the level.
-        output: (N, `network.OUTPUTS`, h / 2, w / 2), in steps.
+        output: (N, `config.OUTPUTS`, h / 2, w / 2), in steps.
 
     Returns:
         (N, COMPONENTS, BANDS, h, w), in sample values.

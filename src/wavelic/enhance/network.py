@@ -7,51 +7,10 @@ the pixels of the finest level.  All levels together take a twelfth of a pass fo
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor, nn
 
-#: Luma and two colour differences; detail bands of each: HL, LH, HH.
-COMPONENTS, BANDS = 3, 3
-#: Values of a square of 2 x 2 coefficients.
-SQUARE = 4
-#: Channels for each position: squares of the details and of the low band; of each detail band the log2 of its step,
-#: whether its code-block is there and how far the next bit-plane is; then the step within the range, and the wavelet.
-INPUTS = SQUARE * COMPONENTS * (BANDS + 1) + 3 * COMPONENTS * BANDS + 2
-OUTPUTS = SQUARE * COMPONENTS * BANDS
-
-
-@dataclass(frozen=True)
-class Config:
-    """Sizes of a network.
-
-    Attributes:
-        width: channels of the hidden maps.
-        blocks: residual blocks.
-        carried: channels handed from a level to the next finer one.
-    """
-
-    width: int
-    blocks: int
-    carried: int
-
-    @property
-    def parameters(self) -> int:
-        """Number of trainable parameters."""
-        w, c = self.width, self.carried
-        block = (w * w + w) + (9 * w + w) + (w * w + w) + (2 * w * w + 2 * w) + (2 * w * w + w)
-        return (INPUTS + c) * w + w + self.blocks * block + (w + 1) * (OUTPUTS + c)
-
-    @property
-    def multiplications(self) -> float:
-        """Multiplications for each pixel of an image, all levels together."""
-        w, c = self.width, self.carried
-        position = (INPUTS + c) * w + self.blocks * (6 * w * w + 9 * w) + w * (OUTPUTS + c)
-        return position / 12
-
-
-CONFIGS = {"enhance": Config(64, 4, 16)}
+from wavelic.enhance.config import CONFIGS, INPUTS, OUTPUTS, Config
 
 
 class Block(nn.Module):

@@ -1,44 +1,32 @@
 """Enhanced samples of an image, or of any window and size of it: the plain decode and what the network adds.
 
-A window asks of every level a little more than the finer level needs: what the synthesis sees (`SYNTHESIS_RADIUS`)
-and what the network sees.  Each level is decoded at its own size, so that a sample is computed from the same numbers by
+A window asks of every level a little more than the finer level needs: what the synthesis sees and what the network
+sees.  Each level is decoded at its own size, so that a sample is computed from the same numbers by
 the same operations, whatever window it is in.  Tiles know nothing of each other and are read one by one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from wavelic.codec.opened import Progress
+from wavelic.enhance.config import COMPONENTS, SYNTHESIS_RADIUS
 from wavelic.enhance.knowledge import TileKnowledge
-from wavelic.enhance.level import LOW_RADIUS, Area, Span, correct, doubled, framed, level_input, merged
-from wavelic.enhance.network import COMPONENTS, Network
+from wavelic.enhance.level import Area, Span, correct, doubled, framed, level_input, merged
+from wavelic.enhance.network import Network
 from wavelic.enhance.signals import Signals, to_colours
-from wavelic.jpeg2000 import Limits, MainHeader
-from wavelic.jpeg2000.code_blocks import TileGeometry, read_code_blocks, tiles_of
+from wavelic.jpeg2000 import DEFAULT_LIMITS, Limits, MainHeader
+from wavelic.jpeg2000.code_blocks import TileGeometry, TilePackets, tiles_of
 from wavelic.jpeg2000.quantisers import quantisers
 from wavelic.rect import Rect
-from wavelic.wavelets import Bands2d, dwt2
+from wavelic.wavelets import Bands2d, Normalization, dwt2
 
-#: Samples of a signal that a sample of it depends on, to either side, through its coefficients (T.800 F.3), and back.
-SYNTHESIS_RADIUS = 4
 #: Side of the windows that a large image is read in, in samples of what is asked for.
 WINDOW = 1024
-
-
-def network_radius(network: Network) -> int:
-    """Coefficients to every side that the network sees, even."""
-    radius = 2 * network.radius + LOW_RADIUS
-    return radius + radius % 2
-
-
-def margin(network: Network) -> int:
-    """Samples of a level's signal, to either side, that an enhanced sample of it depends on through that level."""
-    return 2 * network_radius(network) + 3 * SYNTHESIS_RADIUS
+_TILES_KEPT = 64
 
 
 @dataclass(frozen=True)
@@ -68,11 +56,11 @@ class Reader:
         network: Network,
         layers: int,
         *,
-        threads: int,
-        limits: Limits,
-        opacity: bool = False,
+        threads: int = 1,
+        limits: Limits = DEFAULT_LIMITS,
+        colours: Sequence[int] | None = None,
     ) -> None:
-        """Read the packet headers.
+        """Prepare a codestream.
 
         Args:
             codestream: complete, or one that decodes alike for what will be read.
@@ -81,21 +69,21 @@ class Reader:
             layers: quality layers to decode.
             threads: that libopenjp2 may use.
             limits: for its decodes.
-            opacity: whether the last component is opacity, which is left as it is.
+            colours: components that are luma or colours; None: all.  Others are left as they are.
 
         Raises:
-            FormatError: the packets are damaged, or the codestream has what cannot be enhanced.
+            FormatError: the packets are damaged.
+            UnsupportedError: the codestream has what cannot be enhanced.
         """
-        self._signals = Signals.of(codestream, header, layers, threads, limits)
+        self._signals = Signals.of(codestream, header, layers, threads=threads, limits=limits, colours=colours)
         self._header, self._network = header, network
         self._quantisers = quantisers(codestream, header)
-        self._blocks = read_code_blocks(codestream, header, layers)
+        self._packets, self._layers = TilePackets.of(codestream, header), layers
         self._tiles = tiles_of(header)
         self._knowledge: dict[int, TileKnowledge] = {}
-        count = len(header.components)
-        coloured = header.colour_transform
-        self._groups = [tuple(range(COMPONENTS))] if coloured else []
-        self._groups += [(one,) for one in range(COMPONENTS if coloured else 0, count - opacity)]
+        self._colours = self._signals.colours
+        mixed = header.colour_transform
+        self._groups = [tuple(range(COMPONENTS))] if mixed else [(one,) for one in self._colours]
         weight = next(network.parameters())
         self._device, self._dtype = weight.device, weight.dtype
 
@@ -121,8 +109,8 @@ class Reader:
         grid, scale = self._header.grid, 1 << reduce
         left, top = area.x + -(-grid.x0 // scale), area.y + -(-grid.y0 // scale)
         whole: Area = (Span(top, top + area.height), Span(left, left + area.width))
-        middle = 2.0 ** (self._header.components[0].bits - 1)
-        result = self._signals.read(reduce, whole).float() + middle
+        result = self._signals.read(reduce, whole).float()
+        result[list(self._colours)] += 2.0 ** (self._header.components[self._colours[0]].bits - 1)
         for tile, part in self._parts(reduce, whole):
             rows, columns = (slice(p.first - w.first, p.stop - w.first) for p, w in zip(part, whole, strict=True))
             for group in self._groups:
@@ -144,9 +132,7 @@ class Reader:
         steps = self._plan(tile, reduce, area)
         if not steps:
             return torch.zeros(1)
-        if tile.number not in self._knowledge:
-            self._knowledge[tile.number] = TileKnowledge(self._header, self._quantisers, self._blocks, tile.number)
-        knowledge, signals = self._knowledge[tile.number], self._signals
+        knowledge, signals = self._known(tile), self._signals
         wavelet = knowledge.wavelet
         last = steps[-1].seen
         low_area = last[0].band(False), last[1].band(False)
@@ -170,21 +156,26 @@ class Reader:
             return low[0, :1].cpu()
         return to_colours(low[0], signals.reversible).cpu()
 
+    def _known(self, tile: TileGeometry) -> TileKnowledge:
+        """What the packet headers of a tile tell; of the last few tiles it is kept."""
+        known = self._knowledge.get(tile.number)
+        if known is None:
+            blocks = self._packets.code_blocks(tile, self._layers)
+            known = TileKnowledge(self._header, self._quantisers, blocks, self._colours[0])
+            if len(self._knowledge) >= _TILES_KEPT:
+                self._knowledge.clear()
+            self._knowledge[tile.number] = known
+        return known
+
     def _details(self, tile: TileGeometry, group: tuple[int, ...], step: _Step) -> Bands2d:
         """Decoded details of the part of a level that the network sees."""
         extent = _extent(tile, step.level - 1)
         area = _grown(step.seen, extent, SYNTHESIS_RADIUS)
         signals = self._signals
         signal = signals.components(signals.read(step.level - 1, area))[list(group)]
-        normalization = "reversible" if signals.reversible else "jpeg2000"
-        start = area[0].first, area[1].first
-        bands = dwt2(
-            signal,
-            "5/3" if signals.reversible else "9/7",
-            1,
-            normalization,
-            start=start,  # type: ignore[arg-type]
-        ).levels[0]
+        normalization: Normalization = "reversible" if signals.reversible else "jpeg2000"
+        wavelet = "5/3" if signals.reversible else "9/7"
+        bands = dwt2(signal, wavelet, 1, normalization, start=(area[0].first, area[1].first)).levels[0]
 
         def cut(band: Tensor, down: bool, across: bool) -> Tensor:
             have = area[0].band(down), area[1].band(across)
@@ -195,12 +186,12 @@ class Reader:
     def _plan(self, tile: TileGeometry, reduce: int, area: Area) -> list[_Step]:
         """Levels that a window of one size depends on, the finest first."""
         steps: list[_Step] = []
-        radius = network_radius(self._network)
+        radius = self._network.config.radius
         wanted = area
-        for level in range(reduce + 1, self._header.levels + 1):
-            if any(span.size < 1 for span in _extent(tile, level)):
-                break
+        for level in range(reduce + 1, self._header.styles[self._colours[0]].levels + 1):
             extent = _extent(tile, level - 1)
+            if all(span.size <= 1 for span in extent) or any(span.size < 1 for span in _extent(tile, level)):
+                break
             made = _grown(wanted, extent, SYNTHESIS_RADIUS)
             frames = made[0].framed(), made[1].framed()
             around = (Span(2 * f.first, 2 * f.stop) for f in frames)
@@ -238,22 +229,3 @@ def _cut(low: Tensor, corrections: Tensor, step: _Step) -> tuple[Tensor, Tensor]
     low = _crop(low, (seen[0].band(False), seen[1].band(False)), (made[0].band(False), made[1].band(False)))
     frame, inner = (seen[0].framed(), seen[1].framed()), (made[0].framed(), made[1].framed())
     return low, _crop(corrections, frame, inner)
-
-
-def read_windows(reader: Reader, reduce: int, area: Rect, progress: Progress | None) -> Iterator[tuple[Rect, Tensor]]:
-    """Read an area window by window.
-
-    Args:
-        reader: of the codestream.
-        reduce: how often both sides are halved.
-        area: in samples of the reduced image.
-        progress: called as ``progress(done, total)``.
-
-    Yields:
-        A window and its samples, as `Reader.read`.
-    """
-    found = reader.windows(area)
-    for done, window in enumerate(found, 1):
-        yield window, reader.read(reduce, window)
-        if progress:
-            progress(done, len(found))

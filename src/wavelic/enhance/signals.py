@@ -8,6 +8,7 @@ wavelet of the decoded coefficients gives, and its forward wavelet gives these b
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,9 +17,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from wavelic.enhance.level import Area
-from wavelic.errors import FormatError
-from wavelic.jpeg2000 import Limits, MainHeader, decode_codestream
-from wavelic.jpeg2000.codestream import RGN
+from wavelic.enhance.suitable import check_colours
+from wavelic.errors import FormatError, UnsupportedError
+from wavelic.jpeg2000 import DEFAULT_LIMITS, Limits, MainHeader, decode_codestream
 from wavelic.jpeg2000.precision import FIRST_DEPTH, with_extra_bits
 
 #: Bits of precision on the irreversible path, and of range on the reversible one, beyond those declared.
@@ -36,6 +37,7 @@ class Signals:
     Attributes:
         codestream: with more bits or more range.
         header: its main header.
+        colours: components that are luma or colours; others, as opacity, stay as they are.
         layers: quality layers that count.
         threads: that libopenjp2 may use.
         limits: for its decodes.
@@ -45,6 +47,7 @@ class Signals:
 
     codestream: bytes
     header: MainHeader
+    colours: tuple[int, ...]
     layers: int
     threads: int
     limits: Limits
@@ -52,36 +55,51 @@ class Signals:
     unit: float
 
     @classmethod
-    def of(cls, codestream: bytes, header: MainHeader, layers: int, threads: int, limits: Limits) -> Signals:
+    def of(
+        cls,
+        codestream: bytes,
+        header: MainHeader,
+        layers: int,
+        *,
+        threads: int = 1,
+        limits: Limits = DEFAULT_LIMITS,
+        colours: Sequence[int] | None = None,
+    ) -> Signals:
         """Prepare a codestream.
 
         Args:
             codestream: complete.
-            header: its main header; all components alike, as `wavelic.open` admits them.
+            header: its main header.
             layers: quality layers to decode.
             threads: that libopenjp2 may use.
             limits: for its decodes.
+            colours: components that are luma or colours; None: all.
 
         Raises:
-            FormatError: its quantisers or its region of interest cannot be handled.
+            UnsupportedError: its colours differ, or it uses what cannot be enhanced.
         """
-        if any(segment.marker == RGN for segment in header.segments):
-            raise FormatError("the codestream has a region of interest, which cannot be enhanced; decode it as it is")
-        bits = header.components[0].bits
-        if not header.styles[0].reversible:
-            codestream, header = with_extra_bits(codestream, header, EXTRA_BITS)
-            return cls(codestream, header, layers, threads, limits, 2.0 ** (bits + EXTRA_BITS), 2.0**EXTRA_BITS)
-        changed = bytearray(codestream)
-        for index in range(len(header.components)):
+        colours = tuple(range(len(header.components)) if colours is None else colours)
+        check_colours(header, colours)
+        bits = header.components[colours[0]].bits
+        if not header.styles[colours[0]].reversible:
+            try:
+                codestream, header = with_extra_bits(codestream, header, EXTRA_BITS)
+            except FormatError as error:
+                raise UnsupportedError(f"the codestream cannot be decoded finer ({error})") from None
+            zero, unit = 2.0 ** (bits + EXTRA_BITS), 2.0**EXTRA_BITS
+            return cls(codestream, header, colours, layers, threads, limits, zero, unit)
+        changed, components = bytearray(codestream), list(header.components)
+        for index in colours:
             changed[FIRST_DEPTH + 3 * index] += EXTRA_RANGE
-        components = tuple(replace(one, bits=one.bits + EXTRA_RANGE) for one in header.components)
-        header = replace(header, components=components)
-        return cls(bytes(changed), header, layers, threads, limits, 2.0 ** (bits + EXTRA_RANGE - 1), 1.0)
+            components[index] = replace(components[index], bits=bits + EXTRA_RANGE)
+        header = replace(header, components=tuple(components))
+        zero = 2.0 ** (bits + EXTRA_RANGE - 1)
+        return cls(bytes(changed), header, colours, layers, threads, limits, zero, 1.0)
 
     @property
     def reversible(self) -> bool:
         """Whether signals are integers."""
-        return self.header.styles[0].reversible
+        return self.header.styles[self.colours[0]].reversible
 
     def read(self, reduce: int, area: Area) -> Tensor:
         """Decode a part of the image or of one of its low bands.
@@ -91,7 +109,7 @@ class Signals:
             area: rows and columns on the canvas of that size.
 
         Returns:
-            (components, rows, columns), in levels around 0: float32, or int32 if reversible.
+            (components, rows, columns): float32, or int32 if reversible; colours in levels around 0.
         """
         header, (rows, columns) = self.header, area
         grid = header.grid
@@ -109,9 +127,14 @@ class Signals:
             header=header,
         )
         planes = torch.from_numpy(np.stack(decoded.planes))
+        if not self.reversible:
+            planes = planes.float()
+        colours = list(self.colours)
         if self.reversible:
-            return planes - int(self.zero)
-        return planes.float().sub_(self.zero).div_(self.unit)
+            planes[colours] -= int(self.zero)
+        else:
+            planes[colours] = (planes[colours] - self.zero) / self.unit
+        return planes
 
     def components(self, colours: Tensor) -> Tensor:
         """Apply the colour transform of the codestream to samples from `read`, which is exact on the reversible path.

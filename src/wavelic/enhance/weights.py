@@ -1,4 +1,4 @@
-"""Trained networks of `enhance`: found by name, loaded once."""
+"""Trained networks of `enhance`, loaded once."""
 
 from __future__ import annotations
 
@@ -6,36 +6,32 @@ from functools import lru_cache
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from wavelic.codec.weights import Card, cards, load_weights
-from wavelic.enhance.catalogue import FAMILY, PRODUCT
-from wavelic.enhance.network import CONFIGS, Network
+from wavelic.codec.weights import Card, load_weights
+from wavelic.enhance.config import CONFIGS
+from wavelic.enhance.network import Network
 from wavelic.errors import ModelError
 
 
-def find_enhance(name: str = PRODUCT) -> Card:
-    """Find the card of trained weights.
+def float_state(card: Card) -> dict[str, Tensor]:
+    """Read the weights of a card in float32.
 
     Args:
-        name: of the weights.
+        card: of `catalogue.find_enhance`.
 
     Raises:
-        ModelError: they are not installed.
+        ModelError: its file is damaged.
     """
-    found = [card for card in cards() if card.family == FAMILY]
-    for card in found:
-        if card.name == name:
-            return card
-    names = ", ".join(card.name for card in found) or "none"
-    raise ModelError(f"no weights {name!r} for enhanced decoding; there are {names}: train them or set WAVELIC_WEIGHTS")
+    return {key: torch.from_numpy(np.array(value)).float() for key, value in load_weights(card).items()}
 
 
 @lru_cache(maxsize=2)
 def load_network(card: Card, device: str = "cpu") -> Network:
-    """Load a trained network: in evaluation mode, float32, without gradients.
+    """Load a trained network: in evaluation mode, without gradients; in bfloat16 where the processor multiplies it.
 
     Args:
-        card: of `find_enhance`.
+        card: of `catalogue.find_enhance`.
         device: torch device.
 
     Raises:
@@ -46,11 +42,11 @@ def load_network(card: Card, device: str = "cpu") -> Network:
             f"{card.path.name} is of architecture {card.architecture!r}, which this wavelic lacks; upgrade"
         )
     network = Network(CONFIGS[card.architecture])
-    state = {key: torch.from_numpy(np.array(value)).float() for key, value in load_weights(card).items()}
     try:
-        network.load_state_dict(state)
+        network.load_state_dict(float_state(card))
     except RuntimeError as error:
         cause = " ".join(str(error).split())[:200]
         raise ModelError(f"{card.path.name} does not fit its network ({cause}); install wavelic again") from error
-    network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    half = device != "cpu" or torch.cpu._is_avx512_bf16_supported()  # as in training
+    network = network.to(device, torch.bfloat16 if half else torch.float32, memory_format=torch.channels_last)  # type: ignore[call-overload]
     return network.eval().requires_grad_(False)

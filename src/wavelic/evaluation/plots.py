@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,10 +18,64 @@ from wavelic.evaluation.compare import METRIC_LABELS, quality_db
 from wavelic.evaluation.optional import require
 from wavelic.evaluation.results import Curve
 
-PALETTE = ("#d1495b", "#2b7bba", "#e8a33d", "#3a9d6e", "#8b5fbf", "#00a3a3", "#b0623a", "#7a8b2f", "#c2579c", "#5c6bc0")
+#: At least three times as light or dark as a light and a dark page (WCAG 2.2, 1.4.11).
+PALETTE = ("#d1495b", "#2b7bba", "#c78514", "#3a9d6e", "#8b5fbf", "#00a3a3", "#b0623a", "#7a8b2f", "#c2579c", "#5c6bc0")
 _PUBLISHED = "#8a8f98"
 _INK = "#2a2d33"
 _MARKERS = "osD^v<>PX*"
+_DASHES = {"-": "", "--": "5 3", ":": "1.5 3"}
+
+
+@dataclass(frozen=True)
+class LineStyle:
+    """How a curve is drawn.
+
+    Attributes:
+        colour: a CSS colour.
+        pattern: "-", "--" or ":", as matplotlib names them.
+        width: of the line, in points.
+        marker: at its points, as matplotlib names it.
+        marker_size: in points.
+        front: whether it lies before others.
+    """
+
+    colour: str
+    pattern: str
+    width: float
+    marker: str
+    marker_size: float
+    front: bool
+
+    @property
+    def dashes(self) -> str:
+        """Value of SVG's ``stroke-dasharray``."""
+        return _DASHES[self.pattern]
+
+
+def line_styles(curves: Sequence[Curve]) -> list[LineStyle]:
+    """Choose how curves are drawn: own codecs solid, other measured ones dashed, published ones dotted and grey.
+
+    Args:
+        curves: in the order of the legend.
+
+    Returns:
+        A style for each.
+    """
+    colours = _colours([curve for curve in curves if curve.rows])
+    styles = []
+    for index, curve in enumerate(curves):
+        measured, own = bool(curve.rows), is_own(curve)
+        styles.append(
+            LineStyle(
+                colours.get(curve.name, _PUBLISHED),
+                "-" if own else ("--" if measured else ":"),
+                2.2 if own else (1.3 if measured else 1.1),
+                _MARKERS[index % len(_MARKERS)],
+                5 if own else 3.5,
+                own,
+            )
+        )
+    return styles
 
 
 def rate_distortion_svg(
@@ -29,6 +84,7 @@ def rate_distortion_svg(
     *,
     logarithmic: bool = True,
     size_inches: tuple[float, float] = (9.0, 5.4),
+    legend: bool = True,
 ) -> str:
     """Draw quality over rate.
 
@@ -37,9 +93,10 @@ def rate_distortion_svg(
         metric: "psnr-rgb", "psnr-y" or "ms-ssim-rgb" (drawn in dB).
         logarithmic: logarithmic rate axis, on which equal BD-rates are equal horizontal distances.
         size_inches: width and height.
+        legend: whether there is one.
 
     Returns:
-        The SVG text.
+        The SVG text; the group of a curve has the identifier "curve-" and its index among ``curves``.
 
     Raises:
         MissingDependencyError: matplotlib is not installed.
@@ -50,6 +107,7 @@ def rate_distortion_svg(
     from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator, StrMethodFormatter
 
     drawn = [curve for curve in curves if metric in curve.points]
+    styles = line_styles(curves)
     style: dict[Any, Any] = {
         "svg.fonttype": "none",
         "svg.hashsalt": f"{metric}{logarithmic}",
@@ -67,19 +125,20 @@ def rate_distortion_svg(
         figure.patch.set_alpha(0)
         axes.patch.set_alpha(0)
         measured = [curve for curve in drawn if curve.rows] or drawn
-        colours = _colours([curve for curve in drawn if curve.rows])
-        for index, curve in enumerate(drawn):
-            own = bool(curve.rows) and not _is_anchor(curve.name)
+        for index, (curve, look) in enumerate(zip(curves, styles, strict=True)):
+            if metric not in curve.points:
+                continue
             axes.plot(
                 curve.bpp,
                 quality_db(curve, metric),
-                color=colours.get(curve.name, _PUBLISHED),
-                linestyle="-" if own else ("--" if curve.rows else ":"),
-                linewidth=2.2 if own else (1.3 if curve.rows else 1.1),
-                marker=_MARKERS[index % len(_MARKERS)],
-                markersize=5 if own else 3.5,
+                color=look.colour,
+                linestyle=look.pattern,
+                linewidth=look.width,
+                marker=look.marker,
+                markersize=look.marker_size,
                 label=curve.label,
-                zorder=3 if own else 2,
+                zorder=3 if look.front else 2,
+                gid=f"curve-{index}",
             )
         if measured:
             _limits(axes, measured, metric, logarithmic)
@@ -93,7 +152,8 @@ def rate_distortion_svg(
         axes.set_ylabel(f"{METRIC_LABELS[metric]} [dB]")
         axes.grid(color=_INK, alpha=0.13, linewidth=0.7)
         axes.spines[["top", "right"]].set_visible(False)
-        figure.legend(loc="outside right upper", frameon=False, fontsize=9, handlelength=2.6, labelspacing=0.45)
+        if legend:
+            figure.legend(loc="outside right upper", frameon=False, fontsize=9, handlelength=2.6, labelspacing=0.45)
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     svg = buffer.getvalue()
@@ -111,6 +171,11 @@ def recolour(svg: str, ink: str) -> str:
         The SVG text.
     """
     return svg.replace(_INK, ink)
+
+
+def is_own(curve: Curve) -> bool:
+    """Whether a curve was measured with one of wavelic's own codecs."""
+    return bool(curve.rows) and not _is_anchor(curve.name)
 
 
 def _is_anchor(name: str) -> bool:

@@ -1,6 +1,6 @@
 """HTML report: one folder that opens from file:// and asks nothing of the network.
 
-    out/index.html  results.json  plots/*.svg  pictures/<set>/*.png  assets/{report.css,report.js,slider}
+    out/index.html  results.json  plots/*.svg  pictures/<set>/*.png  assets/{report.css,report.js,curves.js,slider}
 
 Pictures are PNG, because browsers cannot show `.wlic` and any lossy format would add artefacts of its own to those of
 the codec under test.
@@ -22,6 +22,7 @@ from wavelic.evaluation.anchors import REFERENCE_ANCHOR
 from wavelic.evaluation.compare import METRIC_LABELS, Comparison, compare, headings, row_texts, to_dict
 from wavelic.evaluation.metrics import to_db
 from wavelic.evaluation.optional import require
+from wavelic.evaluation.picker import choices, pickable
 from wavelic.evaluation.pictures import PictureSet, bpp_of
 from wavelic.evaluation.pixels import png_bytes
 from wavelic.evaluation.plots import rate_distortion_svg, recolour
@@ -29,7 +30,7 @@ from wavelic.evaluation.results import BPP, Curve, curve_to_json
 from wavelic.images import atomic_output
 
 PLOTTED = ("psnr-rgb", "ms-ssim-rgb")
-_ASSETS = ("report.css", "report.js", "img-comparison-slider.js", "img-comparison-slider.LICENSE")
+_ASSETS = ("report.css", "report.js", "curves.js", "img-comparison-slider.js", "img-comparison-slider.LICENSE")
 
 
 def build_report(
@@ -85,6 +86,7 @@ def build_report(
         notes=list(notes),
         reference=reference.label if reference else "",
         figures=figures,
+        choices=choices(curves, reference),
         tables=[_table(group) for group in tables],
         codecs=[_codec_row(curve) for curve in curves],
         pictures=data,
@@ -135,7 +137,7 @@ def _codec_row(curve: Curve) -> dict[str, Any]:
 
 
 def _write_plots(folder: Path, curves: Sequence[Curve]) -> list[dict[str, Any]]:
-    """SVG files in plain ink, and the same inline in the colour of the page."""
+    """SVG files of all curves in plain ink, and inline ones in the colour of the page, whose curves can be picked."""
     folder.mkdir(parents=True, exist_ok=True)
     figures = []
     for metric in PLOTTED:
@@ -144,9 +146,9 @@ def _write_plots(folder: Path, curves: Sequence[Curve]) -> list[dict[str, Any]]:
         variants = {}
         for scale, logarithmic in (("log", True), ("linear", False)):
             name = f"{metric}-{scale}.svg"
-            svg = rate_distortion_svg(curves, metric, logarithmic=logarithmic)
-            (folder / name).write_text(svg, encoding="utf-8")
-            variants[scale] = recolour(svg, "currentColor")
+            (folder / name).write_text(rate_distortion_svg(curves, metric, logarithmic=logarithmic), encoding="utf-8")
+            inline = rate_distortion_svg(curves, metric, logarithmic=logarithmic, legend=False)
+            variants[scale] = pickable(recolour(inline, "currentColor"))
         figures.append({"metric": metric, "label": METRIC_LABELS[metric], "svg": variants})
     return figures
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from wavelic.codec.architectures import Architecture
 from wavelic.codec.base import Codec
 from wavelic.codec.opened import OpenedFile
 from wavelic.codec.options import Encoded, Options
 from wavelic.codec.registry import recognize
 from wavelic.codec.target import Target
+from wavelic.codec.weights import Card
 from wavelic.container import Limits
+from wavelic.enhance.catalogue import ARCHITECTURES, enhancement_weights
 from wavelic.errors import FormatError
 from wavelic.images import Image
 from wavelic.remote import Source
@@ -42,6 +47,12 @@ class Jp2Codec(Codec):
 
     def trim(self, data: bytes, max_layers: int | None, bpp: float | None, limits: Limits) -> bytes:
         return _opener(data[:64]).trim(data, max_layers, bpp, limits)
+
+    def architectures(self) -> Sequence[Architecture]:
+        return ARCHITECTURES
+
+    def weights(self) -> Sequence[Card]:
+        return enhancement_weights()
 
 
 def _opener(start: bytes) -> Codec:

@@ -24,8 +24,10 @@ _REMEDY = "convert the file"
 def with_extra_bits(codestream: bytes, header: MainHeader, bits: int) -> tuple[bytes, MainHeader]:
     """Change the headers so that a sample v of b bits becomes 2^bits (v + 2^(b - 1)), not clipped.
 
+    Components on the reversible path, as opacity may be beside colours, stay as they are.
+
     Args:
-        codestream: of the irreversible path.
+        codestream: of the irreversible path, or with components of both.
         header: its main header.
         bits: 1 or more; together with the declared ones at most 30.  For single-precision decoders 24 is all there is.
 
@@ -35,21 +37,27 @@ def with_extra_bits(codestream: bytes, header: MainHeader, bits: int) -> tuple[b
     Raises:
         FormatError: the codestream is reversible, or its quantisers cannot be shifted.
     """
-    if any(style.reversible for style in header.styles):
+    reversible = [style.reversible for style in header.styles]
+    if all(reversible):
         raise FormatError(f"a reversible codestream has no finer samples; {_REMEDY}")
     changed = bytearray(codestream)
     for index, component in enumerate(header.components):
+        if reversible[index]:
+            continue
         if component.bits + bits > 30:
             raise FormatError(f"{component.bits} bits per sample and {bits} more are above 30; {_REMEDY}")
         changed[FIRST_DEPTH + 3 * index] += bits + 1
     for segment in header.segments:
         if segment.marker == RGN:
             raise FormatError(f"the codestream has a region of interest, which wavelic does not write; {_REMEDY}")
-        if segment.marker == QCD:
-            _shift(changed, segment.start + 4, segment.stop)
-        elif segment.marker == QCC:
-            _shift(changed, segment.start + 5, segment.stop)
-    components = tuple(replace(component, bits=component.bits + bits + 1) for component in header.components)
+        if segment.marker in (QCD, QCC):
+            start = segment.start + (4 if segment.marker == QCD else 5)
+            if changed[start] & 0x1F or not any(reversible):
+                _shift(changed, start, segment.stop)
+    components = tuple(
+        component if kept else replace(component, bits=component.bits + bits + 1)
+        for component, kept in zip(header.components, reversible, strict=True)
+    )
     return bytes(changed), replace(header, components=components)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
-from wavelic.jpeg2000.codestream import COD, QCC, QCD, MainHeader
+from wavelic.jpeg2000.header import QCC, QCD, MainHeader
 
 #: log2 of the gain of a subband (T.800 table E.1): LL, then HL, LH, HH.
 LOG2_GAINS = (0, 1, 1, 2)
@@ -67,9 +67,3 @@ def _subbands(payload: bytes, bits: int, levels: int, reversible: bool) -> tuple
             step = 2.0 ** (bits + LOG2_GAINS[orientation] - exponent) * (1 + mantissa / 2048)
         result.append(Quantiser(step, guard + exponent - 1))
     return tuple(result)
-
-
-def block_style(codestream: bytes, header: MainHeader) -> tuple[int, int]:
-    """Return Scod and the code-block style of COD (T.800 tables A.13 and A.19)."""
-    (cod,) = (segment.start for segment in header.segments if segment.marker == COD)
-    return codestream[cod + 4], codestream[cod + 12]

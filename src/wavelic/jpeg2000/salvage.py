@@ -99,7 +99,7 @@ def _packets(codestream: bytes, header: MainHeader, parts: tuple[TilePart, ...])
         found = {}
         for tile in tiles_of(header):
             there = data.get(tile.number, b"")
-            order, ends = packet_spans(codestream, header, tile, there)
+            order, ends = packet_spans(header, tile, there)
             pieces = [there[start:stop] for start, stop in zip([0, *ends], ends, strict=False)]
             found[tile.number] = [
                 _Packet(layer, top[component] - resolution, pieces[n] if n < len(pieces) else None)

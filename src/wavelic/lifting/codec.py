@@ -15,7 +15,6 @@ from wavelic.codec.options import Encoded, Options
 from wavelic.codec.target import Target
 from wavelic.codec.weights import Card
 from wavelic.container import Limits
-from wavelic.enhance.catalogue import ARCHITECTURES as ENHANCEMENT
 from wavelic.images import Image
 from wavelic.jpeg2000 import DEFAULT_LIMITS as JPEG2000_LIMITS
 from wavelic.jpeg2000 import Limits as Jpeg2000Limits
@@ -85,11 +84,10 @@ class LiftingCodec(Codec):
 
     def architectures(self) -> Sequence[Architecture]:
         make = "wavelic.lifting.structures:build_lifting"
-        own = [
+        return [
             Architecture(name, "lifting", parameters, summary, make, TRAINER if parameters else None)
             for name, (parameters, summary) in _NETWORKS.items()
         ]
-        return [*own, *ENHANCEMENT]
 
     def weights(self) -> Sequence[Card]:
         from wavelic.lifting.cards import PRODUCT, lifting_cards

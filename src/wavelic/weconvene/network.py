@@ -61,8 +61,10 @@ class WideBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, h, w) -> the same shape."""
-        x = x + self.leave(self.depthwise(leaky_relu(self.enter(x), _SLOPE)))
-        return x + self.narrow(leaky_relu(self.widen(x), _SLOPE))
+        # convolutions do not need their own results for a gradient, so these can be changed in place
+        inner = leaky_relu(self.enter(x), _SLOPE, inplace=True)
+        x = self.leave(self.depthwise(inner)).add_(x)
+        return self.narrow(leaky_relu(self.widen(x), _SLOPE, inplace=True)).add_(x)
 
 
 def block(layer: str, width: int) -> nn.Module:

@@ -115,6 +115,16 @@ def unpack(packed: Tensor) -> Tensor:
     return pixel_shuffle(packed, 2)
 
 
+def pack_slice(details: Tensor, part: Slice) -> Tensor:
+    """The coefficients of one slice (N, channels, h / 2, w / 2) of details (N, 9, h, w)."""
+    batch, _, height, width = details.shape
+    height, width = height // 2, width // 2
+    lattice = details.reshape(batch, 3, COLOURS, height, 2, width, 2)
+    colours = slice(part.colours[0], part.colours[-1] + 1)
+    phases = [lattice[:, :, colours, :, phase // 2, :, phase % 2] for phase in part.phases]
+    return torch.stack(phases, 3).view(batch, len(part.channels), height, width)
+
+
 def unpack_slices(parts: Sequence[Tensor], slices: Sequence[Slice]) -> Tensor:
     """Coefficients (N, channels of a slice, h, w) of every slice -> details (N, 9, 2 h, 2 w), without gradients."""
     batch, _, height, width = parts[0].shape

@@ -26,7 +26,7 @@ from wavelic.errors import ChecksumError, FormatError
 from wavelic.weconvene.context import MAX_VALUE, SCALES, STEP_UNIT, code_levels
 from wavelic.weconvene.features import VALUE
 from wavelic.weconvene.offsets import LARGEST, TABLE, choose_offsets, from_differences, moved, to_differences
-from wavelic.weconvene.subbands import COLOURS, pack
+from wavelic.weconvene.subbands import COLOURS, pack_slice
 from wavelic.weconvene.weights import Model
 
 _CHECKSUM = 4
@@ -76,18 +76,18 @@ def encode_tiles(
         chosen.append([_best_table(model, residual) for residual in residuals])
         for residual, table in zip(residuals, chosen[-1], strict=True):
             encoder.encode(residual, np.full(residual.shape, table, np.int32), model.tables)
-    packed = [pack(torch.stack(level)).to(model.device) for level in zip(*details, strict=True)]
+    targets = [torch.stack(level).to(model.device) for level in zip(*details, strict=True)]
     costs = torch.from_numpy(model.costs).to(model.device)
     slices: list[tuple[Tensor, Tensor]] = []
 
     def coder(number: int, index: int, mean: Tensor, table: Tensor) -> Tensor:
-        target = packed[number - 1][:, list(model.entropy.slices[index].channels)]
-        residual = quantise(target - mean.to(torch.float32) / VALUE, table, costs, rdoq_lambda)
+        target = pack_slice(targets[number - 1], model.entropy.slices[index])
+        residual = quantise(target.sub_(mean, alpha=1 / VALUE), table, costs, rdoq_lambda)
         slices.append((residual.cpu(), table.cpu()))
         return torch.add(mean, residual, alpha=VALUE)
 
     log2_step = torch.full((1,), step / STEP_UNIT, device=model.device)
-    values = code_levels(model.entropy, whole.to(model.device), log2_step, len(packed), coder)
+    values = code_levels(model.entropy, whole.to(model.device), log2_step, len(targets), coder)
     results = []
     for number, (encoder, tables, low) in enumerate(zip(encoders, chosen, whole, strict=True)):
         _encode_slices(model, encoder, [(r[number].numpy(), t[number].numpy()) for r, t in slices])
@@ -202,16 +202,20 @@ def quantise(target: Tensor, table: Tensor, costs: Tensor, rdoq_lambda: float) -
     Of the nearest integer and the next one towards zero, the one with the smaller
     squared error + rdoq_lambda * bits by the symbol's table.
     """
-    nearest = target.round().clamp_(-MAX_VALUE, MAX_VALUE)
+    nearest = target.round().clamp_(-MAX_VALUE, MAX_VALUE).contiguous()
     if rdoq_lambda > 0:
+        # only what is not zero can become smaller
+        flat = nearest.view(-1)
+        places = flat.nonzero()[:, 0]
+        value, wanted, rows = (x.reshape(-1).index_select(0, places) for x in (nearest, target, table))
+        lower = value - value.sign()
         largest = costs.shape[1] // 2
-        lower = nearest - nearest.sign()
-        index = table.to(torch.int32) * costs.shape[1] + largest
-        flat = costs.flatten()
-        here = flat[index + nearest.clamp(-largest, largest).to(torch.int32)]
-        there = flat[index + lower.clamp(-largest, largest).to(torch.int32)]
-        saved = (target - lower).square() - (target - nearest).square() < rdoq_lambda * (here - there)
-        nearest = torch.where(saved, lower, nearest)
+        first, all_bits = rows.to(torch.int32) * costs.shape[1] + largest, costs.flatten()
+        here, there = (
+            all_bits.index_select(0, first + v.clamp(-largest, largest).to(torch.int32)) for v in (value, lower)
+        )
+        saved = (wanted - lower).square() - (wanted - value).square() < rdoq_lambda * (here - there)
+        flat.index_copy_(0, places, torch.where(saved, lower, value))
     return nearest.to(torch.int32)
 
 

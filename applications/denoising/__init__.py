@@ -1,0 +1,1 @@
+"""Denoising of photographs: MIRNet-v2, with and without wavelet layers."""

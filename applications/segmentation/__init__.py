@@ -1,0 +1,1 @@
+"""Segmentation of street scenes: UperNet on CamVid, with and without wavelet layers."""

@@ -1,0 +1,1 @@
+"""Video compression: DVC with a file format, with and without wavelet layers."""

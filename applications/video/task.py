@@ -1,0 +1,158 @@
+"""Training and scoring of DVC: clips, loss, rate and PSNR in real bytes, recipes.
+
+A batch is three frames that follow one another.  In the first tenth of the steps only the flow is trained, by how well
+it warps; in the next fifth the compensation and the motion coder with it; then everything together for
+lambda * MSE + bits per pixel, over two predicted frames, of which the second starts from the first as decoded.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from applications.training import Recipe
+from applications.video.clips import read_clip
+from applications.video.codec import decode_clip, encode_clip
+from applications.video.model import export, load_model
+from applications.video.network import DVC, Coded, warp
+from wavelic.errors import UsageError
+
+FRAMES = 3  # of a batch's clips
+GROUP = 12  # frames from one intra frame to the next when scoring
+FLOW_SHARE, MOTION_SHARE = 0.1, 0.3  # of the steps, at which the next phase begins
+#: lambda of MSE in 0..1, and the quality of intra frames that goes with it.
+POINTS = {256: 30, 512: 45, 1024: 60, 2048: 75}
+
+
+def _recipe(widths: dict[str, int], steps: int, batch: int, side: int, lambda_: int) -> Recipe:
+    options = (("lambda", lambda_), ("intra_quality", POINTS[lambda_]))
+    return Recipe(widths, steps, batch, 1e-4, warmup=200, side=side, clip=1.0, options=options)
+
+
+_FULL, _SMALL = {"plain": 64, "wavelet": 64, "twin": 67}, {"plain": 16, "wavelet": 16, "twin": 17}
+RECIPES = {
+    # the published network
+    **{f"gpu-{point}": _recipe(_FULL, 400_000, 4, 256, point) for point in POINTS},
+    # a quarter of the width
+    **{f"cpu-{point}": _recipe(_SMALL, 6_000, 2, 128, point) for point in POINTS},
+    "smoke": Recipe(
+        {"plain": 4, "wavelet": 4, "twin": 4},
+        12,
+        1,
+        1e-4,
+        side=64,
+        clip=1.0,
+        options=(("lambda", 512), ("intra_quality", 30)),
+    ),
+}
+
+
+class Video:
+    """Rate and distortion of DVC on whole clips.
+
+    Args:
+        recipe: one of RECIPES.
+        folder: with clips in ``train`` and ``test``.
+        intra: codec of the intra frames when scoring.
+    """
+
+    def __init__(self, recipe: Recipe, folder: Path, intra: str = "weconvene") -> None:
+        self.recipe, self.folder, self.intra = recipe, folder, intra
+        self.clips = [torch.from_numpy(np.array(read_clip(path))) for path in _paths(folder / "train")]
+        self.arm = "plain"
+
+    def network(self, arm: str) -> nn.Module:
+        """Make the network of an arm."""
+        self.arm = arm
+        return DVC(self.recipe.widths[arm], arm)
+
+    def batch(self, random: torch.Generator) -> tuple[Tensor, ...]:
+        """Draw crops of three frames, mirrored at random: each (batch, 3, side, side) in 0..1."""
+        side, drawn = self.recipe.side, []
+        for _ in range(self.recipe.batch):
+            clip = self.clips[int(torch.randint(len(self.clips), (), generator=random))]
+            limits = (len(clip) - FRAMES + 1, clip.shape[1] - side + 1, clip.shape[2] - side + 1, 2)
+            first, top, left, mirror = (int(torch.randint(limit, (), generator=random)) for limit in limits)
+            crop = clip[first : first + FRAMES, top : top + side, left : left + side].permute(0, 3, 1, 2).float() / 255
+            drawn.append(crop.flip(-1) if mirror else crop)
+        return tuple(torch.stack(drawn).unbind(1))
+
+    def loss(self, network: nn.Module, batch: tuple[Tensor, ...], progress: float) -> Tensor:
+        """Compute the loss of the phase that ``progress`` lies in."""
+        reference, *frames = batch
+        if progress < MOTION_SHARE:
+            if progress < FLOW_SHARE:
+                return self._flow_loss(network, frames[0], reference)
+            coded: Coded = network(frames[0], reference)
+            distortion = _mse(coded.warped, frames[0]) + _mse(coded.prediction, frames[0])
+            return self._cost(distortion, coded.motion_bits, frames[0]) + _quantiles(network)
+        total = reference.new_zeros(())
+        for frame in frames:
+            coded = network(frame, reference)
+            bits = coded.motion_bits + coded.residual_bits
+            total = total + self._cost(_mse(coded.frame, frame), bits, frame)
+            reference = coded.frame.detach().clamp(0.0, 1.0)
+        return total / len(frames) + _quantiles(network)
+
+    def _flow_loss(self, network: nn.Module, frame: Tensor, reference: Tensor) -> Tensor:
+        return self._cost(
+            _mse(warp(reference, network.estimation(frame, reference)), frame), frame.new_zeros(()), frame
+        )
+
+    def _cost(self, distortion: Tensor, bits: Tensor, frame: Tensor) -> Tensor:
+        pixels = frame.shape[0] * frame.shape[2] * frame.shape[3]
+        return self.recipe.option("lambda", 1024) * distortion + bits / pixels
+
+    def score(self, network: nn.Module) -> dict[str, float]:
+        """Code and decode the test clips whole; bits per pixel of the files, and PSNR of RGB frames in dB.
+
+        Both are means over clips; the figures of each clip are printed.
+        """
+        assert isinstance(network, DVC)
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "model.safetensors"
+            export(network, path, self.arm, self.recipe.widths[self.arm], self.recipe.option("intra_quality", 50))
+            model = load_model(path)
+        figures = {}
+        for path in _paths(self.folder / "test"):
+            frames = read_clip(path)
+            data = encode_clip(frames, model, GROUP, self.intra)
+            figures[path.stem] = measured(data, frames, np.stack(list(decode_clip(data, model))))
+        print(json.dumps(figures), flush=True)
+        return {name: round(float(np.mean([clip[name] for clip in figures.values()])), 4) for name in ("bpp", "psnr")}
+
+
+def measured(data: bytes, frames: np.ndarray, decoded: np.ndarray) -> dict[str, float]:
+    """Bits per pixel of a coded clip, and the mean over frames of the PSNR of RGB in dB.
+
+    Args:
+        data: the file.
+        frames: (frames, H, W, 3) uint8.
+        decoded: the same shape.
+    """
+    if frames.shape != decoded.shape:
+        raise UsageError(f"decoded frames are {decoded.shape}, the clip is {frames.shape}; give those of the same clip")
+    errors = np.square(frames.astype(np.float64) - decoded).mean((1, 2, 3)).clip(1e-10)
+    bits = 8.0 * len(data) / float(np.prod(frames.shape[:3]))
+    return {"bpp": round(bits, 5), "psnr": round(float((10.0 * np.log10(255.0**2 / errors)).mean()), 4)}
+
+
+def _mse(a: Tensor, b: Tensor) -> Tensor:
+    return (a - b).square().mean()
+
+
+def _quantiles(network: nn.Module) -> Tensor:
+    """What moves the densities' quantiles to where they belong; no other parameter has a gradient of it."""
+    return network.motion.prior.quantile_loss() + network.residual.prior.quantile_loss()
+
+
+def _paths(folder: Path) -> list[Path]:
+    paths = sorted(folder.glob("*.mkv"))
+    if not paths:
+        raise UsageError(f"no clips *.mkv in {folder}; give the folder that has train and test")
+    return paths
