@@ -64,7 +64,9 @@ def near(got: np.ndarray, expected: np.ndarray) -> None:
 
 
 def test_what_is_offered(server: RunningServer) -> None:
-    offered = {name: server.json(f"/api/images/{quote(name)}")["decodes"] for name in server.json("/api/images")["images"]}
+    offered = {
+        name: server.json(f"/api/images/{quote(name)}")["decodes"] for name in server.json("/api/images")["images"]
+    }
     assert offered == {OLD: ["enhanced"], "meant.jp2": ["stock"], "learned.jp2": ["stock"], "palette.jp2": []}
 
 
