@@ -25,7 +25,7 @@ test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(VENV)/.dev
-	$(BIN)/ruff check src tests benchmarks fuzz examples
+	$(BIN)/ruff check src tests applications benchmarks fuzz examples
 	$(BIN)/mypy
 
 docs: $(VENV)/.docs

@@ -43,7 +43,7 @@ class DeflatedDct:
         rows, columns = -(-height // 8), -(-width // 8)
         levels = np.frombuffer(zlib.decompress(data[8:]), "<i2").reshape(8, 8, 3, rows, columns)
         blocks = idctn(levels.transpose(3, 4, 0, 1, 2) * step, axes=(2, 3), norm="ortho")
-        ycc = blocks.swapaxes(1, 2).reshape(8 * rows, 8 * columns, 3) + [128, 0, 0]
+        ycc = blocks.swapaxes(1, 2).reshape(8 * rows, 8 * columns, 3) + np.array([128, 0, 0])
         rgb = ycc @ np.linalg.inv(_TO_YCC).T
         return np.rint(rgb).clip(0, 255).astype(np.uint8)[:height, :width]
 

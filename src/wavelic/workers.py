@@ -81,7 +81,7 @@ def unordered_map(
         for future in as_completed([pool.submit(task, argument) for argument in arguments]):
             yield future.result()
     except BrokenProcessPool as error:
-        raise WavelicError("a worker process died, most likely for lack of memory; use fewer of them") from error
+        raise WavelicError("a worker process died, most likely for lack of memory; use a smaller -j") from error
     except BaseException:  # Ctrl-C above all: workers remove their temporary files and go
         children = multiprocessing.active_children()
         for worker in children:

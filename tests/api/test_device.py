@@ -22,6 +22,7 @@ from wavelic.codec.architectures import build
 from wavelic.codec.options import check_device
 from wavelic.errors import UsageError
 from wavelic.nn import exact
+from wavelic.rect import Rect
 from wavelic.weconvene import features, planes
 from wavelic.weconvene.context import STEP_UNIT, code_levels
 from wavelic.weconvene.subbands import LEVELS, SLICES
@@ -96,7 +97,7 @@ def test_weconvene_transform(model: Model, pretend: None, monkeypatch: pytest.Mo
     for height, width in ((150, 200), (9, 40)):  # all levels, and too few for corrections by the networks
         found = planes.analyse(model, np.zeros((height, width, 3), np.uint8), STEP)
         assert {plane.device.type for plane in (found.low, *found.details)} == {"cpu"}
-        planes.synthesise(model, found, STEP, (0, 0, width, height), 3, np.dtype(np.uint8))
+        planes.synthesise(model, found, STEP, Rect(0, 0, width, height), 3, np.dtype(np.uint8))
     assert seen == [DEVICE, DEVICE]
 
 

@@ -21,7 +21,7 @@ from wavelic.wcae.codec import FAMILIES
 from wavelic.wcae.files import decode_symbols_of
 from wavelic.wcae.latent import SideInformation, encode_latent
 from wavelic.wcae.weights import load_model
-from wavelic.weconvene.files import low_size, padded_box
+from wavelic.weconvene.files import low_size, padded_tile
 from wavelic.weconvene.planes import levels_of
 from wavelic.weconvene.tiles import Decoded, decode_tiles, encode_tiles
 from wavelic.weconvene.weights import load_model as load_weconvene
@@ -82,7 +82,7 @@ def _tiles(container: Container) -> list[Decoded]:
     """The coefficients of every tile of a weconvene file."""
     header, model = container.header, load_weconvene(card_by_id(container.header.model))
     grid, levels = TileGrid.of(header), levels_of(header.width, header.height)
-    sizes = [low_size(padded_box(grid, index), levels) for index in range(grid.count)]
+    sizes = [low_size(padded_tile(grid, index), levels) for index in range(grid.count)]
     return [
         decode_tiles(model, [payload], size, levels, [header.gain])[0]
         for payload, size in zip(container.tiles, sizes, strict=True)

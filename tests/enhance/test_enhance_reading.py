@@ -84,6 +84,13 @@ def test_lossless_stays_lossless() -> None:
         assert np.array_equal(samples.permute(1, 2, 0).numpy(), pixels)
 
 
+def test_code_blocks_of_zeros_in_a_lossless_file_stay_zero() -> None:
+    pixels = np.full((200, 180, 3), 77, np.uint8)
+    pixels[:40, :50] = image(40, 50)
+    samples = reader(coded(pixels, (0.0,), reversible=True)).read(0, Rect(0, 0, 180, 200))
+    assert np.array_equal(samples.permute(1, 2, 0).numpy(), pixels)
+
+
 def test_gray_and_tiny_images() -> None:
     for shape in ((40, 50, 1), (1, 1, 3), (1, 9, 3), (7, 2, 1)):
         pixels = np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8)

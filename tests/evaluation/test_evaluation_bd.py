@@ -33,7 +33,7 @@ def test_published_figures_to_two_decimals(dataset: str, name: str) -> None:
 
 
 def mean_distance(reference: np.ndarray, test: np.ndarray, method: str) -> float:
-    """Mean of test - reference of two curves ((x, y) in columns) where both are: by the trapezoid rule or a cubic fit."""
+    """Mean of test - reference of two curves (columns x and y) where both are: trapezoid rule, or a cubic fit first."""
     low, high = max(reference[0, 0], test[0, 0]), min(reference[-1, 0], test[-1, 0])
     x = np.linspace(low, high, 200001)
     if method == "cubic":

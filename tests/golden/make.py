@@ -101,6 +101,20 @@ def lifting() -> None:
         sys.stdout.write(f"{path.name}: {path.stat().st_size} bytes\n")
 
 
+def jp2() -> None:
+    """Each kind with layers, and one without loss in tiles."""
+    for kind, (channels, dtype) in {**KINDS, "rgba-lossless": (4, np.uint8)}.items():
+        path = HERE / f"v1-jp2-{kind}.jp2"
+        if path.exists():
+            continue
+        lossless = kind.endswith("lossless")
+        options = Options(lossless=lossless, tile_size=64 if lossless else None, layers=3, resync=kind == "rgb16")
+        target = None if lossless else Target("quality", 70)
+        path.write_bytes(encode_image(from_array(picture(channels, dtype)), "jp2", target, options).data)
+        save_image(decode_image(path.read_bytes()), path.with_suffix(".png"))
+        sys.stdout.write(f"{path.name}: {path.stat().st_size} bytes\n")
+
+
 def main() -> None:
     families = [codec.name for codec in FAMILIES]
     asked = sys.argv[1:] or families
@@ -110,6 +124,8 @@ def main() -> None:
         bilevel()
     if "lifting" in asked:
         lifting()
+    if "jp2" in asked:
+        jp2()
     for codec in (codec for codec in families if codec in asked):
         for kind, (channels, dtype) in KINDS.items():
             for mode in ("", "-published") if kind == "rgb" else ("",):

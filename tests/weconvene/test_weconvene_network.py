@@ -9,6 +9,7 @@ import torch
 from weconvene_tiny import CONFIG, STEP, random_subbands, tiny_model, tiny_network
 
 from wavelic.codec.weights import family
+from wavelic.rect import Rect
 from wavelic.weconvene import grid as grids
 from wavelic.weconvene import planes as weconvene_planes
 from wavelic.weconvene.context import COARSEST, FINEST, code_levels
@@ -177,10 +178,10 @@ def test_windows_do_not_matter(picture, monkeypatch: pytest.MonkeyPatch, layer: 
             def report(done: int, total: int, reports: list[tuple[int, int]] = reports) -> None:
                 reports.append((done, total))
 
-            part = synthesise(model, planes, STEP, (left, top, width, height), 3, np.dtype(np.uint8), report)
+            part = synthesise(model, planes, STEP, Rect(left, top, width, height), 3, np.dtype(np.uint8), report)
             box = shown[top : top + height, left : left + width]
             assert np.abs(part - np.clip(box, 0, 255)).max() <= 0.51
-            total = window_count((left, top, width, height))
+            total = window_count(Rect(left, top, width, height))
             assert sorted(reports) == [(n, total) for n in range(1, total + 1)]
 
 
@@ -192,7 +193,7 @@ def test_bfloat16_corrections_change_few_samples(picture) -> None:
     pixels = picture(256, 384)
     for step in (FINEST, STEP, COARSEST):
         planes = analyse(model, pixels, step)
-        area = 0, 0, 384, 256
+        area = Rect(0, 0, 384, 256)
         fast = synthesise(model, planes, step, area, 3, np.dtype(np.uint8)).astype(int)
         plain = synthesise(replace(model, fast=model.transform), planes, step, area, 3, np.dtype(np.uint8))
         assert np.mean(np.abs(fast - plain) <= 1) >= 0.999
@@ -202,12 +203,12 @@ def test_planes_cut_what_was_pasted() -> None:
     from wavelic.weconvene.tiles import Decoded
 
     planes = Planes.empty(256, 384, LEVELS)
-    box = (128, 0, 384, 128)
+    tile = Rect(128, 0, 256, 128)
     random = np.random.default_rng(0)
     low = random.integers(-9, 9, (3, 2, 4), np.int32)
     details = tuple(random.integers(-99, 99, (9, 128 >> d, 256 >> d), np.int32) for d in range(1, LEVELS + 1))
-    planes.paste(box, Decoded(low, details))
-    cut_low, cut_details = planes.cut(box)
+    planes.paste(tile, Decoded(low, details))
+    cut_low, cut_details = planes.cut(tile)
     np.testing.assert_array_equal(cut_low, low)
     for cut, detail in zip(cut_details, details, strict=True):
         np.testing.assert_array_equal(cut, detail / 16)

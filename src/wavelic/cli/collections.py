@@ -35,8 +35,11 @@ def encode_dir(
     size: Annotated[int | None, typer.Option(help="Target for each image: bytes of its file.")] = None,
     strip: Annotated[bool, typer.Option("--strip", help="Leave out ICC profile, Exif and XMP.")] = False,
     access: Annotated[
-        str, typer.Option(help="lifting, weconvene: whole, or windows for files that are read in windows.")
+        str, typer.Option(help="lifting, jp2, weconvene: whole, or windows for files that are read in windows.")
     ] = "whole",
+    lossless: Annotated[
+        bool, typer.Option("--lossless", help="jp2: every sample comes back, at whatever size.")
+    ] = False,
     shard_size: Annotated[int, typer.Option(help="Images in a shard.")] = 1000,
     layout: Annotated[str, typer.Option(help="tar: one archive per shard; tree: the folders of SRC.")] = "tar",
     measure: Annotated[bool, typer.Option(help="Decode every file again and record its PSNR.")] = True,
@@ -62,6 +65,7 @@ def encode_dir(
         target=(target.kind, target.value) if target else None,
         strip=strip,
         access=access,
+        lossless=lossless,
         device=device,
         shard_size=shard_size,
         layout=check_layout(layout),

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol
@@ -16,7 +13,7 @@ from wavelic.cli.boundary import one_line, print_error
 from wavelic.cli.files import Job
 from wavelic.cli.terminal import Step, dump, progress, remark
 from wavelic.errors import UsageError, WavelicError
-from wavelic.workers import end_workers, prepare_worker
+from wavelic.workers import unordered_map
 
 
 class Work(Protocol):
@@ -100,20 +97,4 @@ def _attempt(work: Work, job: Job, threads: int, step: Step | None = None) -> Ou
 
 
 def _in_processes(work: Work, jobs: Sequence[Job], workers: int, threads: int) -> Iterator[Outcome]:
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, context, initializer=prepare_worker)
-    try:
-        futures = [pool.submit(partial(_attempt, work), job, threads) for job in jobs]
-        for future in as_completed(futures):
-            yield future.result()
-    except BrokenProcessPool as error:
-        raise WavelicError("a worker process died, most likely for lack of memory; use a smaller -j") from error
-    except BaseException:  # Ctrl-C above all: workers remove their temporary files and go
-        children = multiprocessing.active_children()
-        for worker in children:
-            worker.terminate()
-        pool.shutdown(wait=False, cancel_futures=True)
-        end_workers(children)
-        raise
-    finally:
-        pool.shutdown(cancel_futures=True)
+    yield from unordered_map(partial(_attempt, work, threads=threads), jobs, workers)

@@ -38,7 +38,7 @@ class Job:
     Attributes:
         codec: a name of `wavelic.codec.registry.names`.
         target: kind ("quality", "bpp", "psnr", "size") and value, as in `Target`; None for the codec's default.
-        strip, layers, access, device: as in `wavelic.codec.options.Options`.
+        strip, layers, access, device, lossless: as in `wavelic.codec.options.Options`.
         shard_size: images in a shard.
         layout: "tar" for one archive per shard, "tree" for the folders of the source.
         measure: decode every file again and record its PSNR.
@@ -50,6 +50,7 @@ class Job:
     strip: bool = False
     layers: int | tuple[float, ...] | None = None
     access: str = "whole"
+    lossless: bool = False
     device: str = "cpu"
     shard_size: int = 1000
     layout: Layout = "tar"
@@ -69,7 +70,11 @@ class Job:
 
         check_options(get_codec(self.codec), self.codec_options())
         check_device(self.device)
-        self.codec_target()
+        target = self.codec_target()
+        if target is not None and self.lossless:
+            raise UsageError(
+                f"lossless given with {target.kind} {target}, of which such files have none; leave one out"
+            )
 
     def codec_target(self) -> Target | None:
         """The target as the encoder takes it."""
@@ -81,7 +86,13 @@ class Job:
         """The options as the encoder takes them."""
         from wavelic.codec.options import Options, check_access
 
-        return Options(strip=self.strip, device=self.device, layers=self.layers, access=check_access(self.access))
+        return Options(
+            strip=self.strip,
+            device=self.device,
+            layers=self.layers,
+            access=check_access(self.access),
+            lossless=self.lossless,
+        )
 
     def extension(self) -> str:
         """Of the compressed files, with its dot."""

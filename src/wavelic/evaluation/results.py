@@ -280,9 +280,11 @@ def row_from_json(values: Sequence[Any], more: Sequence[str] = ()) -> Row:
         ValueError: there are more or fewer values than columns.
     """
     image, setting, size, width, height, *rest = values[: len(COLUMNS)]
+    psnr, psnr_luma, ms_ssim, encode_s, decode_s = map(_number, rest)
+    further = dict(zip(more, map(_number, values[len(COLUMNS) :]), strict=True))
     return Row(
-        str(image), float(setting), int(size), int(width), int(height), *map(_number, rest),
-        more=dict(zip(more, map(_number, values[len(COLUMNS) :]), strict=True)),
+        str(image), float(setting), int(size), int(width), int(height),
+        psnr, psnr_luma, ms_ssim, encode_s, decode_s, further,
     )  # fmt: skip
 
 

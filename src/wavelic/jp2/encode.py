@@ -24,7 +24,6 @@ from wavelic.jpeg2000 import (
     GREY,
     SRGB,
     EncodeOptions,
-    decode_codestream,
     encode_codestream,
     encode_filled,
     merge_components,
@@ -33,6 +32,9 @@ from wavelic.jpeg2000 import (
 )
 from wavelic.jpeg2000.arrangement import WHOLE, WINDOWED, Arrangement
 from wavelic.jpeg2000.binding import default_threads
+from wavelic.jpeg2000.channels import channels_of
+from wavelic.jpeg2000.picture import Stored, read_picture
+from wavelic.rect import Rect
 
 LEVELS = 5
 _LAYER_BYTES = 1500  # the smallest layer that is worth the headers of its packets
@@ -115,9 +117,10 @@ class Encoding:
 
     def psnr(self, data: bytes) -> float:
         """Return the PSNR in dB of the colour samples a file decodes to."""
-        colours = self.image.colour()
-        planes = decode_codestream(read_jp2(data).codestream, threads=default_threads()).planes
-        return psnr(colours, np.stack(planes[: colours.shape[2]], axis=2).astype(colours.dtype))
+        colours, jp2 = self.image.colour(), read_jp2(data)
+        stored = Stored(jp2.codestream, jp2.header, threads=default_threads())
+        pixels = read_picture(stored, channels_of(jp2), Rect(0, 0, jp2.width, jp2.height))
+        return psnr(colours, pixels[..., : colours.shape[2]])
 
     def file(self, layer_bytes: Sequence[int | None]) -> bytes:
         """Write the whole file.

@@ -2,6 +2,9 @@
 
 Every answer must come from the same version of the file as the first: same length and, where the server states them,
 same ETag and date.  What was received before a connection broke is kept, and the rest asked for again.
+
+fsspec's HTTPFileSystem was tried in its place: it needs a request more to open a file and one more for each read to see
+whether it changed, does not resume, and takes the whole answer of a server without ranges for the range.
 """
 
 from __future__ import annotations
