@@ -82,7 +82,9 @@ def run_one(task: Task, arm: str, seed: int, checkpoint: Path, budget: float) ->
     """
     torch.manual_seed(seed)
     network = task.network(arm).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    outcome = train(task, network, seed, checkpoint, budget, report=lambda line: print(f"{checkpoint.stem}: {line}", flush=True))
+    outcome = train(
+        task, network, seed, checkpoint, budget, report=lambda line: print(f"{checkpoint.stem}: {line}", flush=True)
+    )
     entry: dict[str, Any] = {
         "arm": arm, "seed": seed, "width": task.recipe.widths[arm], "parameters": parameters(network),
         "steps": outcome.steps, "processor_seconds": round(outcome.seconds), "loss": round(outcome.loss, 5),

@@ -13,9 +13,11 @@ import argparse
 import json
 import random
 import resource
+import struct
 import sys
 import time
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 
@@ -25,13 +27,17 @@ from wavelic.jpeg2000 import (
     Uuid,
     decode_codestream,
     encode_codestream,
+    merge_components,
     parse_main_header,
     read_jp2,
     salvage,
     trim_codestream,
     write_jp2,
 )
+from wavelic.jpeg2000.boxes import box
+from wavelic.lifting.jp2.opening import open_jp2
 
+TESTS = Path(__file__).resolve().parents[1] / "tests"
 MEMORY_BYTES = 1 << 30
 SECONDS = 5.0
 
@@ -46,9 +52,29 @@ def seed_files() -> list[bytes]:
         (1, EncodeOptions(layer_psnr=(30, 40), code_block=(16, 32), levels=3, packet_lengths=False)),
         (4, EncodeOptions(reversible=True, progression="CPRL", levels=2)),
     ]
-    return [
+    plain = [
         write_jp2(encode_codestream(planes[:count], 8, options), uuids=[Uuid(bytes(16), b"wavelic")])
         for count, options in variants
+    ]
+    return plain + foreign_files(planes)
+
+
+def foreign_files(planes: list[np.ndarray]) -> list[bytes]:
+    """Small files of other people: subsampled, with a palette, of tiles, HTJ2K, with packets in other places."""
+    sys.path.insert(0, str(TESTS / "support"))
+    from foreign_jpeg2000 import ARRANGED, boxed, cdef
+
+    lossless = EncodeOptions(reversible=True)
+    parts = [encode_codestream([plane], 8, lossless) for plane in (planes[0], planes[1][::2, ::2], planes[2][::2, ::2])]
+    palette = struct.pack(">HB", 4, 3) + b"\x07" * 3 + bytes(range(12))
+    mapping = b"".join(struct.pack(">HBB", 0, 1, column) for column in range(3))
+    return [
+        boxed(merge_components(parts, [(1, 1), (2, 2), (2, 2)]), colour=18),
+        boxed(encode_codestream([planes[0] // 64], 2, lossless), box(b"pclr", palette), box(b"cmap", mapping)),
+        boxed(encode_codestream(planes[:3], 8, EncodeOptions(reversible=True, tile=(64, 64), sop=True, eph=True))),
+        boxed(encode_codestream(planes, 8, lossless), cdef((0, 0, 3), (1, 0, 2), (2, 0, 1), (3, 2, 0))),
+        boxed((TESTS / "data" / "jpeg2000" / "ht.j2c").read_bytes(), brand=b"jph "),
+        *(boxed(make()) for make in ARRANGED.values()),
     ]
 
 
@@ -80,12 +106,15 @@ def attempt(data: bytes, draw: random.Random) -> None:
     else:
         codestream = read_jp2(data, partial=draw.random() < 0.2).codestream
     header = parse_main_header(codestream)
-    action = draw.randrange(5)
+    action = draw.randrange(6)
     if action == 0:
         decode_codestream(salvage(codestream).codestream)
     elif action == 1:
         decode_codestream(trim_codestream(codestream, max_layers=1))
     elif action == 2:
+        file = open_jp2(data, allow_partial=draw.random() < 0.5)
+        file.read_plain(file.request(reduce=draw.randrange(file.levels + 1)), threads=1)
+    elif action == 3:
         decode_codestream(codestream, area=(header.width // 3, header.height // 3, 20, 20))
     else:
         decode_codestream(codestream, reduce=draw.randrange(2))

@@ -58,7 +58,9 @@ class ResNet(nn.Module):
 
     def __init__(self, depth: int = 18, width: int = 64, classes: int = 100, arm: str = "plain") -> None:
         super().__init__()
-        self.stem = nn.Sequential(nn.Conv2d(3, width, 3, 1, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU(inplace=True))
+        self.stem = nn.Sequential(
+            nn.Conv2d(3, width, 3, 1, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU(inplace=True)
+        )
         stages, channels = [], width
         for number, blocks in enumerate(DEPTHS[depth]):
             wider = width << number

@@ -25,7 +25,9 @@ SHEETS = {"train": (10, 100, "avif"), "test": (5, 50, "webp")}  # number, tiles 
 RECIPES = {
     # the published networks; steps of 128, 100 epochs
     "gpu": Recipe({"plain": 64, "wavelet": 64, "twin": 69}, 39_100, 128, 0.1, "sgd", 5e-4, 400),
-    "gpu-34": Recipe({"plain": 64, "wavelet": 64, "twin": 67}, 39_100, 128, 0.1, "sgd", 5e-4, 400, options=(("depth", 34),)),
+    "gpu-34": Recipe(
+        {"plain": 64, "wavelet": 64, "twin": 67}, 39_100, 128, 0.1, "sgd", 5e-4, 400, options=(("depth", 34),)
+    ),
     # three eighths of the width, 8 epochs
     "cpu": Recipe({"plain": 24, "wavelet": 24, "twin": 26}, 3_128, 128, 0.1, "sgd", 5e-4, 200),
     # three sixteenths of the width, one epoch: minutes of one core

@@ -25,16 +25,21 @@ _SMALL = (("groups", (1, 2)), ("twin_widths", (18, 24, 40)))
 RECIPES = {
     "gpu": Recipe({"plain": 80, "wavelet": 80, "twin": 84}, 300_000, 16, 2e-4, side=128, clip=0.01, options=_FULL),
     "gpu-gaussian": Recipe(
-        {"plain": 80, "wavelet": 80, "twin": 84}, 300_000, 16, 2e-4, side=128, clip=0.01, options=(*_FULL, ("sigma", 25))
+        {"plain": 80, "wavelet": 80, "twin": 84},
+        300_000, 16, 2e-4, side=128, clip=0.01, options=(*_FULL, ("sigma", 25)),
     ),
     # a fifth of the width, two residual groups of four
-    "cpu": Recipe({"plain": 16, "wavelet": 16, "twin": 18}, 4_000, 4, 4e-4, warmup=100, side=64, clip=0.1, options=_SMALL),
+    "cpu": Recipe(
+        {"plain": 16, "wavelet": 16, "twin": 18},
+        4_000, 4, 4e-4, warmup=100, side=64, clip=0.1, options=_SMALL,
+    ),
     "cpu-gaussian": Recipe(
         {"plain": 16, "wavelet": 16, "twin": 18},
         4_000, 4, 4e-4, warmup=100, side=64, clip=0.1, options=(*_SMALL, ("sigma", 25)),
     ),
     "smoke": Recipe(
-        {"plain": 4, "wavelet": 4, "twin": 4}, 2, 1, 1e-4, side=16, options=(("groups", (1,)), ("twin_widths", (4, 6, 9)))
+        {"plain": 4, "wavelet": 4, "twin": 4},
+        2, 1, 1e-4, side=16, options=(("groups", (1,)), ("twin_widths", (4, 6, 9))),
     ),
 }  # fmt: skip
 _EPSILON = 1e-3  # of the Charbonnier loss

@@ -6,8 +6,8 @@
     all four at 1/4 together: 3x3 convolution, dropout, 1x1 convolution to classes, interpolated to the input's size
 
 With 150 classes, a width of 64 and 512 channels in the pyramid there are 64.1 million parameters (no auxiliary head).
-3DM-WeConvene, section IV-G.3, replaces "the downsampling modules": here the strided convolutions that are not skips, the
-stem and one in each of the stages 2, 3 and 4.
+3DM-WeConvene, section IV-G.3, replaces "the downsampling modules": here the strided convolutions that are not skips,
+the stem and one in each of the stages 2, 3 and 4.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Code and decode clips from the command line.
 
-    python -m applications.video encode CLIP OUT.wlv --model MODEL
-    python -m applications.video decode IN.wlv OUT.mkv --model MODEL
-    python -m applications.video export CHECKPOINT MODEL --recipe cpu-1024 --arm wavelet
+python -m applications.video encode CLIP OUT.wlv --model MODEL
+python -m applications.video decode IN.wlv OUT.mkv --model MODEL
+python -m applications.video export CHECKPOINT MODEL --recipe cpu-1024 --arm wavelet
 """
 
 from __future__ import annotations
@@ -71,7 +71,9 @@ def _export(arguments: argparse.Namespace) -> None:
         network.load_state_dict(torch.load(arguments.source, weights_only=True)["network"])
     except (OSError, RuntimeError, KeyError) as error:
         cause = str(error).splitlines()[0]
-        raise OutputError(f"{arguments.source} is no checkpoint of {arguments.recipe}: {cause}; train it first") from None
+        raise OutputError(
+            f"{arguments.source} is no checkpoint of {arguments.recipe}: {cause}; train it first"
+        ) from None
     export(network, arguments.target, arguments.arm, recipe.widths[arguments.arm], recipe.option("intra_quality", 50))
 
 

@@ -5,6 +5,7 @@ ffmpeg is looked for on the path, then in the package imageio-ffmpeg, whose whee
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from collections.abc import Iterable
@@ -48,7 +49,21 @@ def read_clip(path: Path) -> npt.NDArray[np.uint8]:
         SourceError: ffmpeg cannot read it.
         MissingDependencyError: no ffmpeg.
     """
-    command = [ffmpeg(), "-v", "error", "-i", str(path), *_SCALE, "-f", "image2pipe", "-c:v", "ppm", "-pix_fmt", "rgb24", "-"]
+    command = [
+        ffmpeg(),
+        "-v",
+        "error",
+        "-i",
+        str(path),
+        *_SCALE,
+        "-f",
+        "image2pipe",
+        "-c:v",
+        "ppm",
+        "-pix_fmt",
+        "rgb24",
+        "-",
+    ]
     done = subprocess.run(command, capture_output=True, check=False)
     if done.returncode or not done.stdout:
         cause = (done.stderr.decode(errors="replace").strip().splitlines() or ["no frames"])[-1]
@@ -71,20 +86,34 @@ def parse_ppm(data: bytes) -> npt.NDArray[np.uint8]:
 
 
 def write_clip(frames: Iterable[npt.NDArray[np.uint8]], path: Path, rate: int = 25) -> None:
-    """Write frames without loss, as FFV1 in Matroska.
+    """Write frames without loss, as FFV1 in Matroska; one frame at a time is in memory.
 
     Args:
         frames: (H, W, 3) uint8 each.
-        path: of the file.
+        path: of the file, which appears when all frames are written.
         rate: frames a second.
 
     Raises:
         SourceError: ffmpeg cannot write it.
         MissingDependencyError: no ffmpeg.
     """
-    data = b"".join(b"P6\n%d %d\n255\n" % (frame.shape[1], frame.shape[0]) + frame.tobytes() for frame in frames)
     command = [ffmpeg(), "-v", "error", "-y", "-f", "image2pipe", "-c:v", "ppm", "-framerate", str(rate), "-i", "-"]
-    command += ["-c:v", "ffv1", "-pix_fmt", "bgr0", "-f", "matroska", str(path)]
-    done = subprocess.run(command, input=data, capture_output=True, check=False)
-    if done.returncode:
-        raise SourceError(f"{path} cannot be written: {done.stderr.decode(errors='replace').strip()[-200:]}; check the folder")
+    partial = path.with_name(f"{path.name}.partial")
+    command += ["-c:v", "ffv1", "-pix_fmt", "bgr0", "-f", "matroska", str(partial)]
+    try:
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            assert process.stdin is not None
+            try:
+                for frame in frames:
+                    process.stdin.write(b"P6\n%d %d\n255\n" % (frame.shape[1], frame.shape[0]) + frame.tobytes())
+            except BrokenPipeError:  # it has ended, and its standard error says why
+                pass
+            except BaseException:
+                process.kill()
+                raise
+            message = process.communicate()[1].decode(errors="replace").strip()
+        if process.returncode:
+            raise SourceError(f"{path} cannot be written: {message[-200:]}; check the folder")
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)

@@ -3,8 +3,8 @@
     python -m applications.video encode CLIP.mkv OUT.wlv --model MODEL.safetensors
     python -m applications.video decode OUT.wlv OUT.y4m --model MODEL.safetensors
 
-Encoder and decoder make a predicted frame by the same function from the same symbols, and both keep it as 8-bit samples:
-the frame a decoder shows is the one that the encoder predicted the next from.
+Encoder and decoder make a predicted frame by the same function from the same symbols, and both keep it as 8-bit
+samples: the frame a decoder shows is the one that the encoder predicted the next from.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def encode_clip(frames: Iterable[Frame], model: VideoModel, group: int = 12, int
     for number, frame in enumerate(frames):
         shape = shape or frame.shape
         if frame.shape != shape or frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8:
-            raise UsageError(f"frame {number} is {frame.dtype} {frame.shape}; expected uint8 (H, W, 3), all of one size")
+            raise UsageError(f"frame {number} is {frame.dtype} {frame.shape}; give uint8 (H, W, 3), all of one size")
         if decoded is None or number % group == 0:
             payload, kind = wavelic.encode(frame, intra, quality=model.intra_quality), INTRA
             decoded = wavelic.decode(payload)
@@ -97,7 +97,9 @@ def decode_clip(data: bytes, model: VideoModel) -> Iterator[Frame]:
     """
     header = read_header(data)
     if header.weights != model.digest:
-        raise ModelError(f"the clip was coded with weights {header.weights.hex()}, given are {model.digest.hex()}; give those")
+        raise ModelError(
+            f"the clip was coded with weights {header.weights.hex()}, given are {model.digest.hex()}; give those"
+        )
     shape = (header.height, header.width, 3)
     decoded = np.zeros(shape, np.uint8)
     for number, record in enumerate(read_records(data, header)):
@@ -111,7 +113,7 @@ def decode_clip(data: bytes, model: VideoModel) -> Iterator[Frame]:
             decoded = decode_frame(record.payload, decoded, model)
         if crc32c(decoded.tobytes()) != record.samples_crc:
             raise ChecksumError(
-                f"frame {number} is not the encoder's; decode with the machine, torch and number of threads that coded it"
+                f"frame {number} is not the encoder's; decode with its machine, torch and number of threads"
             )
         yield decoded
 
@@ -162,6 +164,7 @@ def decode_frame(payload: bytes, reference: Frame, model: VideoModel) -> Frame:
     return reconstruct(reference, model, lambda part, index: decoder.decode(index, model.tables[part]))
 
 
+@torch.inference_mode()
 def reconstruct(reference: Frame, model: VideoModel, symbols: Symbols) -> Frame:
     """Make a predicted frame from symbols: the one function that encoder and decoder share.
 

@@ -49,7 +49,20 @@ def code(clip: Path, encoder: str, crf: int) -> dict[str, float]:
     library, ending, _, options = ENCODERS[encoder]
     with tempfile.TemporaryDirectory() as folder:
         stream = Path(folder) / f"stream.{ending}"
-        command = [ffmpeg(), "-v", "error", "-i", str(clip), "-an", "-c:v", library, "-preset", "medium", "-tune", "psnr"]
+        command = [
+            ffmpeg(),
+            "-v",
+            "error",
+            "-i",
+            str(clip),
+            "-an",
+            "-c:v",
+            library,
+            "-preset",
+            "medium",
+            "-tune",
+            "psnr",
+        ]
         command += ["-crf", str(crf), *options, "-pix_fmt", "yuv420p", "-threads", "1", str(stream)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
@@ -69,7 +82,9 @@ def main() -> None:
         points = []
         for crf in factors:
             clips = {clip.stem: code(clip, encoder, crf) for clip in sorted((arguments.data / "test").glob("*.mkv"))}
-            means = {name: round(float(np.mean([clip[name] for clip in clips.values()])), 4) for name in ("bpp", "psnr")}
+            means = {
+                name: round(float(np.mean([clip[name] for clip in clips.values()])), 4) for name in ("bpp", "psnr")
+            }
             points.append({"crf": crf, **means, "clips": clips})
             print(f"{encoder} {crf}: {means}", flush=True)
         document["encoders"][encoder] = points

@@ -21,6 +21,7 @@ from wavelic.errors import ChecksumError, FormatError, LimitError
 MAGIC = b"WLVIDEO1"
 INTRA, PREDICTED = 0, 1
 MAX_PIXELS = 1 << 24  # of a frame: 4096 x 4096
+MAX_CLIP_PIXELS = 1 << 33  # of all frames: an hour of 352 x 288 and more
 _HEADER = struct.Struct(f"<8sHHI{HASH_BYTES}s")
 _RECORD = struct.Struct("<BII")
 _CRC = struct.Struct("<I")
@@ -79,16 +80,20 @@ def read_header(data: bytes) -> Header:
     Raises:
         FormatError: not such a file, or cut short.
         ChecksumError: damaged.
-        LimitError: frames larger than MAX_PIXELS.
+        LimitError: more than MAX_PIXELS in a frame, or MAX_CLIP_PIXELS in all.
     """
     if data[: len(MAGIC)] != MAGIC[: len(data)] or not data:
-        raise FormatError(f"the file begins with {bytes(data[:8])!r}, not {MAGIC!r}; give a clip that `video encode` wrote")
+        raise FormatError(
+            f"the file begins with {bytes(data[:8])!r}, not {MAGIC!r}; give a clip that `video encode` wrote"
+        )
     start = _checked(data, 0, _HEADER.size, "the header")
     _, width, height, frames, weights = _HEADER.unpack(start)
     if not (width and height and frames):
         raise FormatError(f"the header says {frames} frames of {width} x {height}; expected at least 1 of each")
     if width * height > MAX_PIXELS:
         raise LimitError(f"frames have {width} x {height} pixels; at most {MAX_PIXELS} are decoded")
+    if width * height * frames > MAX_CLIP_PIXELS:
+        raise LimitError(f"{frames} frames of {width} x {height}; at most {MAX_CLIP_PIXELS} pixels in all are decoded")
     return Header(width, height, frames, weights)
 
 

@@ -200,8 +200,8 @@ class DVC(nn.Module):
     """The whole frame coder.
 
     Args:
-        width: channels of the compensation, 64 as published, at least 4; the flow has half as many, the coders of motion and
-            residual twice, and the residual's latents three times.
+        width: channels of the compensation, 64 as published, at least 4; the flow has half as many, the coders of
+            motion and residual twice, and the residual's latents three times.
         arm: "plain", "wavelet" or "twin", see `applications.arms`.
     """
 

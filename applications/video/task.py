@@ -41,7 +41,13 @@ RECIPES = {
     # a quarter of the width
     **{f"cpu-{point}": _recipe(_SMALL, 6_000, 2, 128, point) for point in POINTS},
     "smoke": Recipe(
-        {"plain": 4, "wavelet": 4, "twin": 4}, 12, 1, 1e-4, side=64, clip=1.0, options=(("lambda", 512), ("intra_quality", 30))
+        {"plain": 4, "wavelet": 4, "twin": 4},
+        12,
+        1,
+        1e-4,
+        side=64,
+        clip=1.0,
+        options=(("lambda", 512), ("intra_quality", 30)),
     ),
 }
 
@@ -94,7 +100,9 @@ class Video:
         return total / len(frames) + _quantiles(network)
 
     def _flow_loss(self, network: nn.Module, frame: Tensor, reference: Tensor) -> Tensor:
-        return self._cost(_mse(warp(reference, network.estimation(frame, reference)), frame), frame.new_zeros(()), frame)
+        return self._cost(
+            _mse(warp(reference, network.estimation(frame, reference)), frame), frame.new_zeros(()), frame
+        )
 
     def _cost(self, distortion: Tensor, bits: Tensor, frame: Tensor) -> Tensor:
         pixels = frame.shape[0] * frame.shape[2] * frame.shape[3]

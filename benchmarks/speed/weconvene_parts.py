@@ -66,8 +66,7 @@ def kodak_sized(count: int, folder: Path | None) -> list[Pixels]:
 @contextmanager
 def parts_timed(seconds: Counter[str]) -> Iterator[None]:
     """Add up processor time by part while active; what a part calls counts for the innermost part only."""
-    from wavelic.weconvene import network as networks
-    from wavelic.weconvene import planes, tiles
+    from wavelic.weconvene import grid, planes, tiles
 
     inner: list[float] = [0.0]
 
@@ -85,13 +84,11 @@ def parts_timed(seconds: Counter[str]) -> Iterator[None]:
         return call
 
     parts = (
-        (networks.GridNet, "forward", "networks f, g"),
-        (networks, "to_grid", "wavelets and colours"),
-        (networks, "from_grid", "wavelets and colours"),
-        (networks, "to_colours", "wavelets and colours"),
-        (networks, "to_rgb", "wavelets and colours"),
-        (planes, "decompose", "wavelets and colours"),
-        (planes, "compose", "wavelets and colours"),
+        (grid, "_correct", "networks f, g"),
+        *((grid, name, "wavelets and colours") for name in ("decompose", "compose", "to_colours", "to_rgb")),
+        *((planes, name, "wavelets and colours") for name in ("decompose", "compose")),
+        *((grid, name, "arranging") for name in ("join", "scatter")),
+        *((planes, name, "samples") for name in ("samples", "denormalised")),
         (tiles, "code_levels", "context model"),
         (tiles, "quantise", "quantisation"),
         (tiles.RangeEncoder, "encode", "range coder"),
@@ -166,9 +163,9 @@ def multiplications() -> dict[str, Any]:
     from wavelic.codec.weights import family
     from wavelic.container import read_container
     from wavelic.images import from_array
+    from wavelic.nn import WaveletConv
     from wavelic.nn.exact import ExactConv2d
     from wavelic.nn.gdn import GDN
-    from wavelic.nn.wavelet_conv import WaveletConv
     from wavelic.weconvene.files import Encoding, decode, step_of_quality
     from wavelic.weconvene.weights import load_model
 

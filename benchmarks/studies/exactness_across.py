@@ -127,7 +127,7 @@ def decoded_tile(path: Path) -> tuple[Any, Any]:
     """The model and the only tile of a weconvene file."""
     from wavelic.codec.weights import card_by_id
     from wavelic.container import TileGrid, read_container
-    from wavelic.weconvene.files import low_size, padded_box
+    from wavelic.weconvene.files import low_size, padded_tile
     from wavelic.weconvene.planes import levels_of
     from wavelic.weconvene.tiles import decode_tiles
     from wavelic.weconvene.weights import load_model
@@ -135,7 +135,7 @@ def decoded_tile(path: Path) -> tuple[Any, Any]:
     container = read_container(path.read_bytes())
     header = container.header
     model, levels = load_model(card_by_id(header.model)), levels_of(header.width, header.height)
-    size = low_size(padded_box(TileGrid.of(header), 0), levels)
+    size = low_size(padded_tile(TileGrid.of(header), 0), levels)
     (tile,) = decode_tiles(model, container.tiles[:1], size, levels, [header.gain])
     return model, tile
 

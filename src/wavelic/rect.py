@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 
@@ -23,6 +24,13 @@ class Rect(NamedTuple):
     def between(cls, left: int, top: int, right: int, bottom: int) -> Rect:
         """Rectangle with these borders, ``right`` and ``bottom`` exclusive."""
         return cls(left, top, right - left, bottom - top)
+
+    @classmethod
+    def around(cls, parts: Iterable[Rect]) -> Rect:
+        """Smallest rectangle that holds all of some rectangles, at least one."""
+        every = list(parts)
+        left, top = min(part.x for part in every), min(part.y for part in every)
+        return cls.between(left, top, max(part.right for part in every), max(part.bottom for part in every))
 
     @property
     def right(self) -> int:

@@ -8,8 +8,8 @@ for the wavelet benchmark.  Two things cure it:
 - Large work is handed to threads in which torch does not split operations: whole windows or tiles to each.  OpenMP's
   thread count is a property of the calling thread, so these threads have it set to 1.
 - Threads at a barrier soon sleep.  How long they turn round is read from the environment when torch is loaded, so
-  `let_threads_sleep` sets it when wavelic is imported.  Where torch was there before, work that would run in the calling
-  thread goes to one of the threads above as well.
+  `let_threads_sleep` sets it when wavelic is imported.  Where torch was there before, networks that would run in the
+  calling thread go to one of the threads above as well.
 
 This module is imported with the package and loads torch on first use.
 """
@@ -25,8 +25,8 @@ from concurrent.futures import ThreadPoolExecutor
 # Below this torch splits nothing, since an operation works on a quarter of the numbers.
 SERIAL_ELEMENTS = 1 << 17
 
-#: What says how long threads of OpenMP turn round before they sleep: of GNU's in rounds, of LLVM's in milliseconds.  The
-#: defaults are a time slice of the scheduler and more.
+#: What says how long threads of OpenMP turn round before they sleep: of GNU's in rounds, of LLVM's in milliseconds.
+#: The defaults are a time slice of the scheduler and more.
 WAITING = {"GOMP_SPINCOUNT": "10000", "KMP_BLOCKTIME": "1"}
 
 _lock = threading.Lock()

@@ -22,7 +22,8 @@ from wavelic.codec.architectures import build
 from wavelic.codec.options import check_device
 from wavelic.errors import UsageError
 from wavelic.nn import exact
-from wavelic.weconvene import context, planes
+from wavelic.rect import Rect
+from wavelic.weconvene import features, planes
 from wavelic.weconvene.context import STEP_UNIT, code_levels
 from wavelic.weconvene.subbands import LEVELS, SLICES
 from wavelic.weconvene.weights import Model
@@ -37,7 +38,7 @@ def pretend(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     tensor = torch.tensor  # would not be fake on that device
     monkeypatch.setattr(torch, "tensor", lambda data, device="cpu", **kind: tensor(data, **kind).to(device))
     monkeypatch.setattr(Tensor, "new_tensor", lambda self, data: tensor(data, dtype=self.dtype).to(self.device))
-    context._log_table()  # is made once and kept: not as a fake
+    features._pairs()  # is made once and kept: not as a fake
     with FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad():
         yield
 
@@ -96,7 +97,7 @@ def test_weconvene_transform(model: Model, pretend: None, monkeypatch: pytest.Mo
     for height, width in ((150, 200), (9, 40)):  # all levels, and too few for corrections by the networks
         found = planes.analyse(model, np.zeros((height, width, 3), np.uint8), STEP)
         assert {plane.device.type for plane in (found.low, *found.details)} == {"cpu"}
-        planes.synthesise(model, found, STEP, (0, 0, width, height), 3, np.dtype(np.uint8))
+        planes.synthesise(model, found, STEP, Rect(0, 0, width, height), 3, np.dtype(np.uint8))
     assert seen == [DEVICE, DEVICE]
 
 

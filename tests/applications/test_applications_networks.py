@@ -1,4 +1,4 @@
-"""Networks of the applications: parameter counts of the literature, shapes at any size, twins as large as their rivals."""
+"""Networks of the applications: parameter counts of the literature, shapes at any size, sizes of twins."""
 
 from __future__ import annotations
 

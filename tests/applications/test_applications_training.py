@@ -47,7 +47,7 @@ def test_a_run_in_pieces_ends_as_one_in_one_go(tmp_path: Path) -> None:
     whole, pieces = task.network("plain"), task.network("plain")
     outcome = train(task, whole, 3, tmp_path / "whole.pt")
     assert (outcome.steps, outcome.finished) == (40, True)
-    assert outcome.loss < 0.1
+    assert outcome.loss < 0.5  # 1.2 at the start
     calls = 0
     while not train(task, pieces, 3, tmp_path / "pieces.pt", budget=1e-4).finished:
         pieces = task.network("plain")  # nothing survives but the checkpoint

@@ -1,4 +1,4 @@
-"""The video format: frames come back in another process, damage is told from other errors, hostile files are refused."""
+"""The video format: frames come back in another process, damage is told, hostile files are refused."""
 
 from __future__ import annotations
 
@@ -57,7 +57,9 @@ def data(frames: np.ndarray, model: VideoModel) -> bytes:
     return encode_clip(frames, model, group=3, intra="lifting")
 
 
-def test_another_process_decodes_the_encoders_frames(data: bytes, model: VideoModel, model_file: Path, tmp_path: Path) -> None:
+def test_another_process_decodes_the_encoders_frames(
+    data: bytes, model: VideoModel, model_file: Path, tmp_path: Path
+) -> None:
     expected = np.stack(list(decode_clip(data, model)))
     assert expected.shape == (4, 50, 70, 3)
     (tmp_path / "clip.wlv").write_bytes(data)
@@ -116,9 +118,10 @@ def test_files_that_are_whole_and_wrong(data: bytes, model: VideoModel) -> None:
         (_clip([intra], dataclasses.replace(one, width=71)), FormatError, "header says"),
         (_clip([intra], dataclasses.replace(one, width=0)), FormatError, "expected at least 1"),
         (_clip([intra], dataclasses.replace(one, width=65535, height=65535)), LimitError, "at most"),
+        (_clip([intra], dataclasses.replace(one, frames=1 << 31)), LimitError, "in all"),
         (_clip([intra], dataclasses.replace(one, weights=bytes(16))), ModelError, "coded with weights"),
         (_clip([dataclasses.replace(intra, samples_crc=1)], one), ChecksumError, "not the encoder's"),
-        (_clip([dataclasses.replace(intra, payload=b"GIF89a")], one), FormatError, ""),
+        (_clip([dataclasses.replace(intra, payload=b"GIF89a")], one), FormatError, "begin|format|file"),
         (b"RIFF", FormatError, "video encode"),
         (b"", FormatError, "video encode"),
     ]
@@ -133,7 +136,7 @@ def test_files_that_are_whole_and_wrong(data: bytes, model: VideoModel) -> None:
 
 def test_clips_that_are_not_coded(model: VideoModel, frames: np.ndarray) -> None:
     for wrong in ([], [frames[0], frames[0, :-1]], frames.astype(np.float32), frames[..., 0]):
-        with pytest.raises(UsageError, match="; |expected"):
+        with pytest.raises(UsageError, match=r"; "):
             encode_clip(wrong, model, intra="lifting")
     with pytest.raises(UsageError, match="at least 1"):
         encode_clip(frames, model, group=0)

@@ -16,8 +16,12 @@ from paths import TESTS
 from pictures import image
 
 import wavelic
+from wavelic.api.files import encode_image
+from wavelic.codec.options import Options
+from wavelic.codec.target import Target
 from wavelic.codec.weights import save_weights
 from wavelic.enhance.config import CONFIGS
+from wavelic.images import from_array
 from wavelic.lifting.jp2.opening import open_jp2
 
 torch.set_num_threads(1)
@@ -38,7 +42,8 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 def jp2(pixels: np.ndarray = PIXELS, **options) -> bytes:
-    return wavelic.encode(pixels, "jp2", **({"bpp": 1.0} | options))
+    target = None if options.get("lossless") else Target("bpp", 1.0)
+    return encode_image(from_array(pixels), "jp2", target, Options(**options)).data
 
 
 def by_pillow(pixels: np.ndarray, **options) -> bytes:
@@ -77,7 +82,7 @@ def test_windows_sizes_and_layers_of_a_file() -> None:
 
 
 def test_a_part_of_a_remote_file_is_the_crop(tmp_path: Path) -> None:
-    data = jp2(image(600, 500), access="window", bpp=0.6)
+    data = jp2(image(600, 500), access="windows")
     (tmp_path / "a.jp2").write_bytes(data)
     file = open_jp2(wavelic.remote.open_source(str(tmp_path / "a.jp2"))).enhanced()
     region = (200, 300, 60, 50)
@@ -95,7 +100,7 @@ def test_opacity_is_left_as_it_is() -> None:
 
 
 def test_lossless_files_stay_lossless() -> None:
-    data = wavelic.encode(PIXELS, "jp2", lossless=True)
+    data = jp2(lossless=True)
     assert np.array_equal(wavelic.open(data).read(enhance=True), PIXELS)
 
 

@@ -10,15 +10,15 @@ from pictures import image
 
 from wavelic.enhance.knowledge import TileKnowledge, band_norms, norms
 from wavelic.jpeg2000 import parse_main_header
-from wavelic.jpeg2000.code_blocks import read_code_blocks
+from wavelic.jpeg2000.code_blocks import TilePackets, tiles_of
 from wavelic.jpeg2000.quantisers import quantisers
 from wavelic.wavelets import dwt2, idwt2
 
 
 def knowledge(codestream: bytes, layers: int | None = None) -> TileKnowledge:
     header = parse_main_header(codestream)
-    blocks = read_code_blocks(codestream, header, layers)
-    return TileKnowledge(header, quantisers(codestream, header), blocks, 0)
+    blocks = TilePackets.of(codestream, header).code_blocks(tiles_of(header)[0], layers)
+    return TileKnowledge(header, quantisers(codestream, header), blocks)
 
 
 @pytest.mark.parametrize("wavelet", ["9/7", "5/3"])
@@ -31,6 +31,12 @@ def test_norms_are_those_of_the_synthesis(wavelet: str) -> None:
             band[..., band.shape[-2] // 2, band.shape[-1] // 2] = 1.0
             assert float(idwt2(zeros).norm()) == pytest.approx(expected, rel=1e-6)
             band.zero_()
+
+
+def test_norms_of_many_levels_go_on_as_those_of_few() -> None:
+    assert norms("9/7", 9) == pytest.approx([norm * 2**0.5 for norm in norms("9/7", 8)])
+    assert norms("9/7", 8) == pytest.approx([norm * 2**0.5 for norm in norms("9/7", 7)], rel=1e-3)
+    assert norms("5/3", 32)[0] == pytest.approx(norms("5/3", 8)[0] * 2**12)
 
 
 def test_norms_of_the_standard() -> None:
@@ -53,7 +59,7 @@ def test_a_code_block_that_is_missing_goes_by_coarser_ones() -> None:
     codestream = coded(image(140, 130), (0.08,))
     found = knowledge(codestream)
     index = np.arange(0, 64, 2)
-    chroma = found.known(1, 1, index, index, luma=0)
+    chroma = found.known(1, 1, index, index)
     assert not chroma.there.any()
     assert np.isfinite(chroma.log_step).all()
     finest = max(q.step * 2.0 ** (q.planes - 1) for q in quantisers(codestream, parse_main_header(codestream))[1])
@@ -70,3 +76,11 @@ def test_everything_decoded_leaves_nothing_open() -> None:
     assert (known.log_step == 0).all()
     lossy = knowledge(coded(image(70, 60), (0.0,)))
     assert (lossy.known(0, 1, index, index).exact == 0).all()
+
+
+def test_where_nothing_is_known_nothing_is_open() -> None:
+    gray = np.repeat(image(70, 60, 1), 3, axis=-1)
+    found = knowledge(coded(gray, (2.0,)))
+    index = np.arange(0, 30, 2)
+    assert (found.known(1, 1, index, index).exact == 1).all()
+    assert not found.known(0, 1, index, index).exact.any()

@@ -82,6 +82,22 @@ def bilevel() -> None:
         write("bilevel", kind, encode_image(from_array(pixels)).data)
 
 
+def threedm() -> None:
+    """Each kind, and one in several tiles."""
+    from wavelic.codec.weights import family
+    from wavelic.threedm.files import TILE, Encoding, rate_of_quality
+    from wavelic.threedm.weights import load_model
+
+    model = load_model(family("3dm")[-1])
+    for kind, (channels, dtype) in {**KINDS, "rgb-tiles": (3, np.uint8)}.items():
+        pixels = picture(channels, dtype)
+        metadata = Metadata(exif=b"II*\0\x08\0\0\0\0\0") if kind == "rgb" else Metadata()
+        if kind == "rgb-tiles":
+            pixels = np.tile(pixels, (3, 2, 1))
+        encoding = Encoding(from_array(pixels, metadata), model, tile=128 if kind == "rgb-tiles" else TILE)
+        write("3dm", kind, encoding.file(rate_of_quality(60)))
+
+
 def lifting() -> None:
     """Each kind, with three layers; always with the hash of the weights in the name."""
     from wavelic.lifting.cards import PRODUCT, find_lifting
@@ -101,6 +117,20 @@ def lifting() -> None:
         sys.stdout.write(f"{path.name}: {path.stat().st_size} bytes\n")
 
 
+def jp2() -> None:
+    """Each kind with layers, and one without loss in tiles."""
+    for kind, (channels, dtype) in {**KINDS, "rgba-lossless": (4, np.uint8)}.items():
+        path = HERE / f"v1-jp2-{kind}.jp2"
+        if path.exists():
+            continue
+        lossless = kind.endswith("lossless")
+        options = Options(lossless=lossless, tile_size=64 if lossless else None, layers=3, resync=kind == "rgb16")
+        target = None if lossless else Target("quality", 70)
+        path.write_bytes(encode_image(from_array(picture(channels, dtype)), "jp2", target, options).data)
+        save_image(decode_image(path.read_bytes()), path.with_suffix(".png"))
+        sys.stdout.write(f"{path.name}: {path.stat().st_size} bytes\n")
+
+
 def main() -> None:
     families = [codec.name for codec in FAMILIES]
     asked = sys.argv[1:] or families
@@ -108,8 +138,12 @@ def main() -> None:
         weconvene()
     if "bilevel" in asked:
         bilevel()
+    if "3dm" in asked:
+        threedm()
     if "lifting" in asked:
         lifting()
+    if "jp2" in asked:
+        jp2()
     for codec in (codec for codec in families if codec in asked):
         for kind, (channels, dtype) in KINDS.items():
             for mode in ("", "-published") if kind == "rgb" else ("",):

@@ -14,7 +14,7 @@ import torch
 from paths import EXAMPLES
 from PIL import Image
 
-from wavelic.nn.wavelet_conv import WaveletConv
+from wavelic.nn import WaveletConv
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def test_the_denoiser_trains(denoise: ModuleType, tmp_path: Path, monkeypatch: p
 
 
 def test_video_folds_into_the_batch() -> None:
-    """The note in docs/weconvene.md: every frame by itself."""
+    """The note in docs/nn.md: every frame by itself."""
     layer, clip = WaveletConv(3, 4, 2), torch.randn(2, 3, 5, 8, 12)
     frames = clip.transpose(1, 2).flatten(0, 1)
     result = layer(frames).unflatten(0, (len(clip), -1)).transpose(1, 2)

@@ -13,7 +13,7 @@ from wavelic.codec import registry
 from wavelic.evaluation import quality
 
 PAGES = [ROOT / "README.md", ROOT / "benchmarks" / "README.md", *sorted(DOCS.glob("*.md"))]
-FOLDERS = ("benchmarks", "docs", "examples", "fuzz", "requirements", "results", "src", "tests")
+FOLDERS = ("applications", "benchmarks", "docs", "examples", "fuzz", "requirements", "results", "src", "tests")
 #: Every Python file of the repository, with a slash before its path so that a tail of it can be looked for.
 PYTHON_FILES = [f"/{path.relative_to(ROOT)}" for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")]
 IN_A_FOLDER = rf"(?<![\w./-])(?:{'|'.join(FOLDERS)})/[\w.*/-]*"

@@ -9,7 +9,9 @@ import pytest
 from paths import ROOT
 
 
-@pytest.mark.parametrize("script", ["readme_tables", "weconvene_page", "lifting_page", "remote_page"])
+@pytest.mark.parametrize(
+    "script", ["readme_tables", "weconvene_page", "lifting_page", "remote_page", "nn_page", "applications_page"]
+)
 def test_figures_are_those_of_the_result_files(script: str) -> None:
     command = [sys.executable, "-m", f"benchmarks.pages.{script}", "--check"]
     assert subprocess.run(command, cwd=ROOT, check=False).returncode == 0, f"run python -m benchmarks.pages.{script}"

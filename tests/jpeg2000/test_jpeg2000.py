@@ -232,7 +232,7 @@ def test_an_error_message_of_the_library_is_our_error() -> None:
 
 def libraries() -> list[str]:
     usable = []
-    for path in dict.fromkeys(binding.candidates()):
+    for path, _ in binding.candidates():
         try:
             usable.append(binding.load(path).path)
         except Exception:
@@ -243,6 +243,8 @@ def libraries() -> list[str]:
 def test_every_library_found_passes_the_self_check_and_one_is_loaded() -> None:
     assert openjpeg().version >= (2, 5)
     assert openjpeg().path in libraries()
+    origins = dict(binding.candidates())
+    assert str(openjpeg()) == f"{'.'.join(map(str, openjpeg().version))} ({origins[openjpeg().path]})"
 
 
 def test_pillows_copy_is_found_and_usable_on_linux() -> None:

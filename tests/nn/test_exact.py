@@ -96,6 +96,30 @@ def test_threads_and_onednn_do_not_change_integers(threads: int, onednn: bool) -
     assert torch.equal(layer(x.contiguous(memory_format=torch.channels_last)), wanted)
 
 
+def test_one_layer_computes_inputs_of_any_size_in_turn() -> None:
+    """Weights are packed for few positions otherwise than for many."""
+    layer = random_layer(24, 96, 3, True)
+    random = torch.Generator().manual_seed(4)
+    for size in ((8, 8), (16, 16), (1, 1), (1, 300), (9, 9), (10, 10)):
+        x = torch.randint(0, 256, (2, 24, *size), generator=random, dtype=torch.uint8)
+        assert torch.equal(layer(x), layer.compute("float64", x))
+
+
+@pytest.mark.parametrize("backend", ["onednn", "int_mm", "float32"])
+@pytest.mark.parametrize("kernel", [1, 3])
+def test_inputs_in_another_order(backend: str, kernel: int) -> None:
+    if not exact._agrees(backend, "cpu"):
+        pytest.skip(f"this machine has no {backend}")
+    layer = random_layer(5, 8, kernel, True)
+    x = torch.randint(0, 256, (2, 5, 7, 9), generator=torch.Generator().manual_seed(5), dtype=torch.uint8)
+    wanted = layer.compute("float64", x)
+    ordered = ExactConv2d(5, 8, kernel)
+    ordered.order = (4, 0, -1, 3, 1, 2)
+    ordered.load_state_dict(layer.state_dict())
+    assert torch.equal(ordered.compute(backend, x[:, [max(place, 0) for place in ordered.order]]), wanted)
+    assert torch.equal(ordered.state_dict()["weight"], layer.weight)
+
+
 def test_a_backend_that_errs_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     """A processor whose 8-bit products saturate, and a torch without the operation, fall back to float32."""
     layer = random_layer(32, 16, 1, True)

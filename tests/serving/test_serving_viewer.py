@@ -71,7 +71,7 @@ class Page:
 
     def tiles(self) -> list[str]:
         """Paths of the image requests so far, but for thumbnails."""
-        paths = [url.removeprefix(self.base) for url in self.requests]
+        paths = [url.removeprefix(self.base).partition("?")[0] for url in self.requests]
         return [p for p in paths if p.startswith("iiif/3") and p.endswith((".png", ".jpg")) and "square" not in p]
 
     def close(self) -> None:

@@ -29,10 +29,13 @@ def chromium() -> Iterator[Any]:
         browser.close()
 
 
-def violations(page: Any) -> list[str]:
-    """What axe-core finds wrong with the page as it is shown: rule, element and reason of each."""
+def violations(page: Any, *, preload: bool = True) -> list[str]:
+    """What axe-core finds wrong with the page as it is shown: rule, element and reason of each.
+
+    preload: False for a page from file://, whose styles no script may read.
+    """
     axe = pytest.importorskip("axe_playwright_python.sync_playwright")
-    options = {"runOnly": {"type": "tag", "values": list(_TAGS)}, "resultTypes": ["violations"]}
+    options = {"runOnly": {"type": "tag", "values": list(_TAGS)}, "resultTypes": ["violations"], "preload": preload}
     response = axe.Axe().run(page, options=options).response
     assert response["passes"], "axe-core has looked at nothing"
     return [

@@ -9,6 +9,8 @@ import torch
 from weconvene_tiny import CONFIG, STEP, random_subbands, tiny_model, tiny_network
 
 from wavelic.codec.weights import family
+from wavelic.rect import Rect
+from wavelic.weconvene import grid as grids
 from wavelic.weconvene import planes as weconvene_planes
 from wavelic.weconvene.context import COARSEST, FINEST, code_levels
 from wavelic.weconvene.network import Network
@@ -24,11 +26,13 @@ from wavelic.weconvene.subbands import (
     from_grid,
     join_grid,
     pack,
+    pack_slice,
     split_grid,
     to_colours,
     to_grid,
     to_rgb,
     unpack,
+    unpack_slices,
 )
 from wavelic.weconvene.weights import load_model
 
@@ -125,6 +129,32 @@ def test_parameters_depend_only_on_what_was_coded_before(ordered: bool) -> None:
         assert not torch.equal(before[at + 1], after[at + 1])
 
 
+@pytest.mark.parametrize("passes", [SLICES, SLICES_2D])
+def test_slices_are_cut_and_put_together(passes) -> None:
+    details = torch.randn(2, BANDS, 6, 10, generator=torch.Generator().manual_seed(0))
+    parts = [pack_slice(details, part) for part in passes]
+    for part, values in zip(passes, parts, strict=True):
+        assert torch.equal(values, pack(details)[:, list(part.channels)])
+    assert torch.equal(unpack_slices(parts, passes), details)
+
+
+@pytest.mark.parametrize("levels", [1, 2, 3])
+def test_grids_compute_what_the_trained_transform_does(levels: int) -> None:
+    transform = tiny_model().transform
+    rgb = 255 * torch.rand(2, 3, 48, 64, generator=torch.Generator().manual_seed(0))
+    log2_step = torch.tensor([STEP / 32, FINEST / 32])
+    with torch.inference_mode():
+        expected = transform.analysis(rgb, log2_step, levels)
+        grid = grids.analysis(transform, rgb.clone(), log2_step, levels)
+        low, details = grids.split(grid)
+        torch.testing.assert_close(low, expected.low, atol=1e-5, rtol=1e-5)
+        for found, wanted in zip(details, expected.details, strict=True):
+            torch.testing.assert_close(found, wanted, atol=1e-5, rtol=1e-5)
+        assert torch.equal(grids.join(low, details), grid)
+        shown = grids.synthesis(transform, grid, log2_step)
+        torch.testing.assert_close(shown, transform.synthesis(expected, log2_step), atol=1e-3, rtol=1e-5)
+
+
 @pytest.mark.parametrize("layer", ["wide", "wavelet", "plain"])
 def test_windows_do_not_matter(picture, monkeypatch: pytest.MonkeyPatch, layer: str) -> None:
     """Analysis and synthesis in windows are those of the network on the whole picture, apart from rounding."""
@@ -148,10 +178,10 @@ def test_windows_do_not_matter(picture, monkeypatch: pytest.MonkeyPatch, layer: 
             def report(done: int, total: int, reports: list[tuple[int, int]] = reports) -> None:
                 reports.append((done, total))
 
-            part = synthesise(model, planes, STEP, (left, top, width, height), 3, np.dtype(np.uint8), report)
+            part = synthesise(model, planes, STEP, Rect(left, top, width, height), 3, np.dtype(np.uint8), report)
             box = shown[top : top + height, left : left + width]
             assert np.abs(part - np.clip(box, 0, 255)).max() <= 0.51
-            total = window_count((left, top, width, height))
+            total = window_count(Rect(left, top, width, height))
             assert sorted(reports) == [(n, total) for n in range(1, total + 1)]
 
 
@@ -163,7 +193,7 @@ def test_bfloat16_corrections_change_few_samples(picture) -> None:
     pixels = picture(256, 384)
     for step in (FINEST, STEP, COARSEST):
         planes = analyse(model, pixels, step)
-        area = 0, 0, 384, 256
+        area = Rect(0, 0, 384, 256)
         fast = synthesise(model, planes, step, area, 3, np.dtype(np.uint8)).astype(int)
         plain = synthesise(replace(model, fast=model.transform), planes, step, area, 3, np.dtype(np.uint8))
         assert np.mean(np.abs(fast - plain) <= 1) >= 0.999
@@ -173,12 +203,12 @@ def test_planes_cut_what_was_pasted() -> None:
     from wavelic.weconvene.tiles import Decoded
 
     planes = Planes.empty(256, 384, LEVELS)
-    box = (128, 0, 384, 128)
+    tile = Rect(128, 0, 256, 128)
     random = np.random.default_rng(0)
     low = random.integers(-9, 9, (3, 2, 4), np.int32)
     details = tuple(random.integers(-99, 99, (9, 128 >> d, 256 >> d), np.int32) for d in range(1, LEVELS + 1))
-    planes.paste(box, Decoded(low, details))
-    cut_low, cut_details = planes.cut(box)
+    planes.paste(tile, Decoded(low, details))
+    cut_low, cut_details = planes.cut(tile)
     np.testing.assert_array_equal(cut_low, low)
     for cut, detail in zip(cut_details, details, strict=True):
         np.testing.assert_array_equal(cut, detail / 16)

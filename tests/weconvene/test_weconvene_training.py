@@ -12,6 +12,7 @@ import torch
 from wavelic.codec.weights import card_called, cards
 from wavelic.container import read_container
 from wavelic.errors import ModelError, UsageError
+from wavelic.evaluation.metrics import ms_ssim_rgb
 from wavelic.images import from_array
 from wavelic.training.export import Export, export_run
 from wavelic.training.loop import FINAL, LEVEL, save_objective, train
@@ -140,6 +141,28 @@ def test_loss_is_equations_1_and_2() -> None:
         objective.stage = WeconveneStage(bfloat16=False, low_weight=2.0, high_weight=2.0)
         twice, *_ = objective(crops, step)
         assert torch.allclose(twice, expected + bpp * (2**step / 64) ** 1.2, rtol=1e-4)
+
+
+def test_loss_with_ms_ssim() -> None:
+    """The metric of the reports in the place of the squared error; it moves the synthesis."""
+    torch.manual_seed(0)
+    objective = RateDistortion(Network(TINY), WeconveneStage(bfloat16=False, metric="ms-ssim")).eval()
+    coarse = torch.randint(0, 256, (2, 3, 24, 24)).float()
+    crops = torch.nn.functional.interpolate(coarse, 256, mode="bicubic").clamp(0, 255).to(torch.uint8)
+    step = torch.tensor([5.0, 7.5])
+    with torch.no_grad():
+        loss, bpp, _ = objective(crops, step)
+        network = objective.network
+        subbands, _ = network.code(network.analysis(crops.float(), step), step, Coded())
+        shown = network.synthesis(subbands, step).round().clamp(0, 255)
+    pairs = zip(shown.permute(0, 2, 3, 1), crops.permute(0, 2, 3, 1), strict=True)
+    quality = torch.tensor([ms_ssim_rgb(b.numpy(), a.to(torch.uint8).numpy()) for a, b in pairs])
+    expected = (bpp + 19500 * (1 - quality) / 4**step) * (2**step / 64) ** 1.2
+    assert torch.allclose(loss, expected, rtol=1e-3)
+    objective.train()(crops, step)[0].sum().backward()
+    gradient = objective.network.g.leave.weight.grad
+    assert gradient is not None
+    assert gradient.abs().max() > 0
 
 
 def test_training_on_coded_symbols() -> None:

@@ -131,6 +131,7 @@ def encode(
     size: int | None = None,
     layers: int | tuple[float, ...] | None = None,
     access: str = "whole",
+    effort: int | None = None,
     lossless: bool = False,
     tile_size: int | None = None,
     strip: bool | Strip = False,
@@ -153,6 +154,7 @@ def encode(
         layers: lifting and jp2 only: how many quality layers, or the bits per pixel of each, ascending.
         access: lifting, jp2 and weconvene only: "windows" arranges the file for reading windows, "whole" for reading
             all.
+        effort: weconvene only: 1 (fastest) .. 9 (smallest files, minutes for a picture); None: 5.  Files decode alike.
         lossless: jp2 only: every sample comes back; without a target.
         tile_size: jp2 only: side of independent tiles in pixels; None: one tile, which codes better.
         strip: True or "all" to leave out ICC, Exif, XMP, IPTC and resolution, with the samples turned upright; "gps"
@@ -176,6 +178,7 @@ def encode(
         device=device,
         layers=layers,
         access=check_access(access),
+        effort=effort,
         lossless=lossless,
         tile_size=tile_size,
     )

@@ -31,6 +31,7 @@ class BilevelCodec(WlicCodec):
     label = "bilevel"
     summary = "pictures of black and white samples alone, such as scanned text: without loss"
     codec_id = CodecId.BILEVEL
+    options = frozenset({"lossless"})
 
     def suits(self, image: Image) -> bool:
         return is_bilevel(image)

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from wavelic.cli.files import STREAM, Job, open_output, plan, read_stdin
+from wavelic.cli.files import STREAM, Job, Naming, beside, open_output, plan, read_stdin, split_names
 from wavelic.cli.jobs import Outcome, run_jobs, use_threads
-from wavelic.cli.shared import Device, Force, Processors, Strip, StripGps, strip_of
+from wavelic.cli.shared import Device, Force, Out, Processors, Strip, StripGps, strip_of
 from wavelic.cli.terminal import Step
 from wavelic.errors import UsageError
 
@@ -154,10 +154,15 @@ def parse_region(text: str | None) -> tuple[int, int, int, int] | None:
 
 
 def decode(
-    inputs: Annotated[
-        list[str], typer.Argument(metavar="IN...", help=".wlic, JPEG 2000 files or their URLs; - is standard input.")
-    ],
-    output: Annotated[str, typer.Argument(metavar="OUT", help="An image file, a folder, or - for standard output.")],
+    files: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="IN... [OUT]",
+            help=".wlic, JPEG 2000 files or their URLs; - is standard input. Last an image file, a folder, or - for"
+            " standard output; for one IN alone a .png file beside it.",
+            show_default=False,
+        ),
+    ] = None,
     format: Annotated[
         str | None,
         typer.Option(help="png, tiff, jpeg, webp (lossless), bmp or ppm; else the extension decides, else png."),
@@ -177,8 +182,8 @@ def decode(
         bool,
         typer.Option(
             "--allow-partial",
-            help="Decode what there is of a .jp2 that was cut short or is still arriving: its whole layers, or its finest"
-            " whole resolution.",
+            help="Decode what there is of a .jp2 that was cut short or is still arriving: its whole layers, or its"
+            " finest whole resolution.",
         ),
     ] = False,
     unscaled: Annotated[
@@ -207,6 +212,7 @@ def decode(
     ] = None,
     strip: Strip = False,
     strip_gps: StripGps = False,
+    output: Out = None,
     force: Force = False,
     processors: Processors = 0,
     device: Device = "cpu",
@@ -222,7 +228,10 @@ def decode(
         raise UsageError("--max-bytes chooses the layers of a whole file; leave out --max-layers and --allow-partial")
     if max_bytes is not None and enhance:
         raise UsageError("--enhance reads more of a file than --max-bytes reckons with; leave out one of them")
-    jobs = plan(inputs, output, extension)
+    endings = tuple(ending for kind in OUTPUT_FORMATS.values() for ending in kind.extensions)
+    naming = Naming("decode", ("photo.wlic", "photo.png"), endings, any_ending=format is not None)
+    inputs, named = split_names(files or (), output, naming)
+    jobs = plan(inputs, beside(inputs[0], extension, naming) if named is None else named, extension)
     if as_json and jobs[0].target == STREAM:
         raise UsageError("--json and - would both write to standard output; name an output file")
     run_jobs(

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from wavelic.cli.files import STREAM, Job, open_output, plan, read_stdin
+from wavelic.cli.files import STREAM, Job, Naming, beside, open_output, plan, read_stdin, split_names
 from wavelic.cli.jobs import Outcome, run_jobs, use_threads
-from wavelic.cli.shared import CODEC_NAMES, Device, Force, Processors, Strip, StripGps
+from wavelic.cli.shared import CODEC_NAMES, Device, Force, Out, Processors, Strip, StripGps, complete_codec
 from wavelic.cli.terminal import Step
 from wavelic.errors import UsageError
 
@@ -24,19 +24,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class EncodeWork:
-    """Everything a worker needs to encode one file."""
+    """Everything a worker needs to encode one file; without a codec the picture decides."""
 
-    codec: str
+    codec: str | None
     target: Target | None
     options: Options
     force: bool
 
     def __call__(self, job: Job, threads: int, step: Step | None) -> dict[str, Any]:
         """Do the work of one input and return what is reported of it."""
-        from wavelic.api.files import encode_image
-        from wavelic.images import load_image
+        from wavelic.api.files import encode_image, read_image
 
-        image = load_image(read_stdin() if job.source == STREAM else job.source)
+        image = read_image(read_stdin() if job.source == STREAM else job.source)
         with open_output(job, self.force) as stream:
             use_threads(threads)
             started = time.perf_counter()
@@ -45,7 +44,7 @@ class EncodeWork:
             seconds = time.perf_counter() - started
             stream.write(encoded.data)
         return {
-            "codec": self.codec,
+            "codec": encoded.codec,
             "model": encoded.model,
             "quality": encoded.quality,
             "width": image.width,
@@ -62,25 +61,34 @@ def _describe(outcome: Outcome) -> str:
     note = f" ({facts['note']})" if facts["note"] else ""
     return (
         f"{outcome.job}: {facts['bytes']:,} bytes, {facts['bpp']:.4f} bpp,"
-        f" {facts['model']} at quality {facts['quality']:g}{note}"
+        f" {facts['codec'] if facts['model'] == 'none' else facts['model']} at quality {facts['quality']:g}{note}"
     )
 
 
 def encode(
-    inputs: Annotated[list[str], typer.Argument(metavar="IN...", help="Images; - is standard input.")],
-    output: Annotated[
-        str, typer.Argument(metavar="OUT", help="A .wlic or .jp2 file, a folder, or - for standard output.")
-    ],
+    files: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="IN... [OUT]",
+            help="Images, or .wlic files to code anew: paths, URLs, - for standard input. Last a .wlic or .jp2 file, a"
+            " folder, or - for standard output; for one IN alone a .wlic file beside it.",
+            show_default=False,
+        ),
+    ] = None,
     codec: Annotated[
         str | None,
         typer.Option(
-            help=f"{CODEC_NAMES}; if not given, the extension of OUT decides, and options that not every codec has.",
+            help=f"{CODEC_NAMES}; or bilevel. If not given, the extension of OUT decides, options that not every codec"
+            " has, and for .wlic whether the picture is black and white alone.",
             show_default=False,
+            autocompletion=complete_codec,
         ),
     ] = None,
     quality: Annotated[
         float | None,
-        typer.Option("--quality", "-q", help="0..100, linear in the logarithm of the rate; 50 if no target is given."),
+        typer.Option(
+            "--quality", "-q", help="0..100; 50 if no target is given. About the same PSNR in .wlic and .jp2."
+        ),
     ] = None,
     bpp: Annotated[float | None, typer.Option(help="Target: bits per pixel of the whole file.")] = None,
     psnr: Annotated[float | None, typer.Option(help="Target: dB over all colour samples.")] = None,
@@ -102,6 +110,16 @@ def encode(
         str,
         typer.Option(help="lifting, jp2, weconvene: whole, or windows for files that are read in windows."),
     ] = "whole",
+    effort: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=9,
+            help="weconvene: 1 fastest .. 9 smallest; from 7 on parameters are tried on the picture, 8 and 9 search for"
+            " minutes. Files decode alike.",
+            show_default=False,
+        ),
+    ] = None,
     lossless: Annotated[
         bool, typer.Option("--lossless", help="jp2: every sample comes back, at whatever size; 8 and 16 bits, alpha.")
     ] = False,
@@ -115,6 +133,7 @@ def encode(
         bool,
         typer.Option("--resync", help="jp2: markers around packets (SOP, EPH), by which decoders get past damage."),
     ] = False,
+    output: Out = None,
     force: Force = False,
     processors: Processors = 0,
     device: Device = "cpu",
@@ -122,9 +141,11 @@ def encode(
 ) -> None:
     """Compress images."""
     from wavelic.codec.options import Options, check_access
-    from wavelic.codec.registry import check_options, get_codec
+    from wavelic.codec.registry import DEFAULT_CODEC, check_options, codecs, get_codec
     from wavelic.codec.target import Target
 
+    naming = Naming("encode", ("photo.png", "photo.wlic"), tuple(dict.fromkeys(c.extension for c in codecs())))
+    inputs, named = split_names(files or (), output, naming)
     chosen_access = check_access(access)
     options = Options(
         strip,
@@ -133,6 +154,7 @@ def encode(
         layers=_layers(layers),
         access=chosen_access,
         strip_gps=strip_gps and not strip,
+        effort=effort,
         lossless=lossless,
         tile_size=tile_size,
         resync=resync,
@@ -142,11 +164,13 @@ def encode(
         raise UsageError(
             f"--lossless given with {target.kind} {target}, and such a file has but one size; leave one out"
         )
-    chosen = get_codec(codec) if codec else _codec_for(output, options)
-    jobs = plan(inputs, output, chosen.extension)
+    chosen = get_codec(codec) if codec else _codec_for(named or "", options)
+    jobs = plan(inputs, beside(inputs[0], chosen.extension, naming) if named is None else named, chosen.extension)
     _check_names(jobs, chosen, as_json)
-    check_options(chosen, options)
-    work = EncodeWork(chosen.name, target, options, force)  # before any file is touched
+    open_choice = codec is None and chosen.name == DEFAULT_CODEC
+    if not (open_choice and lossless):  # which only a picture of the special kind can be there
+        check_options(chosen, options)
+    work = EncodeWork(None if open_choice else chosen.name, target, options, force)  # before any file is touched
     run_jobs(work, jobs, processors, "encoding", _describe, as_json)
 
 

@@ -1,16 +1,19 @@
-"""Names on the command line: which input goes to which output, ``-`` for the standard streams, output folders."""
+"""Names on the command line: which are inputs and which is the output, ``-`` for the standard streams, folders."""
 
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
+from urllib.parse import unquote, urlsplit
 
 from wavelic.errors import OutputError, UsageError
+from wavelic.remote.opening import is_url
 
 STREAM = "-"
 
@@ -33,6 +36,95 @@ class Job:
         return message if self.source == STREAM or any(n in message for n in names) else f"{self.source}: {message}"
 
 
+@dataclass(frozen=True)
+class Naming:
+    """How a command that turns files into files is called.
+
+    Attributes:
+        command: its name.
+        example: an input and its output, for messages.
+        endings: of the files it writes, the usual one first.
+        any_ending: the output may have any, as the format is given otherwise.
+    """
+
+    command: str
+    example: tuple[str, str]
+    endings: tuple[str, ...]
+    any_ending: bool = False
+
+    def typed(self, *names: str) -> str:
+        """The command with these names, as it is typed."""
+        return f"type: {' '.join(['wavelic', self.command, *map(_quoted, names)])}"
+
+
+def _quoted(name: str) -> str:
+    """A name as a shell takes it; patterns stay patterns."""
+    return name if name.endswith("*") and shlex.quote(name[:-1]) == name[:-1] else shlex.quote(name)
+
+
+def split_names(names: Sequence[str], output: str | None, naming: Naming) -> tuple[list[str], str | None]:
+    """Tell inputs from the output.
+
+    Args:
+        names: as they were typed, the output last if there are several.
+        output: if it was given as an option.
+        naming: of the command.
+
+    Returns:
+        The inputs; and the output, None for a file beside the one input.
+
+    Raises:
+        UsageError: there is no input, or the last name cannot be an output; the message says what to type.
+    """
+    if not names:
+        raise UsageError(f"no file is named to {naming.command}; {naming.typed(*naming.example)}")
+    if output is not None:
+        return list(names), output
+    *inputs, last = names
+    if not inputs:
+        if os.path.isdir(last):
+            raise UsageError(
+                f"{last} is a folder, expected files; {naming.typed(os.path.join(last, '') + '*', 'OUT/')}"
+            )
+        return [last], STREAM if last == STREAM else None
+    ending = Path(last).suffix.lower()
+    if last == STREAM or _is_folder(last) or naming.any_ending or ending in naming.endings:
+        return inputs, last
+    first = inputs[0]
+    if len(inputs) == 1 and Path(first).suffix.lower() in naming.endings and os.path.exists(last):
+        raise UsageError(f"{last} is an input and comes first; {naming.typed(last, first)}")
+    if os.path.exists(last):
+        shown = [*names[:3], "..."] if len(names) > 4 else names
+        raise UsageError(f"{len(names)} inputs and no output; {naming.typed(*shown, 'OUT/')}")
+    expected = " ".join(naming.endings)
+    if not ending:
+        raise UsageError(
+            f"output {last} is no folder that exists and does not end in one of {expected};"
+            f" {naming.typed(*inputs[:3], last + '/')} for a new folder"
+        )
+    right = str(Path(last).with_suffix(naming.endings[0]))
+    raise UsageError(f"output {last} does not end in one of {expected}; {naming.typed(*inputs[:3], right)}")
+
+
+def beside(source: str, extension: str, naming: Naming) -> str:
+    """The output beside an input: the same name with another extension; of a URL, in the current folder.
+
+    Raises:
+        UsageError: that is the input itself.
+    """
+    is_address = is_url(source)
+    path = Path(unquote(urlsplit(source).path).rpartition("/")[2] or "image") if is_address else Path(source)
+    target = path.with_suffix(extension)
+    if target == path and not is_address:
+        other = str(path.with_name(f"{path.stem}-2{extension}"))
+        raise UsageError(f"the output beside {source} would be that file itself; {naming.typed(source, other)}")
+    return str(target)
+
+
+def _is_folder(name: str) -> bool:
+    return name.endswith(("/", os.sep)) or os.path.isdir(name)
+
+
 def plan(inputs: Sequence[str], output: str, extension: str) -> list[Job]:
     """Pair inputs with outputs.
 
@@ -44,15 +136,14 @@ def plan(inputs: Sequence[str], output: str, extension: str) -> list[Job]:
     """
     if STREAM in inputs and len(inputs) > 1:
         raise UsageError("- (standard input) is given beside other inputs; give it alone")
-    is_folder = output != STREAM and (output.endswith(("/", os.sep)) or os.path.isdir(output))
-    if not is_folder:
+    if output == STREAM or not _is_folder(output):
         if len(inputs) > 1:
             raise UsageError(f"{len(inputs)} inputs and one output {output}; name a folder, with a slash at the end")
         return [Job(inputs[0], output)]
     jobs: dict[str, Job] = {}
     for source in inputs:
-        stem = "stdin" if source == STREAM else Path(source).stem
-        target = os.path.join(output, stem + extension)
+        stem = "stdin" if source == STREAM else Path(urlsplit(source).path if is_url(source) else source).stem
+        target = os.path.join(output, (stem or "image") + extension)
         if target in jobs:
             raise UsageError(f"{jobs[target].source} and {source} would both become {target}; rename one of them")
         jobs[target] = Job(source, target, output)

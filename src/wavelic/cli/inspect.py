@@ -9,14 +9,17 @@ import typer
 from wavelic.cli.boundary import one_line, print_error
 from wavelic.cli.files import STREAM, Job, read_stdin
 from wavelic.cli.terminal import dump, show
-from wavelic.errors import FormatError, WavelicError
+from wavelic.errors import FormatError, UsageError, WavelicError
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from wavelic.codec.opened import OpenedFile
 
-Files = Annotated[list[str], typer.Argument(metavar="FILE...", help=".wlic or JPEG 2000 files; - is standard input.")]
+_FILES = ".wlic or JPEG 2000 files, or their URLs; - is standard input."
+Files = Annotated[list[str], typer.Argument(metavar="FILE...", help=_FILES)]
+_CODING = ("numpy", "pillow", "torch", "safetensors", "constriction", "google-crc32c")
+_PACKAGES = (*_CODING, "tifffile", "imagecodecs", "zarr")
 
 
 def _open(name: str) -> OpenedFile:
@@ -26,12 +29,23 @@ def _open(name: str) -> OpenedFile:
 
 
 def info(
-    files: Files,
+    files: Annotated[list[str] | None, typer.Argument(metavar="FILE...", help=_FILES, show_default=False)] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")] = False,
+    versions: Annotated[
+        bool, typer.Option("--versions", help="Show the versions of wavelic and of all that takes part in decoding.")
+    ] = False,
 ) -> None:
     """Show codec, model, geometry, rate, layers and bytes per chunk."""
+    if versions:
+        found = installed_versions()
+        if as_json:
+            dump({"versions": found})
+        else:
+            print("\n".join(f"{name:15} {text}" for name, text in found.items()))
+    elif not files:
+        raise UsageError("no file is named to look into; type: wavelic info photo.wlic, or wavelic info --versions")
     rows, code = [], 0
-    for name in files:
+    for name in files or ():
         try:
             rows.append({"file": name, **_open(name).info})
         except WavelicError as error:
@@ -39,14 +53,42 @@ def info(
             print_error(message)
             rows.append({"file": name, "error": message, "exit_code": error.exit_code})
             code = code or error.exit_code
-    if as_json:
+    if as_json and files:
         dump({"files": rows})
-    else:
+    elif not as_json:
         for row in rows:
             if "error" not in row:
                 show(*_tables(row))
     if code:
         raise typer.Exit(code)
+
+
+def installed_versions() -> dict[str, str]:
+    """Versions of wavelic, Python, the libraries that decode, libopenjp2 with its path, and the weights in use."""
+    import platform
+    from importlib.metadata import PackageNotFoundError, version
+
+    from wavelic import __version__
+    from wavelic.codec.registry import codecs
+    from wavelic.jpeg2000.binding import openjpeg
+
+    found = {"wavelic": __version__, "Python": f"{platform.python_version()}, {platform.platform()}"}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "not installed"
+    try:
+        found["libopenjp2"] = str(openjpeg())
+    except WavelicError as error:
+        found["libopenjp2"] = one_line(error)
+    for codec in codecs():
+        try:
+            hashes = ", ".join(card.hash[:8] for card in codec.weights())
+        except WavelicError as error:
+            hashes = one_line(error)
+        found[f"codec {codec.name}"] = f"weights {hashes}" if hashes else "no weights"
+    return found
 
 
 def _tables(facts: dict[str, Any]) -> list[Table]:

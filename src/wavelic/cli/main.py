@@ -15,6 +15,7 @@ import typer
 from wavelic import __version__
 from wavelic.cli import collections, decode, demo, encode, evaluate, inspect, models, report, serve, train, travel, trim
 from wavelic.cli.boundary import CommandGroup
+from wavelic.cli.shared import may_be_quiet
 
 app = typer.Typer(
     name="wavelic",
@@ -22,7 +23,6 @@ app = typer.Typer(
     help="A learned wavelet image codec: compress, decompress, measure, train.",
     epilog="Examples for every command: docs/cli.md",
     invoke_without_command=True,
-    add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -46,26 +46,26 @@ def _options(
         print(context.get_help())
 
 
-app.command()(encode.encode)
-app.command()(decode.decode)
-app.command()(collections.encode_dir)
-app.command()(collections.verify_dir)
-app.command()(collections.eval_dir)
-app.command()(inspect.info)
-app.command()(inspect.verify)
-app.command()(trim.trim)
-app.command()(models.models)
-app.command()(demo.demo)
-app.command("eval")(evaluate.evaluate)
-app.command()(evaluate.anchors)
-app.command()(report.compare)
-app.command()(report.report)
-app.command()(serve.serve)
-app.command()(train.recipes)
-app.command()(train.train)
-app.command()(train.export)
-app.command()(travel.train_pack)
-app.command()(travel.train_join)
+app.command()(may_be_quiet(encode.encode))
+app.command()(may_be_quiet(decode.decode))
+app.command()(may_be_quiet(collections.encode_dir))
+app.command()(may_be_quiet(collections.verify_dir))
+app.command()(may_be_quiet(collections.eval_dir))
+app.command()(may_be_quiet(inspect.info))
+app.command()(may_be_quiet(inspect.verify))
+app.command()(may_be_quiet(trim.trim))
+app.command()(may_be_quiet(models.models))
+app.command()(may_be_quiet(demo.demo))
+app.command("eval")(may_be_quiet(evaluate.evaluate))
+app.command()(may_be_quiet(evaluate.anchors))
+app.command()(may_be_quiet(report.compare))
+app.command()(may_be_quiet(report.report))
+app.command()(may_be_quiet(serve.serve))
+app.command()(may_be_quiet(train.recipes))
+app.command()(may_be_quiet(train.train))
+app.command()(may_be_quiet(train.export))
+app.command()(may_be_quiet(travel.train_pack))
+app.command()(may_be_quiet(travel.train_join))
 
 
 def run() -> None:

@@ -30,6 +30,9 @@ def serve(
     base_url: Annotated[
         str | None, typer.Option(metavar="URL", help="Of this server as clients see it, behind a proxy.")
     ] = None,
+    partial: Annotated[
+        bool, typer.Option("--partial", help="Show what is there of files that are cut short or still arriving.")
+    ] = False,
     trust_proxy: Annotated[
         str, typer.Option(metavar="ADDRESSES", help="Proxies whose X-Forwarded- headers are believed; * for all.")
     ] = "127.0.0.1,::1",
@@ -47,7 +50,7 @@ def serve(
         from wavelic.serving.site import Site
 
         limits = SizeLimits(max_area, max_width, max_height)
-        site = Site(folder, cache << 20, 4 * max_area)
+        site = Site(folder, cache << 20, 4 * max_area, partial=partial)
     settings = Settings(
         limits, base_url.rstrip("/") if base_url else None, max_age, workers or os.cpu_count() or 1, queue
     )

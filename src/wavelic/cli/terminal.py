@@ -19,8 +19,19 @@ PLAIN_WIDTH = 140  # columns where there is no terminal to ask
 PLAIN_SECONDS = 10.0  # between lines of progress where there is no terminal to draw on
 
 
+_quiet = False
+
+
+def be_quiet(wanted: bool = True) -> None:
+    """Leave out remarks and progress from here on; errors and results are still printed."""
+    global _quiet
+    _quiet = wanted
+
+
 def remark(text: str) -> None:
     """One line for people, on standard error."""
+    if _quiet:
+        return
     print(text, file=sys.stderr, flush=True)
 
 
@@ -41,6 +52,9 @@ def dump(document: Any) -> None:
 @contextmanager
 def progress(title: str) -> Iterator[Step]:
     """A bar on a terminal, which vanishes at the end; elsewhere a line every ten seconds, so that logs show life."""
+    if _quiet:
+        yield lambda done, total, what: None
+        return
     if not sys.stderr.isatty():
         yield _plain(title)
         return

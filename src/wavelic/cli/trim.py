@@ -8,9 +8,9 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from wavelic.cli.files import STREAM, Job, open_output, plan, read_stdin
+from wavelic.cli.files import STREAM, Job, Naming, beside, open_output, plan, read_stdin, split_names
 from wavelic.cli.jobs import Outcome, run_jobs
-from wavelic.cli.shared import Force, Strip, StripGps, strip_of
+from wavelic.cli.shared import Force, Out, Strip, StripGps, strip_of
 from wavelic.cli.terminal import Step
 from wavelic.errors import UsageError
 
@@ -58,8 +58,14 @@ def _describe(outcome: Outcome) -> str:
 
 
 def trim(
-    inputs: Annotated[list[str], typer.Argument(metavar="IN...", help="JPEG 2000 files; - is standard input.")],
-    output: Annotated[str, typer.Argument(metavar="OUT", help="A .jp2 file, a folder, or - for standard output.")],
+    files: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="IN... OUT",
+            help="JPEG 2000 files; - is standard input. Last a .jp2 file, a folder, or - for standard output.",
+            show_default=False,
+        ),
+    ] = None,
     max_layers: Annotated[
         int | None, typer.Option("--max-layers", metavar="N", help="Keep the first N layers.", show_default=False)
     ] = None,
@@ -68,6 +74,7 @@ def trim(
     ] = None,
     strip: Strip = False,
     strip_gps: StripGps = False,
+    output: Out = None,
     force: Force = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print what was done as JSON on standard output.")] = False,
 ) -> None:
@@ -75,7 +82,9 @@ def trim(
     stripping = strip_of(strip, strip_gps)
     if max_layers is None and bpp is None and stripping is None:
         raise UsageError("nothing to trim to; give --max-layers, --bpp, --strip or --strip-gps")
-    jobs = plan(inputs, output, ".jp2")
+    naming = Naming("trim", ("photo.jp2", "smaller.jp2"), _EXTENSIONS)
+    inputs, named = split_names(files or (), output, naming)
+    jobs = plan(inputs, beside(inputs[0], ".jp2", naming) if named is None else named, ".jp2")
     for job in jobs:
         if job.target != STREAM and Path(job.target).suffix.lower() not in _EXTENSIONS:
             raise UsageError(f"output {job.target} does not end in .jp2 or .j2k; name such a file or a folder")

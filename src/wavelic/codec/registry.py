@@ -29,6 +29,7 @@ CODECS = {
     "weconvene": "wavelic.weconvene.codec:WECONVENE",
     "lifting": "wavelic.lifting.codec:LIFTING",
     "jp2": "wavelic.jp2.codec:JP2",
+    "3dm": "wavelic.threedm.codec:THREEDM",
     "wcae": "wavelic.wcae.codec:WCAE",
     "wcae-64": "wavelic.wcae.codec:WCAE_64",
     "nowcae": "wavelic.wcae.codec:NOWCAE",

@@ -30,24 +30,26 @@ class Window(NamedTuple):
         return self.inner.moved(-self.outer.x, -self.outer.y)
 
 
-def windows(area: Rect, size: tuple[int, int], side: int, margin: int) -> Iterator[Window]:
+def windows(area: Rect, size: tuple[int, int], side: int | tuple[int, int], margin: int) -> Iterator[Window]:
     """Cut an area into windows, row by row from the top left.
 
     Args:
         area: what the inner parts partition.
         size: (width, height) of the image, which no window leaves.
-        side: columns and rows of an inner part; the last ones may have fewer.
+        side: columns and rows of an inner part, one number or (width, height); the last ones may have fewer.
         margin: samples that a window looks beyond its inner part to every side.
 
     >>> [window.outer for window in windows(Rect(0, 0, 5, 2), (9, 2), 4, 1)]
     [Rect(x=0, y=0, width=5, height=2), Rect(x=3, y=0, width=3, height=2)]
     """
-    for y in range(area.y, area.bottom, side):
-        for x in range(area.x, area.right, side):
-            inner = Rect.between(x, y, min(x + side, area.right), min(y + side, area.bottom))
+    width, height = (side, side) if isinstance(side, int) else side
+    for y in range(area.y, area.bottom, height):
+        for x in range(area.x, area.right, width):
+            inner = Rect.between(x, y, min(x + width, area.right), min(y + height, area.bottom))
             yield Window(inner, inner.grown(margin, size))
 
 
-def window_count(area: Rect, side: int) -> int:
+def window_count(area: Rect, side: int | tuple[int, int]) -> int:
     """Return how many windows `windows` cuts an area into."""
-    return -(-area.width // side) * -(-area.height // side)
+    width, height = (side, side) if isinstance(side, int) else side
+    return -(-area.width // width) * -(-area.height // height)

@@ -36,20 +36,21 @@ class Job:
     """Everything that decides the bytes of a collection.
 
     Attributes:
-        codec: a name of `wavelic.codec.registry.names`.
+        codec: a name of `wavelic.codec.registry.names`; None: that of `wavelic.encode`, which depends on the image.
         target: kind ("quality", "bpp", "psnr", "size") and value, as in `Target`; None for the codec's default.
-        strip, layers, access, device: as in `wavelic.codec.options.Options`.
+        strip, layers, access, device, lossless: as in `wavelic.codec.options.Options`.
         shard_size: images in a shard.
         layout: "tar" for one archive per shard, "tree" for the folders of the source.
         measure: decode every file again and record its PSNR.
         threads: of a worker.  Fixed by the job and not by the machine, because float sums may depend on them.
     """
 
-    codec: str = DEFAULT_CODEC
+    codec: str | None = None
     target: tuple[str, float] | None = None
     strip: bool = False
     layers: int | tuple[float, ...] | None = None
     access: str = "whole"
+    lossless: bool = False
     device: str = "cpu"
     shard_size: int = 1000
     layout: Layout = "tar"
@@ -67,9 +68,13 @@ class Job:
         """Raise UsageError for a codec, target, option or device that could code no image at all."""
         from wavelic.codec.options import check_device
 
-        check_options(get_codec(self.codec), self.codec_options())
+        check_options(get_codec(self.codec or DEFAULT_CODEC), self.codec_options())
         check_device(self.device)
-        self.codec_target()
+        target = self.codec_target()
+        if target is not None and self.lossless:
+            raise UsageError(
+                f"lossless given with {target.kind} {target}, of which such files have none; leave one out"
+            )
 
     def codec_target(self) -> Target | None:
         """The target as the encoder takes it."""
@@ -81,11 +86,17 @@ class Job:
         """The options as the encoder takes them."""
         from wavelic.codec.options import Options, check_access
 
-        return Options(strip=self.strip, device=self.device, layers=self.layers, access=check_access(self.access))
+        return Options(
+            strip=self.strip,
+            device=self.device,
+            layers=self.layers,
+            access=check_access(self.access),
+            lossless=self.lossless,
+        )
 
     def extension(self) -> str:
         """Of the compressed files, with its dot."""
-        return get_codec(self.codec).extension
+        return get_codec(self.codec or DEFAULT_CODEC).extension
 
     def to_json(self) -> str:
         """One JSON document; `from_json` reads it back."""

@@ -27,6 +27,7 @@ class CodecId(IntEnum):
 
     WCAE = 1
     WECONVENE = 2
+    THREEDM = 3
     BILEVEL = 4
 
 

@@ -14,7 +14,7 @@ from wavelic.enhance.knowledge import TileKnowledge
 from wavelic.enhance.level import Area, LevelInput, Span, batched, level_input
 from wavelic.enhance.signals import Signals
 from wavelic.jpeg2000 import EncodeOptions, encode_codestream, parse_main_header
-from wavelic.jpeg2000.code_blocks import read_code_blocks
+from wavelic.jpeg2000.code_blocks import TilePackets, tiles_of
 from wavelic.jpeg2000.quantisers import quantisers
 from wavelic.wavelets import dwt2
 
@@ -84,8 +84,9 @@ def decoded(codestream: bytes, layers: int) -> Examples:
     signals = Signals.of(codestream, header, layers)
     area: Area = (Span(0, header.height), Span(0, header.width))
     signal = signals.components(signals.read(0, area))
-    blocks = read_code_blocks(codestream, header, layers)
-    knowledge = TileKnowledge(header, quantisers(codestream, header), blocks, 0)
+    (tile,) = tiles_of(header)
+    blocks = TilePackets.of(codestream, header).code_blocks(tile, layers)
+    knowledge = TileKnowledge(header, quantisers(codestream, header), blocks)
     wavelet = knowledge.wavelet
     inputs, lows = [], [_three(signal.float())]
     for level in range(1, header.levels + 1):
@@ -129,9 +130,9 @@ def drawing(side: int, random: np.random.Generator) -> NDArray[np.uint8]:
     size = float(random.uniform(8, 28))
     font = ImageFont.load_default(size)
     letters = np.array(list("abcdefghijklmnopqrstuvwxyz ABCDEFGHIKLMNOPRSTW  0123456789.,;-"))
-    y = float(random.uniform(0, size))
-    while y < side:
+    top = float(random.uniform(0, size))
+    while top < side:
         line = "".join(random.choice(letters, int(side / size * 2.2)))
-        draw.text((float(random.uniform(0, 20)), y), line, fill=ink, font=font)
-        y += size * float(random.uniform(1.1, 1.7))
+        draw.text((float(random.uniform(0, 20)), top), line, fill=ink, font=font)
+        top += size * float(random.uniform(1.1, 1.7))
     return np.asarray(image)

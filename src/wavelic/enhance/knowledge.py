@@ -2,8 +2,9 @@
 
 A code-block that was decoded down to bit-plane p leaves each coefficient in an interval of step * 2^p, twice that
 around zero.  Of a code-block that no packet has anything of, the headers tell nothing; an encoder left it out since it
-was worth less than what it kept.  It is taken to be as exact, relative to how much an error of it shows, as the
-nearest code-block over it at a coarser level, or as luma's.
+was worth less than what it kept.  It is taken to be as exact, relative to how much an error of it shows, as the nearest
+code-block over it at a coarser level; in a lossless file that is: exactly zero.  Where not even the lowest band has a
+code-block, as the chroma of a gray picture, nothing is taken to be open.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from wavelic.wavelets.coefficients import Coefficients1d
 Floats = NDArray[np.float32]
 Indices = NDArray[np.int64]
 
+_EXACT_LEVEL = 8
+
 
 @cache
 def norms(wavelet: str, level: int) -> tuple[float, float]:
@@ -33,6 +36,10 @@ def norms(wavelet: str, level: int) -> tuple[float, float]:
         wavelet: "9/7" or "5/3".
         level: 1 for the finest.
     """
+    if level > _EXACT_LEVEL:  # the functions have their limit's shape, and double their length with every level
+        low, high = norms(wavelet, _EXACT_LEVEL)
+        factor = 2 ** ((level - _EXACT_LEVEL) / 2)
+        return low * factor, high * factor
     size = 64
     found = []
     for band in range(2):
@@ -40,8 +47,8 @@ def norms(wavelet: str, level: int) -> tuple[float, float]:
         bands[band, size // 2] = 1.0
         signal = bands[0]
         for number in range(level):
-            high = bands[1] if number == 0 else torch.zeros_like(signal)
-            signal = idwt1(Coefficients1d(signal, (high,), 2 * len(signal), -1, wavelet, "jpeg2000"))
+            details = bands[1] if number == 0 else torch.zeros_like(signal)
+            signal = idwt1(Coefficients1d(signal, (details,), 2 * len(signal), -1, wavelet, "jpeg2000"))
         found.append(float(signal.square().sum().sqrt()))
     return found[0], found[1]
 
@@ -60,7 +67,7 @@ class Known:
         log_step: log2 of the interval's width, in sample values.
         there: 1 where a packet has something of the code-block, else 0.
         partial: how much of the next bit-plane is decoded: 0, 1/3 or 2/3.
-        exact: 1 where nothing is left out (reversible, all planes), else 0.
+        exact: 1 where nothing is left out (reversible, all planes) or nothing is known at all, else 0.
     """
 
     log_step: Floats
@@ -77,7 +84,6 @@ class TileKnowledge:
         header: MainHeader,
         quantisers: tuple[tuple[Quantiser, ...], ...],
         blocks: Blocks,
-        tile: int,
         component: int = 0,
     ) -> None:
         """Read out of the headers.
@@ -85,17 +91,16 @@ class TileKnowledge:
         Args:
             header: main header of the codestream.
             quantisers: of every component.
-            blocks: of the codestream.
-            tile: number of the tile.
+            blocks: of the tile.
             component: one of the colours, which are alike.
         """
-        self._quantisers, self._blocks, self._tile = quantisers, blocks, tile
+        self._quantisers, self._blocks = quantisers, blocks
         style = header.styles[component]
         self.wavelet = "5/3" if style.reversible else "9/7"
         self.levels, self.bits = style.levels, header.components[component].bits
-        self._tables: dict[tuple[int, int, int, bool], Floats] = {}
+        self._tables: dict[tuple[int, int, int], Floats] = {}
 
-    def known(self, component: int, level: int, rows: Indices, columns: Indices, luma: int | None = None) -> Known:
+    def known(self, component: int, level: int, rows: Indices, columns: Indices) -> Known:
         """Look up what is known of the details of a component at one level.
 
         Args:
@@ -103,54 +108,55 @@ class TileKnowledge:
             level: 1 for the finest.
             rows: coordinates in the bands of that level.
             columns: likewise.
-            luma: the component to go by where this one has nothing at all.
         """
         found = np.empty((4, 3, len(rows), len(columns)), np.float32)
         for orientation in range(1, 4):
             blocks = self._band(component, level, orientation)
-            table = self._table(component, level, orientation, luma)
+            table = self._table(component, level, orientation)
             found[:, orientation - 1] = _lookup(blocks, table, rows, columns)
         return Known(found[0], found[1], found[2], found[3])
 
     def _band(self, component: int, level: int, orientation: int) -> BandBlocks:
-        return self._blocks[self._tile, component, self._number(level, orientation)]
+        return self._blocks[component, self._number(level, orientation)]
 
     def _number(self, level: int, orientation: int) -> int:
         return 3 * (self.levels - level) + orientation if orientation else 0
 
-    def _table(self, component: int, level: int, orientation: int, luma: int | None) -> Floats:
+    def _table(self, component: int, level: int, orientation: int) -> Floats:
         """The fields of `Known` for the code-blocks of one band, (4, rows, columns)."""
-        key = component, level, orientation, luma is None
+        key = component, level, orientation
         if key in self._tables:
             return self._tables[key]
         blocks = self._band(component, level, orientation)
         quantiser = self._quantisers[component][self._number(level, orientation)]
         passes = blocks.passes.astype(np.int32)
         there = passes > 0
-        plane = np.maximum(quantiser.planes - blocks.zero_planes - (passes + 2) // 3, 0)
+        plane = _plane(blocks, quantiser)
         log_norm = np.float32(np.log2(band_norms(self.wavelet, level)[orientation]))
         log_step = (plane + np.log2(quantiser.step)).astype(np.float32)
+        exact = (plane == 0) & (self.wavelet == "5/3")
         if not there.all():
-            guess = self._coarser(component, level, orientation)
-            if luma is not None and luma != component:
-                other = self._table(luma, level, orientation, None)[0] + log_norm
-                if other.shape == guess.shape:
-                    guess = np.where(np.isnan(guess), other, guess)
+            guess, guess_exact = self._coarser(component, level, orientation)
             most = np.float32(np.log2(quantiser.step) + quantiser.planes - 1) + log_norm
+            exact = np.where(there, exact, np.isnan(guess) | (guess_exact > 0))
             guess = np.where(np.isnan(guess), most, guess)
             log_step = np.where(there, log_step, guess - log_norm)
         partial = np.where(there, (passes + 2) % 3 / 3, 0)
-        exact = there & (plane == 0) & (self.wavelet == "5/3")
         self._tables[key] = np.stack([log_step, there, partial, exact]).astype(np.float32)
         return self._tables[key]
 
-    def _coarser(self, component: int, level: int, orientation: int) -> Floats:
-        """For the code-blocks of a band, log2 of width times norm of the nearest over it; NaN where there is none."""
+    def _coarser(self, component: int, level: int, orientation: int) -> tuple[Floats, Floats]:
+        """For the code-blocks of a band, what is known of the nearest code-block over each.
+
+        Returns:
+            log2 of width times norm, NaN where there is none; and whether nothing is left out of it.
+        """
         blocks = self._band(component, level, orientation)
         top, left = blocks.origin
         rows = (np.arange(blocks.passes.shape[0]) + top) << blocks.shift[1]
         columns = (np.arange(blocks.passes.shape[1]) + left) << blocks.shift[0]
         result = np.full(blocks.passes.shape, np.nan, np.float32)
+        exact = np.zeros(blocks.passes.shape, np.float32)
         for above in range(level + 1, self.levels + 2):
             kind = orientation if above <= self.levels else 0
             above = min(above, self.levels)
@@ -158,13 +164,21 @@ class TileKnowledge:
                 rows, columns = rows >> 1, columns >> 1
             band = self._band(component, above, kind)
             quantiser = self._quantisers[component][self._number(above, kind)]
-            plane = np.maximum(quantiser.planes - band.zero_planes - (band.passes.astype(np.int32) + 2) // 3, 0)
+            plane = _plane(band, quantiser)
             value = plane + np.log2(quantiser.step * band_norms(self.wavelet, above)[kind])
-            here = _lookup(band, np.where(band.passes > 0, value, np.nan)[None].astype(np.float32), rows, columns)[0]
+            tables = np.stack([np.where(band.passes > 0, value, np.nan), (plane == 0) & (self.wavelet == "5/3")])
+            here, here_exact = _lookup(band, tables.astype(np.float32), rows, columns)
+            exact = np.where(np.isnan(result), here_exact, exact)
             result = np.where(np.isnan(result), here, result)
             if not np.isnan(result).any():
                 break
-        return result
+        return result, exact
+
+
+def _plane(blocks: BandBlocks, quantiser: Quantiser) -> NDArray[np.int32]:
+    """The lowest bit-plane of every code-block that is decoded in full."""
+    full = (blocks.passes.astype(np.int32) + 2) // 3
+    return np.maximum(quantiser.planes - blocks.zero_planes - full, 0)
 
 
 def _lookup(blocks: BandBlocks, table: Floats, rows: Indices, columns: Indices) -> Floats:

@@ -7,6 +7,7 @@ edge by edge.  A band that ends before its frame, as the high bands of odd sizes
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -82,7 +83,7 @@ class LevelInput:
 
     def to(self, device: torch.device) -> LevelInput:
         """The same on a device."""
-        moved = {name: getattr(self, name).to(device) for name in _TENSORS}
+        moved: dict[str, Any] = {name: getattr(self, name).to(device) for name in _TENSORS}
         return replace(self, **moved)
 
 
@@ -137,7 +138,7 @@ def level_input(
     stacked = torch.stack(parts, 1).float()[None]
     low = framed(low, lo_r, lo_c, frame).float()[None]
     places = np.arange(frame[0].first, frame[0].stop, 2), np.arange(frame[1].first, frame[1].stop, 2)
-    found = [knowledge.known(number, level, *places, components[0]) for number in components]
+    found = [knowledge.known(number, level, *places) for number in components]
     log_step, there, partial, exact = (
         torch.from_numpy(np.stack([getattr(known, name) for known in found]))[None]
         for name in ("log_step", "there", "partial", "exact")
@@ -157,7 +158,8 @@ def _with_chroma(x: Tensor) -> Tensor:
 def batched(inputs: list[LevelInput]) -> LevelInput:
     """Join the same level of several windows of one size, wavelet and depth."""
     first = inputs[0]
-    return replace(first, **{name: torch.cat([getattr(one, name) for one in inputs]) for name in _TENSORS})
+    joined: dict[str, Any] = {name: torch.cat([getattr(one, name) for one in inputs]) for name in _TENSORS}
+    return replace(first, **joined)
 
 
 def network_input(x: LevelInput, low: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from wavelic.enhance.reading import Reader
-from wavelic.errors import UnsupportedError
+from wavelic.enhance.suitable import check_picture
 from wavelic.jpeg2000.channels import Channels
 from wavelic.jpeg2000.picture import Plane, Stored
 from wavelic.rect import Rect
@@ -21,21 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from wavelic.enhance.network import Network
-
-
-def check_picture(channels: Channels) -> tuple[int, ...]:
-    """Return the components that are luma or colours of a picture.
-
-    Args:
-        channels: how components become the picture.
-
-    Raises:
-        UnsupportedError: its samples are indices of a palette.
-    """
-    if channels.has_palette:
-        raise UnsupportedError("samples are indices of a palette; decode without enhancement")
-    count = len(channels.channels) - channels.opacity
-    return tuple(channel.component for channel in channels.channels[:count])
 
 
 @dataclass(frozen=True)

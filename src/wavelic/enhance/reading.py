@@ -19,13 +19,14 @@ from wavelic.enhance.level import Area, Span, correct, doubled, framed, level_in
 from wavelic.enhance.network import Network
 from wavelic.enhance.signals import Signals, to_colours
 from wavelic.jpeg2000 import DEFAULT_LIMITS, Limits, MainHeader
-from wavelic.jpeg2000.code_blocks import TileGeometry, read_code_blocks, tiles_of
+from wavelic.jpeg2000.code_blocks import TileGeometry, TilePackets, tiles_of
 from wavelic.jpeg2000.quantisers import quantisers
 from wavelic.rect import Rect
-from wavelic.wavelets import Bands2d, dwt2
+from wavelic.wavelets import Bands2d, Normalization, dwt2
 
 #: Side of the windows that a large image is read in, in samples of what is asked for.
 WINDOW = 1024
+_TILES_KEPT = 64
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class Reader:
         limits: Limits = DEFAULT_LIMITS,
         colours: Sequence[int] | None = None,
     ) -> None:
-        """Read the packet headers.
+        """Prepare a codestream.
 
         Args:
             codestream: complete, or one that decodes alike for what will be read.
@@ -77,7 +78,7 @@ class Reader:
         self._signals = Signals.of(codestream, header, layers, threads=threads, limits=limits, colours=colours)
         self._header, self._network = header, network
         self._quantisers = quantisers(codestream, header)
-        self._blocks = read_code_blocks(codestream, header, layers)
+        self._packets, self._layers = TilePackets.of(codestream, header), layers
         self._tiles = tiles_of(header)
         self._knowledge: dict[int, TileKnowledge] = {}
         self._colours = self._signals.colours
@@ -131,11 +132,7 @@ class Reader:
         steps = self._plan(tile, reduce, area)
         if not steps:
             return torch.zeros(1)
-        if tile.number not in self._knowledge:
-            self._knowledge[tile.number] = TileKnowledge(
-                self._header, self._quantisers, self._blocks, tile.number, self._colours[0]
-            )
-        knowledge, signals = self._knowledge[tile.number], self._signals
+        knowledge, signals = self._known(tile), self._signals
         wavelet = knowledge.wavelet
         last = steps[-1].seen
         low_area = last[0].band(False), last[1].band(False)
@@ -159,21 +156,26 @@ class Reader:
             return low[0, :1].cpu()
         return to_colours(low[0], signals.reversible).cpu()
 
+    def _known(self, tile: TileGeometry) -> TileKnowledge:
+        """What the packet headers of a tile tell; of the last few tiles it is kept."""
+        known = self._knowledge.get(tile.number)
+        if known is None:
+            blocks = self._packets.code_blocks(tile, self._layers)
+            known = TileKnowledge(self._header, self._quantisers, blocks, self._colours[0])
+            if len(self._knowledge) >= _TILES_KEPT:
+                self._knowledge.clear()
+            self._knowledge[tile.number] = known
+        return known
+
     def _details(self, tile: TileGeometry, group: tuple[int, ...], step: _Step) -> Bands2d:
         """Decoded details of the part of a level that the network sees."""
         extent = _extent(tile, step.level - 1)
         area = _grown(step.seen, extent, SYNTHESIS_RADIUS)
         signals = self._signals
         signal = signals.components(signals.read(step.level - 1, area))[list(group)]
-        normalization = "reversible" if signals.reversible else "jpeg2000"
-        start = area[0].first, area[1].first
-        bands = dwt2(
-            signal,
-            "5/3" if signals.reversible else "9/7",
-            1,
-            normalization,
-            start=start,  # type: ignore[arg-type]
-        ).levels[0]
+        normalization: Normalization = "reversible" if signals.reversible else "jpeg2000"
+        wavelet = "5/3" if signals.reversible else "9/7"
+        bands = dwt2(signal, wavelet, 1, normalization, start=(area[0].first, area[1].first)).levels[0]
 
         def cut(band: Tensor, down: bool, across: bool) -> Tensor:
             have = area[0].band(down), area[1].band(across)
@@ -187,9 +189,9 @@ class Reader:
         radius = self._network.config.radius
         wanted = area
         for level in range(reduce + 1, self._header.styles[self._colours[0]].levels + 1):
-            if any(span.size < 1 for span in _extent(tile, level)):
-                break
             extent = _extent(tile, level - 1)
+            if all(span.size <= 1 for span in extent) or any(span.size < 1 for span in _extent(tile, level)):
+                break
             made = _grown(wanted, extent, SYNTHESIS_RADIUS)
             frames = made[0].framed(), made[1].framed()
             around = (Span(2 * f.first, 2 * f.stop) for f in frames)

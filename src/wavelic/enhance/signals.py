@@ -17,14 +17,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from wavelic.enhance.level import Area
+from wavelic.enhance.suitable import check_colours
 from wavelic.errors import FormatError, UnsupportedError
 from wavelic.jpeg2000 import DEFAULT_LIMITS, Limits, MainHeader, decode_codestream
-from wavelic.jpeg2000.header import RGN
 from wavelic.jpeg2000.precision import FIRST_DEPTH, with_extra_bits
 
 #: Bits of precision on the irreversible path, and of range on the reversible one, beyond those declared.
 EXTRA_BITS, EXTRA_RANGE = 8, 3
-_MOST_BITS = 16
 
 # Rows: Y, Cb, Cr of R, G, B (T.800 annex G.3), and the inverse of the linear part of RCT (G.2).
 _ICT = ((0.299, 0.587, 0.114), (-0.168736, -0.331264, 0.5), (0.5, -0.418688, -0.081312))
@@ -152,27 +151,6 @@ class Signals:
             return torch.cat((_mixed(colours[:3], torch.tensor(_ICT)), colours[3:]))
         r, g, b = colours[:3]
         return torch.cat((torch.stack(((r + 2 * g + b) >> 2, b - g, r - g)), colours[3:]))
-
-
-def check_colours(header: MainHeader, colours: Sequence[int]) -> None:
-    """Raise UnsupportedError unless components are alike and of a kind that can be enhanced.
-
-    Args:
-        header: main header of the codestream.
-        colours: numbers of the components.
-    """
-    kinds = {(one.bits, one.signed, one.dx, one.dy) for one in (header.components[index] for index in colours)}
-    styles = {(one.levels, one.reversible) for one in (header.styles[index] for index in colours)}
-    if len(kinds) != 1 or len(styles) != 1 or (header.colour_transform and tuple(sorted(colours)) != (0, 1, 2)):
-        raise UnsupportedError(f"colours of {sorted(kinds)}, expected components alike; decode without enhancement")
-    ((bits, signed, dx, dy),) = kinds
-    if signed or (dx, dy) != (1, 1) or bits > _MOST_BITS:
-        raise UnsupportedError(
-            f"colours of {bits} bits, signed {signed}, one for {dx} x {dy} pixels; expected at most {_MOST_BITS} bits,"
-            " unsigned, one for each pixel; decode without enhancement"
-        )
-    if any(segment.marker == RGN for segment in header.segments):
-        raise UnsupportedError("the codestream has a region of interest; decode without enhancement")
 
 
 def _mixed(planes: Tensor, matrix: Tensor) -> Tensor:

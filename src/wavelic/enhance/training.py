@@ -16,6 +16,7 @@ from wavelic.enhance.network import Network
 from wavelic.enhance.objective import Enhancement
 from wavelic.enhance.signals import colour_components
 from wavelic.enhance.stage import EnhanceStage
+from wavelic.enhance.weights import float_state
 from wavelic.errors import UsageError
 from wavelic.training.data import PackedImages
 from wavelic.training.stages import Recipe, Stage
@@ -42,9 +43,7 @@ class EnhanceTask(Task):
 
     def installed(self, card: Card) -> dict[str, Tensor]:
         """All of the state."""
-        from wavelic.enhance.weights import load_network
-
-        return {f"network.{key}": value.float() for key, value in load_network(card).state_dict().items()}
+        return {f"network.{key}": value for key, value in float_state(card).items()}
 
     def losses(self, wrapped: nn.Module, crops: Tensor, fraction: float, noise: torch.Generator) -> dict[str, Tensor]:
         """Loss, and the gain in dB at full size."""

@@ -6,11 +6,24 @@ from functools import lru_cache
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from wavelic.codec.weights import Card, load_weights
 from wavelic.enhance.config import CONFIGS
 from wavelic.enhance.network import Network
 from wavelic.errors import ModelError
+
+
+def float_state(card: Card) -> dict[str, Tensor]:
+    """Read the weights of a card in float32.
+
+    Args:
+        card: of `catalogue.find_enhance`.
+
+    Raises:
+        ModelError: its file is damaged.
+    """
+    return {key: torch.from_numpy(np.array(value)).float() for key, value in load_weights(card).items()}
 
 
 @lru_cache(maxsize=2)
@@ -29,9 +42,8 @@ def load_network(card: Card, device: str = "cpu") -> Network:
             f"{card.path.name} is of architecture {card.architecture!r}, which this wavelic lacks; upgrade"
         )
     network = Network(CONFIGS[card.architecture])
-    state = {key: torch.from_numpy(np.array(value)).float() for key, value in load_weights(card).items()}
     try:
-        network.load_state_dict(state)
+        network.load_state_dict(float_state(card))
     except RuntimeError as error:
         cause = " ".join(str(error).split())[:200]
         raise ModelError(f"{card.path.name} does not fit its network ({cause}); install wavelic again") from error

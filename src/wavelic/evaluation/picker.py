@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from wavelic.codec.registry import codecs
 from wavelic.evaluation.plots import LineStyle, is_own, line_styles
 from wavelic.evaluation.results import Curve
 
@@ -38,21 +39,31 @@ class Choice:
 def choices(curves: Sequence[Curve], reference: Curve | None) -> list[Choice]:
     """List the curves of plots, and which are shown at first.
 
-    Those are up to `OWN_SHOWN` of our own, the reference, other measured and then published ones, and the rest of our
-    own if there is room; each kind in the order of the curves.
+    Those are up to `OWN_SHOWN` of our own, in the order of the registry; the reference; other measured codecs and then
+    published curves, of each family one before the second of any; and the rest of our own if there is room.
 
     Args:
         curves: as they are given to the plots.
         reference: the curve that others are compared with, if any.
     """
-    numbers = range(len(curves))
-    own = [n for n in numbers if is_own(curves[n])]
-    first = own[:OWN_SHOWN] + [n for n in numbers if reference is not None and curves[n].name == reference.name]
-    others = sorted((n for n in numbers if n not in own), key=lambda n: not curves[n].rows)
-    order = dict.fromkeys([*first, *others, *own])
+    ranks = {codec.name: rank for rank, codec in enumerate(codecs())}
+    own = [n for n, curve in enumerate(curves) if is_own(curve)]
+    own.sort(key=lambda n: ranks.get(curves[n].name, len(ranks)))
+    compared = [n for n, curve in enumerate(curves) if reference is not None and curve.name == reference.name][:1]
+    seen = {_family(curves[n]) for n in compared}
+    others: list[tuple[bool, bool, int]] = []  # published, of a family that is there already
+    for n, curve in enumerate(curves):
+        if n not in own:
+            others.append((not curve.rows, _family(curve) in seen, n))
+            seen.add(_family(curve))
+    order = dict.fromkeys([*own[:OWN_SHOWN], *compared, *(n for *_, n in sorted(others)), *own])
     shown = set(list(order)[:SHOWN])
     styles = line_styles(curves)
-    return [Choice(n, curves[n].label, n in shown, _swatch(styles[n])) for n in numbers]
+    return [Choice(n, curve.label, n in shown, _swatch(styles[n])) for n, curve in enumerate(curves)]
+
+
+def _family(curve: Curve) -> str:
+    return curve.name.split("-")[0]
 
 
 def pickable(svg: str) -> str:

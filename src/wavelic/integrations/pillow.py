@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 FORMAT, EXTENSION, MIME = "WLIC", ".wlic", "image/x-wlic"
 _METADATA_OPTIONS = ("exif", "icc_profile", "xmp", "dpi")
-_CODEC_OPTIONS = ("codec", "quality", "bpp", "psnr", "size", "layers", "access", "strip", "device")
+_CODEC_OPTIONS = ("codec", "quality", "bpp", "psnr", "size", "layers", "access", "lossless", "strip", "device")
 
 
 class WlicImageFile(PIL.ImageFile.ImageFile):

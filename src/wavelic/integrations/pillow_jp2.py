@@ -1,7 +1,7 @@
 """Pillow and JP2 files of codec `lifting`: opened with the learned synthesis, not as the softer plain JPEG 2000.
 
 Opening reads the boxes in front of the codestream and nothing else; a file without wavelic's box is left to Pillow's
-own plugin, and so is saving without ``codec="lifting"``.
+own plugin, and so is saving without ``codec="lifting"`` or ``codec="jp2"``.
 """
 
 from __future__ import annotations
@@ -18,7 +18,15 @@ REGISTERED = "WAVELIC-JP2"
 _SIGNATURE = b"\x00\x00\x00\x0cjP  \r\n\x87\n"
 _CODESTREAMS = (".j2k", ".j2c", ".jpc")
 EXTENSION = ".jp2"
-_OURS_ALONE = ("bpp", "psnr", "size", "access", "strip", "device")  # options that Pillow's plugin does not have
+_OURS_ALONE = (
+    "bpp",
+    "psnr",
+    "size",
+    "access",
+    "lossless",
+    "strip",
+    "device",
+)  # options that Pillow's plugin does not have
 _MOST_BOXES = 1024
 _CODESTREAM_BOX = b"\0\0\0\0jp2c"  # up to the end of what there is
 _MAIN_HEADER = 1 << 13  # bytes of the codestream in which its main header ends
@@ -141,13 +149,15 @@ def _save(picture: PIL.Image.Image, stream: IO[bytes], filename: str | bytes) ->
     name = os.fsdecode(filename).lower() if filename else ""
     if "codec" not in given:
         if ours := sorted(set(_OURS_ALONE) & given.keys()):
-            raise UsageError(f"option {', '.join(ours)} without codec, expected codec='lifting' with it; add that")
+            raise UsageError(
+                f"option {', '.join(ours)} without codec, expected codec='jp2' or 'lifting' with it; add that"
+            )
         PIL.Jpeg2KImagePlugin._save(picture, stream, filename)
         return
     if get_codec(given["codec"]).extension != EXTENSION or name.endswith(_CODESTREAMS):
         raise UsageError(
-            f"codec {given['codec']!r} for {name or 'a JPEG 2000 file'}, expected 'lifting' and a name that ends in "
-            ".jp2; choose the extension .wlic for other codecs"
+            f"codec {given['codec']!r} for {name or 'a JPEG 2000 file'}, expected 'jp2' or 'lifting' and a name that"
+            " ends in .jp2; choose the extension .wlic for other codecs"
         )
     stream.write(encoded(picture))
 

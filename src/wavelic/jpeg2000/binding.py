@@ -1,7 +1,8 @@
 """Find, load and check libopenjp2; declare the functions wavelic calls.
 
-Search order: the path in the environment variable ``WAVELIC_OPENJPEG``, the system's library, the copy inside Pillow's
-wheel.  A library that is older than 2.5 or whose structures differ from `structs` is passed over.
+Search order: the path in the environment variable ``WAVELIC_OPENJPEG``, the system's library by its name, the copy that
+the installed Pillow lists among its files (a declared dependency, whose wheels bring one).  Nothing else is tried.  A
+library that is older than 2.5 or whose structures differ from `structs` is passed over.
 
 Functions of a `ctypes.CDLL` release the GIL while they run, so decodes in several Python threads run side by side.
 """
@@ -9,14 +10,13 @@ Functions of a `ctypes.CDLL` release the GIL while they run, so decodes in sever
 from __future__ import annotations
 
 import ctypes
-import ctypes.util
 import functools
-import importlib.util
 import os
 import sys
 from collections.abc import Iterator
 from ctypes import POINTER, c_char_p, c_int, c_int32, c_size_t, c_uint32, c_uint64, c_void_p
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -75,12 +75,16 @@ class OpenJpeg:
     """A loaded and checked library.
 
     path: what was loaded, a file or a bare library name.  version: as (2, 5, 4).  api: its functions, with argument
-    types declared.
+    types declared.  origin: where it is from, in words.
     """
 
     path: str
     version: tuple[int, ...]
     api: ctypes.CDLL
+    origin: str = ""
+
+    def __str__(self) -> str:
+        return f"{'.'.join(map(str, self.version))} ({self.origin or self.path})"
 
 
 @functools.cache
@@ -90,9 +94,9 @@ def openjpeg() -> OpenJpeg:
     Raises MissingDependencyError, naming the fix, if no candidate is present, recent enough and of the known layout.
     """
     reasons = []
-    for path in candidates():
+    for path, origin in candidates():
         try:
-            return load(path)
+            return replace(load(path), origin=origin)
         except (OSError, _Unsuitable) as error:
             reasons.append(f"{path}: {str(error).partition(chr(10))[0]}")
     tried = "; ".join(reasons) if reasons else "no candidate found"
@@ -107,26 +111,27 @@ def default_threads() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def candidates() -> Iterator[str]:
-    """Paths and names to try, best first; the environment variable excludes all others."""
+def candidates() -> Iterator[tuple[str, str]]:
+    """Paths or names to try, best first, and where each is from; the environment variable excludes all others."""
     if os.environ.get(ENVIRONMENT):
-        yield os.environ[ENVIRONMENT]
+        yield os.environ[ENVIRONMENT], f"the environment variable {ENVIRONMENT}"
         return
-    yield _SONAMES.get(sys.platform, _SONAMES["linux"])
-    found = ctypes.util.find_library("openjp2")
-    if found:
-        yield found
-    yield from map(str, pillow_copies())
+    name = _SONAMES.get(sys.platform, _SONAMES["linux"])
+    yield name, f"the system's {name}"
+    if sys.platform == "darwin":  # where package managers have folders that the loader does not look into
+        for folder in ("/opt/homebrew/lib", "/usr/local/lib"):
+            yield f"{folder}/{name}", f"{name} in {folder}"
+    for path in pillow_copies():
+        yield str(path), f"the copy of Pillow {metadata.version('pillow')}"
 
 
 def pillow_copies() -> list[Path]:
-    """The copies of libopenjp2 that the installed Pillow brought along (Linux and macOS wheels)."""
-    spec = importlib.util.find_spec("PIL")
-    if spec is None or spec.origin is None:
+    """The copies of libopenjp2 among the files of the installed Pillow (its Linux and macOS wheels have one)."""
+    try:
+        files = metadata.files("pillow") or []
+    except metadata.PackageNotFoundError:
         return []
-    package = Path(spec.origin).parent
-    folders = (package.parent / "pillow.libs", package / ".dylibs")
-    return sorted(path for folder in folders for path in folder.glob("libopenjp2*"))
+    return [Path(str(file.locate())) for file in files if file.name.startswith("libopenjp2")]
 
 
 class _Unsuitable(Exception):

@@ -16,13 +16,11 @@ from numpy.typing import NDArray
 
 from wavelic.errors import FormatError, UnsupportedError
 from wavelic.jpeg2000.header import CUT_SHORT, USES_EPH, MainHeader, ceil_div
-from wavelic.jpeg2000.tag_trees import BitReader, TagTree
+from wavelic.jpeg2000.packet_bits import BitReader, TagTree, read_passes, segment_passes
 from wavelic.jpeg2000.tileparts import tile_parts
 
 _SOP, _EPH = b"\xff\x91", b"\xff\x92"
-_BYPASS, _TERMINATE_ALL = 1, 4  # code-block styles that split the bytes of a code-block into segments
-_FIRST_BYPASS = 10  # passes of the first segment with _BYPASS (T.800 table D.9)
-_MANY = 1 << 30
+_MOST_PASSES = 3 * 38  # of the 38 bit-planes that Part 1 allows
 
 
 @dataclass(frozen=True)
@@ -47,8 +45,8 @@ class BandBlocks:
         return self.area[1] >> self.shift[1], self.area[0] >> self.shift[0]
 
 
-#: (tile, component, band) -> blocks; bands are numbered as in `quantisers.quantisers`.
-Blocks = dict[tuple[int, int, int], BandBlocks]
+#: (component, band) -> blocks; bands are numbered as in `quantisers.quantisers`.
+Blocks = dict[tuple[int, int], BandBlocks]
 
 
 @dataclass(frozen=True)
@@ -77,41 +75,65 @@ def tiles_of(header: MainHeader) -> list[TileGeometry]:
     return result
 
 
-def read_code_blocks(codestream: bytes, header: MainHeader, layers: int | None = None) -> Blocks:
-    """Read from the packet headers how far every code-block is decoded.
+@dataclass(frozen=True)
+class TilePackets:
+    """Where the packets of every tile lie in a codestream.
 
-    Args:
+    Attributes:
         codestream: all of it.
         header: its main header.
-        layers: count only the passes of the first so many quality layers; None: of all.
-
-    Returns:
-        The code-blocks of every subband of every tile and component.
-
-    Raises:
-        FormatError: the packets are damaged or cut short.
-        UnsupportedError: packets are ordered or coded in a way that this parser does not follow.
+        spans: for every tile that is there the [start, stop) of its packets.
     """
-    if header.reorders or header.high_throughput:
-        raise UnsupportedError("packet headers of HTJ2K, POC or PPM are not read; decode the file without enhancement")
-    layers = header.layers if layers is None else min(layers, header.layers)
-    packets: dict[int, list[bytes]] = {}
-    for part in tile_parts(codestream, header):
-        if part.own or part.packet_headers is not None:
-            raise UnsupportedError(
-                f"packet headers of tile {part.tile} are packed or by parameters of its own, which are not read;"
-                " decode the file without enhancement"
-            )
-        packets.setdefault(part.tile, []).append(codestream[part.start : part.stop])
-    result: Blocks = {}
-    for tile in tiles_of(header):
+
+    codestream: bytes
+    header: MainHeader
+    spans: dict[int, tuple[tuple[int, int], ...]]
+
+    @classmethod
+    def of(cls, codestream: bytes, header: MainHeader) -> TilePackets:
+        """Find the packets by the headers of the tile-parts.
+
+        Args:
+            codestream: all of it.
+            header: its main header.
+
+        Raises:
+            FormatError: it is damaged.
+            UnsupportedError: packets are ordered or coded in a way that `code_blocks` does not follow.
+        """
+        if header.reorders or header.high_throughput:
+            raise UnsupportedError("the packet headers are of HTJ2K, POC or PPM, which are not read; convert the file")
+        spans: dict[int, tuple[tuple[int, int], ...]] = {}
+        for part in tile_parts(codestream, header):
+            if part.own or part.packet_headers is not None:
+                raise UnsupportedError(
+                    f"packet headers of tile {part.tile} are packed or by parameters of its own, which are not read;"
+                    " convert the file"
+                )
+            spans[part.tile] = (*spans.get(part.tile, ()), (part.start, part.stop))
+        return cls(codestream, header, spans)
+
+    def code_blocks(self, tile: TileGeometry, layers: int | None = None) -> Blocks:
+        """Read from the packet headers of a tile how far its code-blocks are decoded.
+
+        Args:
+            tile: of `tiles_of`.
+            layers: count only the passes of the first so many quality layers; None: of all.
+
+        Returns:
+            The code-blocks of every subband of every component.
+
+        Raises:
+            FormatError: the packets are damaged or cut short.
+        """
+        layers = self.header.layers if layers is None else min(layers, self.header.layers)
+        data = b"".join(self.codestream[start:stop] for start, stop in self.spans.get(tile.number, ()))
         try:
-            _Tile(header, tile).read(b"".join(packets.get(tile.number, [])), layers, result)
+            return _Tile(self.header, tile, len(data)).read(data, layers)
         except (IndexError, ValueError) as error:
             raise FormatError(
                 f"the packet headers of tile {tile.number} cannot be read ({error}); {CUT_SHORT}"
             ) from None
-    return result
 
 
 class _Band:
@@ -157,14 +179,17 @@ class _PrecinctBand:
 class _Tile:
     """Packets of one tile, in their order."""
 
-    def __init__(self, header: MainHeader, tile: TileGeometry) -> None:
-        self._header, self._tile = header, tile
+    def __init__(self, header: MainHeader, tile: TileGeometry, size: int | None = None) -> None:
+        """Lay out precincts and packets; ValueError if a packet each is more than ``size`` bytes can hold."""
+        self._header, self._tile, self._size = header, tile, size
         self._uses_eph = bool(header.markers & USES_EPH)
         self._bands: dict[tuple[int, int], _Band] = {}
+        self._packets = 0
         self._precincts: dict[tuple[int, int, int], list[_PrecinctBand]] = {}
+        self._layout: dict[tuple[int, int], tuple[list[_Band], int, int, int, int, int]] = {}
         keys: list[tuple[int, int, int, int, int]] = []  # resolution, component, precinct, y, x
         for number in range(len(header.components)):
-            keys += self._component(number)
+            keys.extend(self._component(number))
         self._keys = keys
 
     def _component(self, number: int) -> Iterator[tuple[int, int, int, int, int]]:
@@ -198,17 +223,26 @@ class _Tile:
                 continue
             first_x, first_y = rx0 >> log_w, ry0 >> log_h
             across, high = ceil_div(rx1, width) - first_x, ceil_div(ry1, height) - first_y
-            band_w, band_h = width >> halved, height >> halved
+            self._packets += across * high * self._header.layers
+            if self._size is not None and self._packets > self._size:
+                raise ValueError(f"{self._packets} packets or more in {self._size} bytes")
+            self._layout[resolution, number] = bands, first_x, first_y, across, width >> halved, height >> halved
             for index in range(across * high):
                 row, column = divmod(index, across)
                 px, py = first_x + column, first_y + row
-                self._precincts[resolution, number, index] = [
-                    _PrecinctBand(band, style.mode, px * band_w, py * band_h, (px + 1) * band_w, (py + 1) * band_h)
-                    for band in bands
-                ]
                 y = max(tile.y0, py * height * scale * component.dy)
                 x = max(tile.x0, px * width * scale * component.dx)
                 yield resolution, number, index, y, x
+
+    def precinct(self, key: tuple[int, int, int]) -> list[_PrecinctBand]:
+        """The bands of a precinct (resolution, component, number)."""
+        if key not in self._precincts:
+            bands, first_x, first_y, across, width, height = self._layout[key[:2]]
+            mode = self._header.styles[key[1]].mode
+            row, column = divmod(key[2], across)
+            x, y = (first_x + column) * width, (first_y + row) * height
+            self._precincts[key] = [_PrecinctBand(band, mode, x, y, x + width, y + height) for band in bands]
+        return self._precincts[key]
 
     def _order(self) -> list[tuple[int, tuple[int, int, int]]]:
         """(layer, key of the precinct) of every packet in the order of the codestream (T.800 B.12)."""
@@ -229,19 +263,19 @@ class _Tile:
             return [(layer, key) for some in by_resolution for layer in range(layers) for key in some]
         return [(layer, key[:3]) for key in keys for layer in range(layers)]
 
-    def read(self, data: bytes, layers: int, result: Blocks) -> None:
+    def read(self, data: bytes, layers: int) -> Blocks:
         """Read all packets of the tile and note the passes of the first ``layers``."""
         position = 0
         last = layers == self._header.layers
         for layer, key in self._order():
             if self._header.progression == "LRCP" and layer >= layers:
                 break
-            position = self._packet(data, position, layer, self._precincts[key], last or layer < layers)
+            position = self._packet(data, position, layer, self.precinct(key), last or layer < layers)
             if position > len(data):
                 raise ValueError(f"a packet runs to byte {position} of {len(data)}")
-        for (component, number), band in self._bands.items():
-            blocks = BandBlocks(band.area, band.shift, band.zero_planes, band.passes)
-            result[self._tile.number, component, number] = blocks
+        return {
+            key: BandBlocks(band.area, band.shift, band.zero_planes, band.passes) for key, band in self._bands.items()
+        }
 
     def _packet(self, data: bytes, position: int, layer: int, bands: list[_PrecinctBand], counts: bool) -> int:
         """Read the packet at ``position`` and return where it ends."""
@@ -261,7 +295,7 @@ class _Tile:
                         zeros = part.zeros.value(reader, index)
                         if counts:
                             part.band.zero_planes[block.at] = zeros
-                    passes = _passes(reader)
+                    passes = read_passes(reader)
                     length += _lengths(reader, block, passes, part.mode)
                     if counts:
                         part.band.passes[block.at] = block.passes
@@ -282,28 +316,11 @@ def _lengths(reader: BitReader, block: _Block, passes: int, mode: int) -> int:
         here = min(passes, block.room)
         length += reader.bits(block.length_bits + here.bit_length() - 1)
         block.passes += here
+        if block.passes > _MOST_PASSES:
+            raise ValueError(f"a code-block of more than {_MOST_PASSES} passes")
         block.room -= here
         passes -= here
     return length
-
-
-def segment_passes(done: int, mode: int) -> int:
-    """Count the passes of the codeword segment that begins after ``done`` passes (T.800 D.6, table D.9).
-
-    Args:
-        done: passes before it.
-        mode: of the block coder.
-
-    >>> [segment_passes(done, 1) for done in (0, 10, 12, 13, 15)]  # selective bypass
-    [10, 2, 1, 2, 1]
-    """
-    if mode & _TERMINATE_ALL:
-        return 1
-    if mode & _BYPASS:
-        if done < _FIRST_BYPASS:
-            return _FIRST_BYPASS - done
-        return 1 if (done - _FIRST_BYPASS) % 3 == 2 else 2
-    return _MANY
 
 
 def packet_spans(header: MainHeader, tile: TileGeometry, data: bytes) -> tuple[list[tuple[int, int, int]], list[int]]:
@@ -324,25 +341,10 @@ def packet_spans(header: MainHeader, tile: TileGeometry, data: bytes) -> tuple[l
     position = 0
     for layer, key in order:
         try:
-            position = reader._packet(data, position, layer, reader._precincts[key], False)
+            position = reader._packet(data, position, layer, reader.precinct(key), False)
         except (IndexError, ValueError):
             break
         if position > len(data):
             break
         ends.append(position)
     return [(layer, key[0], key[1]) for layer, key in order], ends
-
-
-def _passes(reader: BitReader) -> int:
-    """Read a number of coding passes (T.800 table B.4)."""
-    if not reader.bit():
-        return 1
-    if not reader.bit():
-        return 2
-    number = reader.bits(2)
-    if number < 3:
-        return 3 + number
-    number = reader.bits(5)
-    if number < 31:
-        return 6 + number
-    return 37 + reader.bits(7)

@@ -58,10 +58,10 @@ def replace_strided(
     """Replace the strided convolutions of a network, in place, by layers of the same input and output sizes.
 
     Replaced are ``nn.Conv2d`` and ``nn.ConvTranspose2d`` whose stride is larger than 1 and the same both ways.  Left
-    alone, unless ``make`` says otherwise: 1x1 convolutions, which are skips, grouped ones, and those whose padding gives
-    fewer or more samples than the stride does at sizes that are multiples of it.  New layers are initialised afresh, on
-    the device and in the dtype of what they replace, and in its mode (training or evaluation).  A convolution that
-    stands in several places is replaced by one layer in all of them.
+    alone, unless ``make`` says otherwise: 1x1 convolutions, which are skips, grouped ones, and those whose padding
+    gives fewer or more samples than the stride does at sizes that are multiples of it.  New layers are initialised
+    afresh, on the device and in the dtype of what they replace, and in its mode (training or evaluation).  A
+    convolution that stands in several places is replaced by one layer in all of them.
 
     Args:
         module: the network; itself no convolution.
@@ -144,11 +144,8 @@ def _excess(convolution: Strided) -> int | None:
     for axis in range(2):
         stride, span = convolution.stride[axis], convolution.dilation[axis] * (convolution.kernel_size[axis] - 1)
         padding = convolution.padding
-        if isinstance(padding, str):  # "valid"; torch allows "same" with stride 1 only
-            around = 0
-        else:
-            around = 2 * int(padding[axis])
-        excess = span - around
+        # as a word it is "valid": torch allows "same" with stride 1 only
+        excess = span - (0 if isinstance(padding, str) else 2 * int(padding[axis]))
         if isinstance(convolution, nn.ConvTranspose2d):
             excess = stride - 1 - excess - convolution.output_padding[axis]
         found.add(int(excess))

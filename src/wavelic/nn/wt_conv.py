@@ -34,7 +34,7 @@ _WAVELET_SCALE = 0.1  # initial factor of the wavelet branch, so that training s
 
 
 class ChannelScale(nn.Module):
-    """Learned factor for each channel.
+    """Learned factor for each channel, which `WTConv2d` multiplies into the kernel before it.
 
     Args:
         channels: C.
@@ -45,9 +45,10 @@ class ChannelScale(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(torch.full((1, channels, 1, 1), value))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Multiply (N, C, H, W) by the factors."""
-        return self.weight * x
+    @property
+    def factors(self) -> Tensor:
+        """The factors, (C,)."""
+        return self.weight.flatten()
 
 
 class WTConv2d(nn.Module):
@@ -116,34 +117,44 @@ class WTConv2d(nn.Module):
         """
         if x.dim() != 4 or x.shape[1] != self.in_channels:
             raise UsageError(f"input has shape {tuple(x.shape)}; expected (N, {self.in_channels}, H, W)")
-        y = self.base_scale(self._base(x))
+        y = self._base(x)
         return y + self._subbands(x) if len(self.wavelet_convs) else y
 
     def _base(self, x: Tensor) -> Tensor:
         """Convolve the input, with the stride."""
-        weight, bias = self.base_conv.weight, self.base_conv.bias
-        before = (weight.shape[-1] - 1) // 2
-        after = weight.shape[-1] - 1 - before
-        return conv2d(pad(x, (before, after, before, after)), weight, bias, self.stride, groups=self.in_channels)
+        factors, bias = self.base_scale.factors, self.base_conv.bias
+        kernel = self.base_conv.weight * factors[:, None, None, None]
+        before = (kernel.shape[-1] - 1) // 2
+        after = kernel.shape[-1] - 1 - before
+        bias = None if bias is None else bias * factors
+        return conv2d(pad(x, (before, after, before, after)), kernel, bias, self.stride, groups=self.in_channels)
 
     def _subbands(self, x: Tensor) -> Tensor:
         """Z_1 of the module's formulas, every ``stride``-th sample."""
         low, levels = x, []
-        for convolution, scale in zip(self.wavelet_convs, self.wavelet_scale, strict=True):
+        for _ in self.wavelet_convs:
             height, width = low.shape[-2:]
             low, bands = _analyze(_to_even(low, self.wavelet), self.wavelet)
-            stacked = torch.stack((low, bands.lh, bands.hl, bands.hh), 2)
-            mixed = scale(convolution(stacked.flatten(1, 2))).unflatten(1, (self.in_channels, 4))
-            levels.append((mixed, height, width))
-        result: Tensor | None = None
-        for number, (mixed, height, width) in reversed(list(enumerate(levels))):
-            low_band, lh, hl, hh = mixed.unbind(2)
-            low_band = low_band if result is None else low_band + result
-            if number == 0 and self.stride == 2 and self.wavelet == "haar":
-                return 0.5 * (low_band + lh + hl + hh)  # the even samples of the inverse transform
-            result = _synthesize(low_band, Bands2d(lh, hl, hh), self.wavelet)[..., :height, :width]
-        assert result is not None  # called with a level at least
-        return result[..., :: self.stride, :: self.stride]
+            levels.append((torch.stack((low, bands.lh, bands.hl, bands.hh), 2).flatten(1, 2), height, width))
+        coarser: Tensor | None = None
+        for number, (stacked, height, width) in reversed(list(enumerate(levels))):
+            halved = number == 0 and self.stride == 2 and self.wavelet == "haar"
+            kernel = self._kernel(number) * 0.5 if halved else self._kernel(number)
+            mixed = conv2d(stacked, kernel, padding="same", groups=len(kernel)).unflatten(1, (self.in_channels, 4))
+            if halved:  # the even samples of the inverse transform: half the sum of the four bands
+                return mixed.sum(2) if coarser is None else mixed.sum(2) + 0.5 * coarser
+            low, lh, hl, hh = mixed.unbind(2)
+            low = low if coarser is None else low + coarser
+            coarser = _synthesize(low, Bands2d(lh, hl, hh), self.wavelet)[..., :height, :width]
+        assert coarser is not None  # called with a level at least
+        return coarser[..., :: self.stride, :: self.stride]
+
+    def _kernel(self, number: int) -> Tensor:
+        """Kernels of a level, times their factors: (4 C, 1, k, k)."""
+        convolution, scale = self.wavelet_convs[number], self.wavelet_scale[number]
+        assert isinstance(convolution, nn.Conv2d)
+        assert isinstance(scale, ChannelScale)
+        return convolution.weight * scale.factors[:, None, None, None]
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *arguments: Any) -> None:
         """Refuse filters of another wavelet: the layer would load them and compute something else."""

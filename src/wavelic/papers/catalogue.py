@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
-from wavelic.codec.architectures import Architecture, Trainer
+from wavelic.codec.architectures import Architecture
 from wavelic.lifting.codec import TRAINER
 from wavelic.papers.lifting_zoo import LIFTING_ZOO
+from wavelic.threedm.codec import TRAINER as THREEDM
 
 _WECONVENE = {
     "3dm-weconvene": (73_946_828, "3D multi-level wavelet convolutions, 3DWeChARM, two levels"),
@@ -19,16 +20,8 @@ _WECONVENE = {
     "weconvene-2024": (107_147_148, "the 2D predecessor"),
 }
 
-_CODED = {
-    "3dm": (4_503_372, "3DM-WeConvene for one CPU core: integers before every symbol, gain units, all rates"),
-    "3dm-m": (21_682_764, "the same, larger: for training on a GPU"),
-    "3dm-l": (80_962_764, "the published sizes, with integers before every symbol and gain units"),
-    "3dm-plain": (4_444_972, "the twin of 3dm without wavelets"),
-    "3dm-2d": (5_670_732, "the twin of 3dm with the 2D wavelet entropy model"),
-}
-_TRAINER = Trainer(
-    "wavelic.threedm.stage:ThreedmStage", "wavelic.threedm.training:ThreedmTask", "wavelic.threedm.export:export_stages"
-)
+#: The published system and its twin; the other ablations are trained at the size of `3dm`, by a script in benchmarks/.
+_TRAINED = ("3dm-weconvene", "3dm-weconvene-plain")
 
 PUBLISHED = (
     *(
@@ -36,11 +29,14 @@ PUBLISHED = (
         for name, (parameters, summary) in LIFTING_ZOO.items()
     ),
     *(
-        Architecture(name, "3dm-weconvene", parameters, summary, "wavelic.threedm.config:build", _TRAINER)
+        Architecture(
+            name,
+            "3dm-weconvene",
+            parameters,
+            summary,
+            "wavelic.threedm.config:build",
+            THREEDM if name in _TRAINED else None,
+        )
         for name, (parameters, summary) in _WECONVENE.items()
-    ),
-    *(
-        Architecture(name, "3dm", parameters, summary, "wavelic.threedm.config:build", _TRAINER)
-        for name, (parameters, summary) in _CODED.items()
     ),
 )

@@ -46,7 +46,8 @@ class Stamp:
 
     def headers(self, max_age: int) -> dict[str, str]:
         """Return the headers that let a client reuse the answer for ``max_age`` seconds, and ask for changes then."""
-        return {"ETag": self.tag, "Last-Modified": self.modified, "Cache-Control": f"public, max-age={max_age}"}
+        lifetime = f"public, max-age={max_age}" if max_age else "no-cache"
+        return {"ETag": self.tag, "Last-Modified": self.modified, "Cache-Control": lifetime}
 
     def is_known(self, request: Request) -> bool:
         """Whether the client says that it has this very state (RFC 9110, section 13).

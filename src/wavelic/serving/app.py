@@ -212,7 +212,7 @@ class Application:
         path = f"{service_path(entry.identifier, variant, service.version)}/{image.canonical}"
         stamp = Stamp.of(entry, path)
         profile = PROFILE if service.version == 3 else PROFILE_2
-        headers = stamp.headers(self.settings.max_age) | _EXPOSED
+        headers = stamp.headers(self.settings.max_age if facts.complete else 0) | _EXPOSED
         headers["Link"] = f'<{self._base(request)}{path}>;rel="canonical", <{profile}>;rel="profile"'
         if stamp.is_known(request):
             return Response(None, 304, headers)
@@ -231,7 +231,7 @@ class Application:
         context, profile = (IMAGE_CONTEXT, PROFILE) if service.version == 3 else (CONTEXT_2, PROFILE_2)
         linked = "application/ld+json" in request.headers.get("accept", "")
         stamp = Stamp.of(entry, url, str(linked))
-        headers = stamp.headers(self.settings.max_age) | _EXPOSED
+        headers = stamp.headers(self.settings.max_age if facts.complete else 0) | _EXPOSED
         headers |= {"Vary": "Accept", "Link": f'<{profile}>;rel="profile"'}
         if stamp.is_known(request):
             return Response(None, 304, headers)

@@ -136,5 +136,6 @@ def details(identifier: str, facts: Facts, layer_bytes: list[int | None]) -> Jso
         "bytes": facts.bytes,
         "levels": facts.levels,
         "decodes": list(facts.decodes),
+        "complete": facts.complete,
         "layers": layer_bytes,
     }

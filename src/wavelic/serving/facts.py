@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from wavelic.api.files import open_url
+from wavelic.api.files import open_file, open_url
 from wavelic.codec.jp2_box import NO_MODEL
 from wavelic.codec.opened import OpenedFile, level_dimensions
 from wavelic.codec.registry import codecs, recognize
 from wavelic.codec.wlic import WlicFile
 from wavelic.container import MAGIC
+from wavelic.enhance.catalogue import find_enhance
 from wavelic.errors import FormatError, UnsupportedError
 from wavelic.images import orientation_of
 from wavelic.jpeg2000 import is_jpeg2000
@@ -23,7 +24,7 @@ from wavelic.serving.request import Box, Size
 _JPEG2000_SUFFIXES = (".jp2", ".j2k", ".j2c")
 #: Width and height of tiles, and of the windows that are decoded and kept.
 TILE = 512
-#: Ways to decode a file besides its own: without the learned synthesis; with estimated coefficients.
+#: Ways to decode a file besides its own: as other software does; with what a network estimates of its coefficients.
 STOCK, ENHANCED = "stock", "enhanced"
 DECODES = (STOCK, ENHANCED)
 _HEAD = 1 << 16
@@ -45,6 +46,7 @@ class Facts:
         bytes: of the file.
         averaged: windows are cut from the whole image and its averages, not decoded alone.
         orientation: Exif orientation of the stored samples, 1..8.
+        complete: False for a file that is cut short or still arriving.
     """
 
     codec: str
@@ -58,6 +60,7 @@ class Facts:
     bytes: int
     averaged: bool = False
     orientation: int = 1
+    complete: bool = True
 
     @property
     def size(self) -> Size:
@@ -132,11 +135,12 @@ def suffixes() -> tuple[str, ...]:
     return (*_JPEG2000_SUFFIXES, *sorted({codec.extension for codec in codecs()}.difference(_JPEG2000_SUFFIXES)))
 
 
-def read_facts(path: Path) -> Facts:
+def read_facts(path: Path, *, partial: bool = False) -> Facts:
     """Read what the header of a file says, as little of the file as needed, and check that its codec is installed.
 
     Args:
         path: of the file.
+        partial: accept a JPEG 2000 file that is cut short, if something of the picture is there.
 
     Raises:
         UnsupportedError, ModelError: the file is of a kind, or needs weights, that this installation has not.
@@ -156,9 +160,16 @@ def read_facts(path: Path) -> Facts:
         except UnsupportedError:
             raise
         except FormatError:
-            if len(head) == total:
+            data = head + stream.read()  # of an unusually long header, or of a file that is cut short
+        try:
+            return _facts(open_head(data, total), total, averaged=False)
+        except UnsupportedError:
+            raise
+        except FormatError:
+            if not partial:
                 raise
-            return _facts(open_head(head + stream.read(), total), total, averaged=False)  # an unusually long header
+            file = open_file(data, allow_partial=True)
+            return replace(_facts(file, total, averaged=False), complete=file.complete)
 
 
 def _facts(file: OpenedFile, total: int, *, averaged: bool) -> Facts:
@@ -166,15 +177,25 @@ def _facts(file: OpenedFile, total: int, *, averaged: bool) -> Facts:
     orientation = orientation_of(file.metadata)
     if orientation >= 5:
         width, height = height, width
-    decodes: tuple[str, ...] = ()
-    if isinstance(file, Jp2File) and file.box.model != NO_MODEL:
-        decodes = (STOCK,)
-        file.card()  # its weights are there
-    if isinstance(file, WlicFile):
-        file.card()
+    decodes = _decodes(file)
     levels, layers = (0, 1) if averaged else (file.levels, file.layer_count)
     codec, depth = file.codec, file.bit_depth
     return Facts(codec, width, height, channels, depth, levels, layers, decodes, total, averaged, orientation)
+
+
+def _decodes(file: OpenedFile) -> tuple[str, ...]:
+    """Which other pictures there are of a file; ModelError if the weights of its own are not installed."""
+    if isinstance(file, WlicFile):
+        file.card()
+    if not isinstance(file, Jp2File):
+        return ()
+    if file.box.model != NO_MODEL:
+        file.card()
+        return (STOCK,)
+    if file.box.enhance:
+        find_enhance()
+        return (STOCK,)
+    return (ENHANCED,) if file.can_enhance else ()
 
 
 def _halvings(size: Size) -> int:

@@ -29,11 +29,14 @@ class Metrics:
         self._registry = CollectorRegistry()
         self._registry.register(_State(cache, workers))
         ProcessCollector(registry=self._registry)
-        about = {"registry": self._registry}
-        self._requests = Counter("wavelic_requests", "Requests answered.", ["kind", "status"], **about)
-        self._sent = Counter("wavelic_sent_bytes", "Bytes of bodies sent.", ["kind"], **about)
+        self._requests = Counter("wavelic_requests", "Requests answered.", ["kind", "status"], registry=self._registry)
+        self._sent = Counter("wavelic_sent_bytes", "Bytes of bodies sent.", ["kind"], registry=self._registry)
         self._seconds = Histogram(
-            "wavelic_request_seconds", "Time to the end of an answer.", ["kind"], buckets=_SECONDS, **about
+            "wavelic_request_seconds",
+            "Time to the end of an answer.",
+            ["kind"],
+            buckets=_SECONDS,
+            registry=self._registry,
         )
 
     def count(self, kind: str, status: int, sent: int, seconds: float) -> None:

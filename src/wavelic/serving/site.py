@@ -73,10 +73,11 @@ class Site:
 
     Nothing outside ``root`` is reachable, through links neither, and nothing whose path has a part that begins with a
     dot.  cache_bytes bounds what is kept of decoded windows, opened files and facts together.  max_window: pixels of a
-    level decoded for one answer.
+    level decoded for one answer.  partial: whether files that are cut short or still arriving are shown as far as they
+    are there.
     """
 
-    def __init__(self, root: Path, cache_bytes: int = 2**29, max_window: int = 2**26) -> None:
+    def __init__(self, root: Path, cache_bytes: int = 2**29, max_window: int = 2**26, *, partial: bool = False) -> None:
         try:
             self.root = root.resolve(strict=True)
         except OSError as error:
@@ -85,6 +86,7 @@ class Site:
             raise UsageError(f"{root} is a file; give the folder it is in")
         self.cache = ByteCache(cache_bytes)
         self.max_window = max_window
+        self.partial = partial
         self._listed: tuple[float, Listing] = (float("-inf"), Listing([], {}, True))
         # why a file cannot be shown, or None, by its name; with the state it was looked at in
         self._known: dict[str, tuple[tuple[str, int, int, int], str | None]] = {}
@@ -172,7 +174,9 @@ class Site:
 
     def facts(self, entry: Entry) -> Facts:
         """What the file's header says.  Raises FormatError, LimitError, OSError as `read_facts`."""
-        facts: Facts = self.cache.keep(("facts", entry.key), lambda: read_facts(entry.path), lambda _: _FACTS_WEIGHT)
+        facts: Facts = self.cache.keep(
+            ("facts", entry.key), lambda: read_facts(entry.path, partial=self.partial), lambda _: _FACTS_WEIGHT
+        )
         return facts
 
     def check(self, entry: Entry) -> None:

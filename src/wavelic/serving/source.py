@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,7 @@ from wavelic.jpeg2000 import decode_codestream
 from wavelic.lifting.jp2.file import Jp2File
 from wavelic.rect import Rect
 from wavelic.remote import merge_spans
-from wavelic.serving.facts import STOCK, Facts, Variant
+from wavelic.serving.facts import ENHANCED, STOCK, Facts, Variant
 from wavelic.serving.request import Box
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class Source:
 
     def __init__(self, path: Path, facts: Facts) -> None:
         self.facts = facts
-        self._file: OpenedFile = open_file(path)
+        self._file: OpenedFile = open_file(path, allow_partial=not facts.complete)
         icc = self._file.metadata.icc
         self.icc = icc if icc and len(icc) <= MAX_ICC else None
 
@@ -67,10 +67,10 @@ class Source:
             FormatError, ModelError: the file does not decode.
         """
         region = self.facts.stored_region(reduce, box)
-        file = self._file
-        if isinstance(file, Jp2File) and variant.decode == STOCK:
+        file = self._variant(variant)
+        if isinstance(file, Jp2File) and file.picture is None and variant.decode == STOCK:
             samples = _stock(file, reduce, variant.layers, region)
-        elif isinstance(file, Jp2File) and file.picture is not None:
+        elif isinstance(file, Jp2File) and file.picture is not None and not file.enhances:
             samples = _eight_bits(file.read_plain(file.request(reduce, variant.layers, region), threads=1))
         else:
             _one_thread()
@@ -99,8 +99,14 @@ class Source:
             region = facts.stored_region(reduce, box)
             transform = None if variant.decode == STOCK else self._transform
             request = file.request(min(reduce, facts.levels), variant.layers or facts.layers, region)
-            found += file.packet_ranges(transform, request) or []
+            found += cast(Jp2File, self._variant(variant)).packet_ranges(transform, request) or []
         return merge_spans(sorted(found), 0, len(found))
+
+    def _variant(self, variant: Variant) -> OpenedFile:
+        """The file, told how it is to be decoded."""
+        if isinstance(self._file, Jp2File) and variant.decode:
+            return self._file.enhanced(variant.decode == ENHANCED)
+        return self._file
 
     @cached_property
     def _transform(self) -> LiftingTransform | None:

@@ -30,13 +30,14 @@ class Config:
         hidden: hidden widths of the parameter nets of a slice.
         blocks: residual blocks in the groups of g_a and g_s at the finest, middle and coarsest resolution.
         hyper_blocks: residual blocks in the groups of h_a and h_s.
+        group: what these groups are: "residual" blocks, or "swin" (`wavelic.threedm.swin`), for studies.
         first_stride: of the first layer of g_a; 2 instead of 1 moves every group of g_a to half the resolution, where
             those of g_s already are, and takes the stride from its last layer.
         levels, channel_levels, high_kernel, unused_parameters: of the `WaveletConv` layers.
         layer_wavelet: of these layers.
-        split: of the latent into subbands, "3d", "2d" or "polyphase" (see `plan.SlicePlan`).
+        split: of the latent into subbands, "3d", "2d", "polyphase" or "channels" (see `plan.SlicePlan`).
         latent_wavelet: of that split.
-        low_parts: slices per spatial low band.
+        low_parts: slices per spatial low band; "channels" has four times as many in all.
         high_parts: slices of the joint high bands ("2d" only).
         high_support: how many high slices a high slice sees at most ("3d" and "polyphase" only).
         exact: hyper-synthesis and slice nets in 8-bit integers, so that files decode on every machine; without, as
@@ -55,6 +56,7 @@ class Config:
     hidden: tuple[int, int] = (224, 128)
     blocks: tuple[int, int, int] = (3, 3, 3)
     hyper_blocks: int = 3
+    group: str = "residual"
     first_stride: int = 1
     levels: int = 2
     channel_levels: int = 1
@@ -73,6 +75,8 @@ class Config:
     def __post_init__(self) -> None:
         if self.first_stride not in (1, 2):
             raise UsageError(f"first_stride {self.first_stride}; choose 1 or 2")
+        if self.group not in ("residual", "swin"):
+            raise UsageError(f"group {self.group!r}; choose residual or swin")
 
     def plan(self) -> SlicePlan:
         """Return the order of coding.
@@ -80,13 +84,15 @@ class Config:
         Raises:
             UsageError: channels that cannot be cut as asked, or an unknown split.
         """
-        from wavelic.threedm.plan import SPLITS, plan_2d, plan_3d
+        from wavelic.threedm.plan import SPLITS, plan_2d, plan_3d, plan_channels
 
         if self.split not in SPLITS:
             raise UsageError(f"unknown split {self.split!r}; choose one of {', '.join(SPLITS)}")
         if self.split == "2d":
             parts = {"low_parts": self.low_parts, "high_parts": self.high_parts}
             return plan_2d(self.latent, self.latent_wavelet, features=self.features, **parts)
+        if self.split == "channels":
+            return plan_channels(self.latent, 4 * self.low_parts, self.features)
         return plan_3d(
             self.latent,
             self.latent_wavelet,
@@ -99,28 +105,33 @@ class Config:
     @property
     def analysis_radius(self) -> int:
         """Receptive radius of g_a and the DWT behind it, in pixels: no coefficient depends on samples further away."""
-        first, second, third = self.blocks
+        first, second, third = (self._block_radius * blocks for blocks in self.blocks)
         s = self.first_stride
-        radius = 2 + s * 2 * first  # RBS and the group behind it
-        radius += s + 2 * s * (self._layer_radius + 2 * second)
-        radius += 2 * s + 4 * s * (self._layer_radius + 2 * third)
+        radius = 2 + s * first  # RBS and the group behind it
+        radius += s + 2 * s * (self._layer_radius + second)
+        radius += 2 * s + 4 * s * (self._layer_radius + third)
         radius += 8 + 8 * _REACH[self.latent_wavelet]
         return radius + (8 if self.shortcut else 0)
 
     @property
     def synthesis_radius(self) -> int:
         """Receptive radius of the inverse DWT and g_s, in pixels."""
-        first, second, third = self.blocks
-        radius = 8 * (_REACH[self.latent_wavelet] + 1) + 8 * (2 + 2 * third)
-        radius += 8 + 4 * (self._layer_radius + 2 * second)
-        radius += 4 + 2 * (self._layer_radius + 2 * first) + 2
+        first, second, third = (self._block_radius * blocks for blocks in self.blocks)
+        radius = 8 * (_REACH[self.latent_wavelet] + 1) + 8 * (2 + third)
+        radius += 8 + 4 * (self._layer_radius + second)
+        radius += 4 + 2 * (self._layer_radius + first) + 2
         return radius + (8 if self.shortcut else 0)
 
     @property
     def alignment(self) -> int:
         """Pixels that windows begin at multiples of: whole cells of every transform in g_a, g_s and the split."""
         finest = 2 * self.first_stride
-        return max(16, 2 * finest << self.levels)
+        return max(16 if self.group == "residual" else 64, 2 * finest << self.levels)
+
+    @property
+    def _block_radius(self) -> int:
+        """Radius of a block of a group, in cells of its map: two 3x3 kernels, or a window."""
+        return 2 if self.group == "residual" else 8
 
     @property
     def _layer_radius(self) -> int:

@@ -43,6 +43,8 @@ LOG2_LOWEST, PER_OCTAVE, SCALES = -3.2, 5, 60
 #: Scales reach several octaves: without it the last layer would learn slower than the others.
 HEAD_SCALE = 2.0
 _MAX_MEAN = float(1 << 11)
+#: Largest rounding error that LRP predicts: below half a step, so that decoded values still tell their symbols.
+MAX_ERROR = 0.5 - 1 / VALUE
 
 #: (slice, mean, log2 scale or table) -> its decoded values before LRP, in the units of the mean.
 CodeSlice = Callable[[Slice, Tensor, Tensor], Tensor]
@@ -89,24 +91,22 @@ class SliceNets(nn.Module):
         part = plan.slices[number]
         known = plan.latent + 2 * sum(earlier.channels for earlier in plan.slices[: part.support])
         depth = config.attention_blocks, config.attention_units
-        for name in ("mean", "scale"):
-            attention = Attention(known, part.features, config.attention, *depth, layer)
-            self.add_module(f"{name}_attention", attention)
-            self.add_module(
-                f"{name}_net", ParameterLayers(part.features, part.channels, plan.kernels, config.hidden, layer)
-            )
+        widths = part.features, part.channels, plan.kernels, config.hidden
+        self.mean_attention = Attention(known, part.features, config.attention, *depth, layer)
+        self.scale_attention = Attention(known, part.features, config.attention, *depth, layer)
+        self.mean_net, self.scale_net = ParameterLayers(*widths, layer), ParameterLayers(*widths, layer)
         seen = 2 * (plan.low_channels if part.sees_low else 0) + part.features + 2 * part.channels
         self.residual_net = ParameterLayers(seen, part.channels, plan.kernels, config.hidden, layer)
 
     def predict(self, means: Tensor, scales: Tensor, support: list[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         """Compute the networks' mean and scale of the slice, float32, and the features that `correct` needs."""
-        seen = self.mean_attention(torch.cat((means, *support), 1))
+        seen: Tensor = self.mean_attention(torch.cat((means, *support), 1))
         scale = self.scale_net(self.scale_attention(torch.cat((scales, *support), 1)))
         return self.mean_net(seen).float(), HEAD_SCALE * scale.float(), seen
 
     def correct(self, values: Tensor, seen: Tensor, low: list[Tensor]) -> Tensor:
-        """Add the predicted rounding error, at most half a step, to decoded values; ``low``: low bands' features."""
-        error = self.residual_net(torch.cat((*low, seen, features(values)), 1)).float().clamp(-0.5, 0.5)
+        """Add the predicted rounding error, at most MAX_ERROR, to decoded values; ``low``: features of low bands."""
+        error = self.residual_net(torch.cat((*low, seen, features(values)), 1)).float().clamp(-MAX_ERROR, MAX_ERROR)
         if values.is_floating_point():
             return values + error
         return values + (error * VALUE).round().to(torch.int32)

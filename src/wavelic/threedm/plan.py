@@ -13,12 +13,13 @@ from typing import Literal
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 
 from wavelic.errors import UsageError
 from wavelic.wavelets import Bands2d, Coefficients2d, Coefficients3d, dwt2, dwt3, idwt2, idwt3
 
-Split = Literal["3d", "2d", "polyphase"]
-SPLITS = ("3d", "2d", "polyphase")
+Split = Literal["3d", "2d", "polyphase", "channels"]
+SPLITS = ("3d", "2d", "polyphase", "channels")
 
 # First letter: channel direction.  LH: high-pass vertically, HL: horizontally (the naming of `wavelic.wavelets`).
 BANDS_3D = ("LLL", "HLL", "LLH", "LHL", "LHH", "HLH", "HHL", "HHH")
@@ -65,8 +66,9 @@ class SlicePlan:
 
     Attributes:
         split: "3d": one DWT level along the channels and one in the plane; "2d": in the plane only; "polyphase": the
-            order of "3d" on even and odd samples without any wavelet (the "lazy wavelet"), for twins.
-        wavelet: "haar", "5/3" or "9/7"; ignored by "polyphase".
+            order of "3d" on even and odd samples without any wavelet (the "lazy wavelet"), for twins; "channels": the
+            channels of the latent in their order, the four samples of each cell one after another (ChARM).
+        wavelet: "haar", "5/3" or "9/7"; ignored by "polyphase" and "channels".
         slices: in coding order; the first ``low_slices`` of them hold the spatial low bands.
         kernels: of the parameter nets.
 
@@ -102,6 +104,8 @@ class SlicePlan:
         """
         if y.shape[1] != self.latent or y.shape[2] % 2 or y.shape[3] % 2:
             raise UsageError(f"latent of shape {tuple(y.shape)}; expected (N, {self.latent}, even, even)")
+        if self.split == "channels":
+            return pixel_unshuffle(y, 2)
         if self.split == "polyphase":
             phases = y.unflatten(1, (-1, 2)).unflatten(3, (-1, 2)).unflatten(5, (-1, 2))
             return torch.cat([phases[:, :, c, :, v, :, h] for c, v, h in map(_highs, BANDS_3D)], 1)
@@ -113,6 +117,8 @@ class SlicePlan:
 
     def synthesis(self, coefficients: Tensor) -> Tensor:
         """Inverse of `analysis`."""
+        if self.split == "channels":
+            return pixel_shuffle(coefficients, 2)
         parts = coefficients.split([band.stop - band.start for band in self.bands], 1)
         size = (2 * coefficients.shape[-2], 2 * coefficients.shape[-1])
         if self.split == "polyphase":
@@ -213,6 +219,30 @@ def plan_2d(
         slices.append(Slice(f"high{number}", start, start + high, low_parts + number, features or start, True))
     bands = tuple(Band(name, number * latent, (number + 1) * latent) for number, name in enumerate(BANDS_2D))
     return SlicePlan(latent, "2d", wavelet, bands, tuple(slices), low_parts, (3, 3, 3))
+
+
+def plan_channels(latent: int, parts: int, features: int = 0) -> SlicePlan:
+    """ChARM (Minnen and Singh 2020): runs of channels of the latent itself, no wavelet, each seeing all before it.
+
+    Args:
+        latent: channels of y.
+        parts: slices.
+        features: output channels of the attention modules; 0: ``latent``.
+
+    Returns:
+        The order of coding.
+
+    Raises:
+        UsageError: the channels cannot be cut into equal parts.
+    """
+    if min(latent, parts) < 1 or latent % parts:
+        raise UsageError(f"{latent} latent channels do not make {parts} slices; choose a multiple")
+    size = 4 * latent // parts
+    slices = tuple(
+        Slice(f"y{number}", number * size, (number + 1) * size, number, features or latent, False)
+        for number in range(parts)
+    )
+    return SlicePlan(latent, "channels", "haar", (Band("y", 0, 4 * latent),), slices, 0, (3, 1, 1))
 
 
 def _details(coefficients: Coefficients2d) -> tuple[Tensor, Tensor, Tensor]:

@@ -103,7 +103,7 @@ class Attention(nn.Module):
     def set_exponents(self, outputs: dict[nn.Module, int]) -> None:
         """Set the units of all layers, see `EntropyModel.set_exponents`."""
         stream = [*self.trunk, *self.gate]
-        shared = _set_stream([self.enter, *(block.layers[-1] for block in stream)], stream, outputs)
+        shared = _set_stream(self.enter, stream, outputs)
         _set(self.enter, SHARED, shared)
         _set(self.gate_out, shared, _GATE)
         _set(self.leave, shared, SHARED)
@@ -130,7 +130,7 @@ class ParameterLayers(nn.Sequential):
 
     def set_exponents(self, outputs: dict[nn.Module, int]) -> None:
         """Set the units of all layers, see `EntropyModel.set_exponents`."""
-        _set_chain(self, SHARED, SHARED, outputs)
+        _set_chain(list(self), SHARED, SHARED, outputs)
 
 
 class HyperSynthesis(nn.Module):
@@ -155,7 +155,7 @@ class HyperSynthesis(nn.Module):
 
     def set_exponents(self, outputs: dict[nn.Module, int]) -> None:
         """Set the units of all layers, see `EntropyModel.set_exponents`."""
-        shared = _set_stream([self.enter, *(block.layers[-1] for block in self.blocks)], list(self.blocks), outputs)
+        shared = _set_stream(self.enter, list(self.blocks), outputs)
         _set(self.enter, SHARED, shared)
         _set(self.leave, shared, SHARED)
 
@@ -172,10 +172,10 @@ def _set_chain(chain: Sequence[nn.Module], inputs: int, output: int, outputs: di
         _set(layer, before, after)
 
 
-def _set_stream(writers: Sequence[nn.Module], blocks: Sequence[nn.Module], outputs: dict[nn.Module, int]) -> int:
-    """Units of residual blocks behind each other: all that is added up has the coarsest of its units, returned."""
-    shared = min(outputs[layer] for layer in writers)
-    for block in blocks:
-        assert isinstance(block, Residual)
-        _set_chain(list(block.layers), shared, shared, outputs)
+def _set_stream(enter: nn.Module, blocks: Sequence[nn.Module], outputs: dict[nn.Module, int]) -> int:
+    """Units of residual blocks behind ``enter``: all that is added up has the coarsest of its units, returned."""
+    chains = [list(block.layers) for block in blocks if isinstance(block, Residual)]
+    shared = min(outputs[layer] for layer in (enter, *(chain[-1] for chain in chains)))
+    for chain in chains:
+        _set_chain(chain, shared, shared, outputs)
     return shared

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from wavelic.codec.weights import Card
 from wavelic.errors import UsageError
 from wavelic.nn.exact import fitting_exponent, layers, set_quantised
 from wavelic.threedm.config import CONFIGS
@@ -37,7 +38,7 @@ class TrainedNetwork(nn.Module):
         super().__init__()
         self.network, self.stage = network, stage
         reference = REFERENCES.get(stage.distortion, 1.0)
-        lambda_ = reference if network.config.gains else stage.lambda_
+        lambda_ = reference if network.config.gains else stage.lambda_ or reference
         weights = stage.low_weight, stage.high_weight
         self.objective = RateDistortion(lambda_, stage.distortion, weights, stage.balance)
 
@@ -95,10 +96,7 @@ class ThreedmTask(Task):
         super().__init__(recipe, stage)
         if recipe.model not in CONFIGS:
             raise UsageError(f"no architecture {recipe.model!r}; expected one of {', '.join(CONFIGS)}")
-        config = CONFIGS[recipe.model]
-        if self.stage.lambda_ <= 0 and not config.gains:
-            raise UsageError(f"model {recipe.model} has no gain units; give its stages a lambda_, such as 0.013")
-        network: Any = make_network(config)
+        network: Any = make_network(CONFIGS[recipe.model])
         self.objective = TrainedNetwork(network.to(memory_format=torch.channels_last), self.stage)
         if isinstance(network, CodecNetwork):
             set_quantised(network.entropy, self.stage.quantised)
@@ -126,18 +124,23 @@ class ThreedmTask(Task):
         """From earlier weights, else with shortcut and scales fitted to crops."""
         device = next(self.objective.parameters()).device
         network = self.objective.network
-        if not isinstance(network, CodecNetwork):
-            super().start(previous, data)
-            return
         crops = to_batch(data.random_crops(_START_CROPS, self.stage.crop, self.recipe.seed, 10**9), device)
         images = crops.float() / 255
         if previous is None:
             network.start_from(images)
         else:
             self.objective.load_state_dict(previous)
-        if self.stage.quantised and not self.stage.calibrated:
+        if isinstance(network, CodecNetwork) and self.stage.quantised and not self.stage.calibrated:
             rates = torch.linspace(*self.rates, _CALIBRATION_CROPS, device=device)
             calibrate(network, images[:_CALIBRATION_CROPS], rates)
+
+    def installed(self, card: Card) -> dict[str, Tensor]:
+        """All of the state but the density of z, which starts anew."""
+        if not isinstance(self.objective.network, CodecNetwork):
+            return super().installed(card)
+        from wavelic.threedm.weights import float_state
+
+        return {f"network.{key}": value for key, value in float_state(card).items()}
 
     def losses(self, wrapped: nn.Module, crops: Tensor, fraction: float, noise: torch.Generator) -> dict[str, Tensor]:
         """Loss, bits per pixel, the part of z in them, and distortion."""

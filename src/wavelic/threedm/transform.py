@@ -7,10 +7,10 @@ Figure 2 of the paper (``docs/threedm.md`` says what is printed there and what f
     decoded coefficients -> inverse DWT -> RBU, ResGroup, WaveletConv /4, ResGroup, WaveletConv /2, ResGroup,
         sub-pixel conv /1 -> image
 
-Gain units: coefficient channel c is multiplied by 2^(a_c + b_c r) before it is rounded and divided by 2^(a'_c + b'_c r)
-after it is decoded, where r is the rate in octaves of lambda (Cui et al., *Asymmetric gained deep image compression with
-continuous rate adaptation*, CVPR 2021, with gains that are exponential in the rate everywhere instead of between trained
-points).  g_a and g_s see r as one more channel.
+Gain units: coefficient channel c is multiplied by 2^(a_c + b_c r) before it is rounded and divided by
+2^(a'_c + b'_c r) after it is decoded, where r is the rate in octaves of lambda (Cui et al., *Asymmetric gained deep
+image compression with continuous rate adaptation*, CVPR 2021, with gains that are exponential in the rate everywhere
+instead of between trained points).  g_a and g_s see r as one more channel.
 
 Shortcut: a linear transform of blocks of 8 x 8 pixels beside g_a, and its inverse beside g_s.  It starts as the
 Karhunen-Loeve transform of training crops, while the last layers of g_a and g_s start at zero: before training the
@@ -27,6 +27,7 @@ from wavelic.errors import UsageError
 from wavelic.nn.blocks import ResidualBlockDown, ResidualBlockUp, ResidualGroup, SubpixelConv, conv
 from wavelic.nn.wavelet_conv import WaveletConv, channel_transform
 from wavelic.threedm.config import Config
+from wavelic.threedm.swin import WindowAttentionGroup
 
 #: Image sides must be multiples of it: z lives at 1/64.
 STRIDE = 64
@@ -86,7 +87,8 @@ class Transform(nn.Module):
                     nn.init.zeros_(parameter)
 
     def _group(self, resolution: int) -> nn.Module:
-        return ResidualGroup(self.config.width, self.config.blocks[resolution])
+        group = ResidualGroup if self.config.group == "residual" else WindowAttentionGroup
+        return group(self.config.width, self.config.blocks[resolution])
 
     def _layer(self, before: int, after: int, transposed: bool = False) -> WaveletConv:
         c = self.config

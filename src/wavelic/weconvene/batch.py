@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from wavelic.codec.weights import card_by_id
 from wavelic.codec.wlic_parts import sample_type
 from wavelic.container import Container, TileGrid
-from wavelic.weconvene.files import check_header, low_size, padded_box
+from wavelic.weconvene.files import check_header, low_size, padded_tile
 from wavelic.weconvene.planes import Planes, denormalised, levels_of, padded, synthesise_together
 from wavelic.weconvene.tiles import decode_tiles
 from wavelic.weconvene.weights import load_model
@@ -42,11 +42,11 @@ def decode_together(
     planes = [Planes.empty(padded(first.height, levels), padded(first.width, levels), levels) for _ in containers]
     payloads = [container.tiles for container in containers]
     for index in range(grid.count):
-        box = padded_box(grid, index)
-        parts = [tiles[index] for tiles in payloads]
-        decoded = decode_tiles(model, parts, low_size(box, levels), levels, steps, lock)
+        tile = padded_tile(grid, index)
+        parts = [payload[index] for payload in payloads]
+        decoded = decode_tiles(model, parts, low_size(tile, levels), levels, steps, lock)
         for target, values in zip(planes, decoded, strict=True):
-            target.paste(box, values)
+            target.paste(tile, values)
     pictures = synthesise_together(model, planes, steps)
     headers = [container.header for container in containers]
     return [

@@ -39,7 +39,7 @@ PARENT_ORDER = (*integer_order(BANDS), 2 * BANDS, -1)
 
 
 @cache
-def _pairs(device: torch.device) -> Tensor:
+def _pairs() -> Tensor:
     """int16: the two bytes of every coefficient in 1/16 step, from the least to the greatest that is not clamped."""
     last = VALUE * (1 << (LIMIT // FEATURE + 1))
     magnitudes = [min(LIMIT, round(FEATURE * math.log2(1 + k / VALUE))) for k in range(last + 1)]
@@ -47,12 +47,12 @@ def _pairs(device: torch.device) -> Tensor:
     pairs = torch.zeros(2 * last + 1, 2, dtype=torch.uint8)
     pairs[last:, 0] = log
     pairs[: last + 1, 1] = log.flip(0)
-    return pairs.view(torch.int16)[:, 0].to(device)
+    return pairs.view(torch.int16)[:, 0]
 
 
 def _look_up(values: Tensor) -> Tensor:
     """Pairs of features (N, h, w, C), int16, of int32 coefficients (N, C, h, w)."""
-    pairs = _pairs(values.device)
+    pairs = _pairs().to(values.device)
     last = len(pairs) // 2
     places = values.clamp(-last, last).add_(last)
     return pairs.index_select(0, places.flatten()).view(values.shape).permute(0, 2, 3, 1)

@@ -21,10 +21,10 @@ from wavelic.container import DATA, Chunk, CodecId, ColourEncoding, Container, H
 from wavelic.errors import FormatError, UsageError
 from wavelic.images import Image
 from wavelic.memory import give_back
+from wavelic.rect import Rect
 from wavelic.threads import map_on_threads
 from wavelic.weconvene.context import COARSEST, FINEST
 from wavelic.weconvene.planes import (
-    Box,
     Planes,
     analyse,
     levels_of,
@@ -147,14 +147,14 @@ class Encoding:
         assert self._coded is not None
         colour = self.image.colour()
         height, width, channels = colour.shape
-        return synthesise(self.model, self._coded[1], step, (0, 0, width, height), channels, colour.dtype)
+        return synthesise(self.model, self._coded[1], step, Rect(0, 0, width, height), channels, colour.dtype)
 
     def _code(self, step: int) -> None:
         self._coded = None  # before there are other coefficients
         colour, grid = self.image.colour(), TileGrid.of(self._header(step))
         levels = levels_of(grid.width, grid.height)
-        windows = window_count((0, 0, padded(grid.width, levels), padded(grid.height, levels)))
-        boxes = [padded_box(grid, index) for index in range(grid.count)]
+        windows = window_count(Rect(0, 0, padded(grid.width, levels), padded(grid.height, levels)))
+        boxes = [padded_tile(grid, index) for index in range(grid.count)]
         searched = block_count(boxes) * self.iterations
         report = Stages(self.progress, windows + searched + grid.count)
         planes = analyse(self.model, colour, step, report.stage(windows))
@@ -199,18 +199,18 @@ class Encoding:
         )
 
 
-def padded_box(grid: TileGrid, index: int) -> Box:
-    """(left, top, right, bottom) of what a tile codes: its core, at the image's edges up to whole cells."""
+def padded_tile(grid: TileGrid, index: int) -> Rect:
+    """What a tile codes: its core, at the image's edges up to whole cells."""
     tile, levels = grid.tile(index), levels_of(grid.width, grid.height)
-    return tile.x, tile.y, tile.x + padded(tile.width, levels), tile.y + padded(tile.height, levels)
+    return Rect(tile.x, tile.y, padded(tile.width, levels), padded(tile.height, levels))
 
 
 def groups_of(grid: TileGrid, tiles: Sequence[int]) -> list[list[int]]:
     """Tiles of one size, as many together as GROUP_PIXELS admits."""
     by_size: dict[tuple[int, int], list[int]] = {}
     for index in tiles:
-        left, top, right, bottom = padded_box(grid, index)
-        by_size.setdefault((right - left, bottom - top), []).append(index)
+        tile = padded_tile(grid, index)
+        by_size.setdefault((tile.width, tile.height), []).append(index)
     groups = []
     for (width, height), members in by_size.items():
         count = max(1, GROUP_PIXELS // (width * height))
@@ -244,18 +244,17 @@ def check_header(header: Header) -> None:
 def decode_planes(
     container: Container, model: Model, tiles: tuple[int, ...], progress: Progress | None = None
 ) -> tuple[Planes, tuple[int, int]]:
-    """The coefficients of the smallest box around some tiles, and its (left, top) in pixels.
+    """The coefficients of the smallest rectangle around some tiles, and its first column and row in pixels.
 
     Raises:
         FormatError, ChecksumError: a payload is damaged or was not decoded exactly.
     """
     header = container.header
     grid = TileGrid.of(header)
-    boxes = {index: padded_box(grid, index) for index in tiles}
-    left, top = min(box[0] for box in boxes.values()), min(box[1] for box in boxes.values())
-    right, bottom = max(box[2] for box in boxes.values()), max(box[3] for box in boxes.values())
+    boxes = {index: padded_tile(grid, index) for index in tiles}
+    around = Rect.around(boxes.values())
     levels = levels_of(header.width, header.height)
-    planes = Planes.empty(bottom - top, right - left, levels)
+    planes = Planes.empty(around.height, around.width, levels)
     payloads, groups, lock, done = container.tiles, groups_of(grid, tiles), threading.Lock(), 0
 
     def work(number: int) -> None:
@@ -264,14 +263,13 @@ def decode_planes(
         size = low_size(boxes[group[0]], levels)
         decoded = decode_tiles(model, [payloads[index] for index in group], size, levels, [header.gain], lock)
         for index, values in zip(group, decoded, strict=True):
-            box = boxes[index]
-            planes.paste((box[0] - left, box[1] - top, box[2] - left, box[3] - top), values)
+            planes.paste(boxes[index].moved(-around.x, -around.y), values)
         done += len(group)
         if progress:
             progress(done, len(tiles))
 
     map_on_threads(work, range(len(groups)), header.width * header.height, networks=True)
-    return planes, (left, top)
+    return planes, (around.x, around.y)
 
 
 def _give_back(grid: TileGrid) -> None:
@@ -280,9 +278,9 @@ def _give_back(grid: TileGrid) -> None:
         give_back()
 
 
-def low_size(box: Box, levels: int) -> tuple[int, int]:
+def low_size(tile: Rect, levels: int) -> tuple[int, int]:
     """Rows and columns of the lowest band of a tile."""
-    return (box[3] - box[1]) >> levels, (box[2] - box[0]) >> levels
+    return tile.height >> levels, tile.width >> levels
 
 
 def decode(
@@ -300,13 +298,12 @@ def decode(
     area = reduced_region(region, (header.width, header.height), 0)
     model = load_model(card_by_id(header.model), device)
     alpha = alpha_plane(container)
-    left, top, width, height = area
     tiles = window_tiles(TileGrid.of(header), area, model.transform.config)
     report = Stages(progress, len(tiles) + window_count(area))
     planes, corner = decode_planes(container, model, tiles, report.stage(len(tiles)))
     _give_back(TileGrid.of(header))
     colours = header.channels - header.has_alpha
-    inner = (left - corner[0], top - corner[1], width, height)
+    inner = area.moved(-corner[0], -corner[1])
     dtype = sample_type(header)
     colour = synthesise(model, planes, header.gain, inner, colours, dtype, report.stage(window_count(area)))
     return picture(container, colour, alpha, area)

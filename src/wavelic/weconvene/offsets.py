@@ -3,7 +3,7 @@
 The context model knows how pictures usually are.  One that is rougher or smoother than its contexts say, or an encoder
 that sets more residuals to zero, makes all its scales too small or too large by about the same factor.  So a tile says,
 for each slice of each level, by how many tables (a fifth of an octave each) its scales are moved.  It saves 1 % of the
-bytes at high rates and 2 to 3 % at low ones (`results/weconvene/offsets.json`) and costs the decoder nothing.
+bytes at high rates and 2 % at low ones (`results/weconvene/encoder.json`) and costs the decoder nothing.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ coefficients around it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from wavelic.codec.opened import Progress, Region
+from wavelic.codec.opened import Progress
+from wavelic.codec.windows import Window
+from wavelic.codec.windows import window_count as count_windows
+from wavelic.codec.windows import windows as cut_into_windows
 from wavelic.container import TileGrid
 from wavelic.rect import Rect
 from wavelic.threads import map_on_threads
@@ -42,7 +45,6 @@ ALIGNMENT = 32
 #: Pixels a side of a window's inner part, a multiple of ALIGNMENT; thin pictures have longer ones.
 WINDOW = 1024
 _RADIUS_97 = 5  # samples a 9/7 filter reaches to either side, at most
-Box = tuple[int, int, int, int]
 
 
 def levels_of(width: int, height: int) -> int:
@@ -77,16 +79,16 @@ class Planes:
         """Wavelet levels."""
         return len(self.details)
 
-    def cut(self, box: Box) -> tuple[Tensor, list[Tensor]]:
-        """The coefficients of a tile (left, top, right, bottom), multiples of `multiple_of` the levels."""
-        return _cut(self.low, box, self.levels), [_cut(d, box, number) for number, d in enumerate(self.details, 1)]
+    def cut(self, tile: Rect) -> tuple[Tensor, list[Tensor]]:
+        """The coefficients of a tile, whose borders are multiples of `multiple_of` the levels."""
+        return _cut(self.low, tile, self.levels), [_cut(d, tile, number) for number, d in enumerate(self.details, 1)]
 
     @torch.inference_mode()
-    def paste(self, box: Box, values: Decoded) -> None:
+    def paste(self, tile: Rect, values: Decoded) -> None:
         """Fill in a decoded tile."""
-        _cut(self.low, box, self.levels).copy_(torch.from_numpy(values.low))
+        _cut(self.low, tile, self.levels).copy_(torch.from_numpy(values.low))
         for number, (plane, part) in enumerate(zip(self.details, values.details, strict=True), 1):
-            torch.mul(torch.from_numpy(part), 1 / VALUE, out=_cut(plane, box, number))
+            torch.mul(torch.from_numpy(part), 1 / VALUE, out=_cut(plane, tile, number))
 
 
 def padded(side: int, levels: int) -> int:
@@ -104,18 +106,17 @@ def margin(config: Config, radius: int, levels: int) -> int:
     return -(-(radius * cell + _RADIUS_97 * (cell - 1)) // unit) * unit
 
 
-def window_count(region: Region) -> int:
-    """Windows that a region (left, top, width, height) is worked on in."""
-    left, top, right, bottom = area = _aligned(region)
-    width, height = _window_size(area)
-    return -(-(right - left) // width) * -(-(bottom - top) // height)
+def window_count(region: Rect) -> int:
+    """Windows that a region is worked on in."""
+    area = _aligned(region)
+    return count_windows(area, _window_size(area))
 
 
-def window_tiles(grid: TileGrid, region: Region, config: Config) -> tuple[int, ...]:
-    """The tiles whose coefficients a region (left, top, width, height) depends on."""
+def window_tiles(grid: TileGrid, region: Rect, config: Config) -> tuple[int, ...]:
+    """The tiles whose coefficients a region depends on."""
     levels = levels_of(grid.width, grid.height)
     around = margin(config, config.synthesis_radius, levels) + _RADIUS_97 * ((1 << levels) - 1)
-    return grid.meeting(Rect(*region).grown(around, (grid.width, grid.height)))
+    return grid.meeting(region.grown(around, (grid.width, grid.height)))
 
 
 @torch.inference_mode()
@@ -129,14 +130,14 @@ def analyse(model: Model, pixels: NDArray[Any], step: int, progress: Progress | 
     low = torch.empty(COLOURS, height >> finest, width >> finest)
     details = [torch.empty(BANDS, height >> d, width >> d) for d in range(1, finest + 1)]
     around = margin(transform.config, transform.config.analysis_radius, levels)
-    windows = list(_windows(_aligned((0, 0, width, height)), (width, height), around))
+    windows = _windows(Rect(0, 0, width, height), (width, height), around)
 
     def work(number: int) -> None:
         inner, outer = windows[number]
         grid = grids.analysis(transform, samples(pixels, outer).to(model.device), log2_step, finest).cpu()
-        left, top, right, bottom = (side >> finest for side in _inside(inner, outer))
+        rows, columns = windows[number].inside.reduced(finest).slices()
         parts = [_cut(d, inner, level)[None] for level, d in enumerate(details, 1)]
-        grids.scatter(grid[:, top:bottom, left:right], _cut(low, inner, finest)[None], parts)
+        grids.scatter(grid[:, rows, columns], _cut(low, inner, finest)[None], parts)
 
     _on_threads(work, len(windows), width * height, progress)
     lowest, deeper = decompose(low[None], levels - finest) if levels > finest else (low[None], [])
@@ -150,32 +151,32 @@ def synthesise(
     model: Model,
     planes: Planes,
     step: int,
-    region: Region,
+    region: Rect,
     channels: int,
     dtype: np.dtype[Any],
     progress: Progress | None = None,
 ) -> NDArray[Any]:
-    """Samples (height, width, channels) of a region (left, top, width, height) of the picture."""
+    """Samples (height, width, channels) of a region of the picture."""
     log2_step = _log2_step(model, step)
     transform, levels = model.fast, planes.levels
     finest = min(levels, GRID_LEVELS)
     low = _low_of_finest(transform, [planes], log2_step)[0]
-    left, top, width, height = region
     size = (low.shape[2] << finest, low.shape[1] << finest)
-    pixels = np.empty((height, width, channels), dtype)
-    windows = list(_windows(_aligned(region), size, margin(transform.config, transform.config.synthesis_radius, levels)))
+    pixels = np.empty((region.height, region.width, channels), dtype)
+    around = margin(transform.config, transform.config.synthesis_radius, levels)
+    windows = _windows(region, size, around)
 
     def work(number: int) -> None:
         inner, outer = windows[number]
         parts = [_cut(planes.details[level - 1], outer, level)[None] for level in range(1, finest + 1)]
         grid = grids.join(_cut(low, outer, finest)[None], parts).to(model.device)
         x = grids.synthesis(transform, grid, log2_step)
-        x0, y0 = max(inner[0], left), max(inner[1], top)
-        x1, y1 = min(inner[2], left + width), min(inner[3], top + height)
-        part = x[0, :, y0 - outer[1] : y1 - outer[1], x0 - outer[0] : x1 - outer[0]]
-        pixels[y0 - top : y1 - top, x0 - left : x1 - left] = denormalised(part, channels, dtype)
+        wanted = inner.clipped(region)
+        rows, columns = wanted.moved(-outer.x, -outer.y).slices()
+        part = denormalised(x[0, :, rows, columns], channels, dtype)
+        pixels[wanted.moved(-region.x, -region.y).slices()] = part
 
-    _on_threads(work, len(windows), width * height, progress)
+    _on_threads(work, len(windows), region.area, progress)
     return pixels
 
 
@@ -214,60 +215,37 @@ def _log2_step(model: Model, step: int) -> Tensor:
     return torch.full((1,), step / STEP_UNIT, device=model.device)
 
 
-def _aligned(region: Region) -> Box:
-    """The region as a box of whole cells of every transform that runs in windows."""
-    left, top, width, height = region
-    return _down(left), _down(top), _up(left + width), _up(top + height)
+def _aligned(region: Rect) -> Rect:
+    """The region extended to whole cells of every transform that runs in windows."""
+    unit = ALIGNMENT
+    right, bottom = -(-region.right // unit) * unit, -(-region.bottom // unit) * unit
+    return Rect.between(region.x // unit * unit, region.y // unit * unit, right, bottom)
 
 
-def _down(place: int) -> int:
-    return place // ALIGNMENT * ALIGNMENT
+def _windows(region: Rect, size: tuple[int, int], margin: int) -> list[Window]:
+    """Windows of a region of a picture of ``size``, aligned."""
+    area = _aligned(region)
+    return list(cut_into_windows(area.clipped(Rect(0, 0, *size)), size, _window_size(area), margin))
 
 
-def _up(place: int) -> int:
-    return -(-place // ALIGNMENT) * ALIGNMENT
-
-
-def _windows(area: Box, size: tuple[int, int], margin: int) -> Iterator[tuple[Box, Box]]:
-    """(inner, outer) boxes: inner ones partition ``area``; outer ones have the margin inside (width, height)."""
-    left, top, right, bottom = area
-    width, height = _window_size(area)
-    for y in range(top, bottom, height):
-        for x in range(left, right, width):
-            inner = x, y, min(x + width, right, size[0]), min(y + height, bottom, size[1])
-            outer = (
-                max(inner[0] - margin, 0),
-                max(inner[1] - margin, 0),
-                min(inner[2] + margin, size[0]),
-                min(inner[3] + margin, size[1]),
-            )
-            yield inner, outer
-
-
-def _window_size(area: Box) -> tuple[int, int]:
+def _window_size(area: Rect) -> tuple[int, int]:
     """(width, height) of windows: WINDOW, or longer and of about the same area where the area is thin."""
 
     def beside(other: int) -> int:
         return WINDOW if other >= WINDOW else WINDOW * WINDOW // other // ALIGNMENT * ALIGNMENT
 
-    left, top, right, bottom = area
-    return beside(bottom - top), beside(right - left)
+    return beside(area.height), beside(area.width)
 
 
-def _cut(plane: Tensor, box: Box, level: int) -> Tensor:
-    left, top, right, bottom = (side >> level for side in box)
-    return plane[..., top:bottom, left:right]
+def _cut(plane: Tensor, part: Rect, level: int) -> Tensor:
+    rows, columns = part.reduced(level).slices()
+    return plane[..., rows, columns]
 
 
-def _inside(inner: Box, outer: Box) -> Box:
-    return inner[0] - outer[0], inner[1] - outer[1], inner[2] - outer[0], inner[3] - outer[1]
-
-
-def samples(pixels: NDArray[Any], box: Box) -> Tensor:
-    """(1, 3, h, w) samples 0..255 of a box that may reach beyond the picture on the right and below."""
-    left, top, right, bottom = box
-    part = pixels[min(top, pixels.shape[0] - 1) : bottom, min(left, pixels.shape[1] - 1) : right]
-    extension = ((0, bottom - top - part.shape[0]), (0, right - left - part.shape[1]), (0, 0))
+def samples(pixels: NDArray[Any], area: Rect) -> Tensor:
+    """(1, 3, h, w) samples 0..255 of an area that may reach beyond the picture on the right and below."""
+    part = pixels[min(area.y, pixels.shape[0] - 1) : area.bottom, min(area.x, pixels.shape[1] - 1) : area.right]
+    extension = ((0, area.height - part.shape[0]), (0, area.width - part.shape[1]), (0, 0))
     if any(after for _, after in extension):
         part = np.pad(part, extension, "edge")
     x = np.empty((3, *part.shape[:2]), np.float32)

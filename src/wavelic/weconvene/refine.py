@@ -21,9 +21,10 @@ from torch import Tensor
 
 from wavelic.codec.opened import Progress
 from wavelic.nn.exact import set_quantised
+from wavelic.rect import Rect
 from wavelic.weconvene.context import STEP_UNIT
 from wavelic.weconvene.network import Network
-from wavelic.weconvene.planes import Box, Planes, samples
+from wavelic.weconvene.planes import Planes, samples
 from wavelic.weconvene.quantizers import Annealed, Coded, Quantizer
 from wavelic.weconvene.stage import WeconveneStage
 from wavelic.weconvene.subbands import MULTIPLE, Subbands
@@ -62,7 +63,7 @@ def refine(
     planes: Planes,
     pixels: NDArray[Any],
     step: int,
-    tiles: Sequence[Box],
+    tiles: Sequence[Rect],
     search: Search,
     progress: Progress | None = None,
 ) -> None:
@@ -73,7 +74,7 @@ def refine(
         planes: what `wavelic.weconvene.planes.analyse` gave.
         pixels: colour samples (H, W, 1 or 3), uint8 or uint16.
         step: quantiser step in 1/32 octave of a grey level.
-        tiles: (left, top, right, bottom) of what each tile codes.
+        tiles: what each tile codes.
         search: for how long.
         progress: called with iterations done, and in all.
     """
@@ -93,29 +94,22 @@ class _Block:
     """The coefficients of some tiles of one size as variables, and those around them as constants."""
 
     def __init__(
-        self, network: Network, model: Model, planes: Planes, pixels: NDArray[Any], step: int, tiles: list[Box]
+        self, network: Network, model: Model, planes: Planes, pixels: NDArray[Any], step: int, tiles: list[Rect]
     ) -> None:
         self.network, self.planes, self.tiles = network, planes, tiles
         self.autocast = model.fast is not model.transform
         self.log2_step = torch.full((1,), step / STEP_UNIT, device=model.device)
         levels = planes.levels
-        inner = _around(tiles)
         size = planes.low.shape[2] << levels, planes.low.shape[1] << levels
-        unit = max(MARGIN, 2 << levels)
-        self.outer = (
-            max(0, inner[0] - unit),
-            max(0, inner[1] - unit),
-            min(size[0], inner[2] + unit),
-            min(size[1], inner[3] + unit),
-        )
+        self.outer = Rect.around(tiles).grown(max(MARGIN, 2 << levels), size)
         low, details = planes.cut(self.outer)
         self.low = low.to(model.device).round()
         self.around = [detail.to(model.device).clone() for detail in details]
         self.own_low = torch.stack([planes.cut(tile)[0] for tile in tiles]).to(model.device)
         parts = zip(*(planes.cut(tile)[1] for tile in tiles), strict=True)
         self.own = [torch.stack(part).to(model.device).requires_grad_() for part in parts]
-        left, top, right, bottom = self.outer
-        self.visible = min(bottom, pixels.shape[0]) - top, min(right, pixels.shape[1]) - left
+        shown = self.outer.clipped(Rect(0, 0, pixels.shape[1], pixels.shape[0]))
+        self.visible = shown.height, shown.width
         self.target = samples(pixels, self.outer).to(model.device)[..., : self.visible[0], : self.visible[1]]
 
     def search(self, search: Search, report: Callable[[int], None]) -> None:
@@ -147,28 +141,23 @@ class _Block:
         for level, (around, own) in enumerate(zip(self.around, coded.details, strict=True), 1):
             whole = around.clone()
             for tile, values in zip(self.tiles, own, strict=True):
-                left, top = (tile[0] - self.outer[0]) >> level, (tile[1] - self.outer[1]) >> level
-                whole[:, top : top + values.shape[1], left : left + values.shape[2]] = values
+                rows, columns = tile.moved(-self.outer.x, -self.outer.y).reduced(level).slices()
+                whole[:, rows, columns] = values
             details.append(whole[None])
         result = self.network.synthesis(Subbands(self.low[None], tuple(details)), self.log2_step, self.autocast)
         error = (result[..., : self.visible[0], : self.visible[1]] - self.target).square().sum()
         return bits.sum() + error / (lambda_ * float(torch.exp2(2 * self.log2_step)))
 
 
-def _around(boxes: Sequence[Box]) -> Box:
-    lefts, tops, rights, bottoms = zip(*boxes, strict=True)
-    return min(lefts), min(tops), max(rights), max(bottoms)
-
-
-def block_count(tiles: Sequence[Box]) -> int:
+def block_count(tiles: Sequence[Rect]) -> int:
     """How many blocks the tiles of a picture are searched in."""
     return len(list(_blocks(tiles)))
 
 
-def _blocks(tiles: Sequence[Box]) -> Iterator[list[Box]]:
+def _blocks(tiles: Sequence[Rect]) -> Iterator[list[Rect]]:
     """Tiles of one size in the same square of BLOCK pixels."""
-    groups: dict[tuple[int, ...], list[Box]] = {}
-    for left, top, right, bottom in tiles:
-        key = (left // BLOCK, top // BLOCK, right - left, bottom - top)
-        groups.setdefault(key, []).append((left, top, right, bottom))
+    groups: dict[tuple[int, ...], list[Rect]] = {}
+    for tile in tiles:
+        key = (tile.x // BLOCK, tile.y // BLOCK, tile.width, tile.height)
+        groups.setdefault(key, []).append(tile)
     yield from groups.values()

@@ -14,6 +14,10 @@ class WeconveneStage(Stage):
     Attributes:
         finest, coarsest: the quantiser step is drawn log-uniformly between these, in grey levels, for each crop.
         lambda_: squared error, in steps squared, that a bit is worth.
+        metric: "mse", or "ms-ssim": 1 - MS-SSIM on RGB (Wang, Simoncelli and Bovik, 2003) in the place of the squared
+            error.
+        ms_ssim_weight: what counts as a bit per pixel is step^2 / ms_ssim_weight of 1 - MS-SSIM.  Published lambdas of
+            the two metrics for the same rates differ by a factor of about 1300 (in 8-bit units), which this keeps.
         balance: a crop counts as step to this power, since the loss falls with the step: about equal relative shares.
         low_weight, high_weight: w1 and w2 of the second training stage (3DM-WeConvene, equation 2): what the bits of
             the three coarsest levels and those of the three finest count.
@@ -29,6 +33,8 @@ class WeconveneStage(Stage):
     finest: float = 12.0
     coarsest: float = 320.0
     lambda_: float = 0.2
+    metric: str = "mse"
+    ms_ssim_weight: float = 19500.0
     balance: float = 1.2
     low_weight: float = 1.0
     high_weight: float = 1.0

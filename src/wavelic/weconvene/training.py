@@ -27,9 +27,9 @@ _CALIBRATION_CROPS = 16
 class RateDistortion(nn.Module):
     """The network with its objective, in units in which every rate counts about alike.
 
-    J = step^balance * (w1 R_low + w2 R_high + D / (lambda_ * step^2)), R in bits and D the squared error of all
-    colours per pixel: equation 1, and equation 2 with w1, w2, of 3DM-WeConvene; the paper's lambda is
-    1 / (lambda_ * step^2).
+    J = step^balance * (w1 R_low + w2 R_high + D / (lambda_ * step^2)), R in bits per pixel and D the squared error of
+    all colours per pixel: equation 1, and equation 2 with w1, w2, of 3DM-WeConvene; the paper's lambda is
+    1 / (lambda_ * step^2).  With the metric "ms-ssim", D / lambda_ is ms_ssim_weight * (1 - MS-SSIM).
     """
 
     def __init__(self, network: Network, stage: WeconveneStage) -> None:
@@ -53,7 +53,11 @@ class RateDistortion(nn.Module):
         weights[LEVELS // 2 :] = self.stage.low_weight
         rate = (bits * weights[:, None]).sum(0) / pixels
         step = torch.exp2(log2_step)
-        loss = (rate + error / (self.stage.lambda_ * step.square())) * (step / 64) ** self.stage.balance
+        if self.stage.metric == "ms-ssim":
+            distortion = self.stage.ms_ssim_weight * _one_minus_ms_ssim(result, rgb)
+        else:
+            distortion = error / self.stage.lambda_
+        loss = (rate + distortion / step.square()) * (step / 64) ** self.stage.balance
         return loss, bits.sum(0) / pixels, error / 3
 
     def quantizer(self, noise: torch.Generator | None) -> Quantizer:
@@ -62,6 +66,14 @@ class RateDistortion(nn.Module):
         if not self.training:
             return Coded(rdoq_lambda)
         return CodedInTraining(rdoq_lambda, noise) if rdoq_lambda else Noisy(noise)
+
+
+def _one_minus_ms_ssim(test: Tensor, reference: Tensor) -> Tensor:
+    """1 - MS-SSIM of pictures (N, 3, H, W) with samples 0..255 and sides above 160: (N,)."""
+    from pytorch_msssim import ms_ssim
+
+    result: Tensor = 1 - ms_ssim(test, reference, data_range=255.0, size_average=False)
+    return result
 
 
 @torch.no_grad()
@@ -93,6 +105,8 @@ class WeconveneTask(Task):
 
     def __init__(self, recipe: Recipe, stage: Stage) -> None:
         super().__init__(recipe, stage)
+        if self.stage.metric not in ("mse", "ms-ssim"):
+            raise UsageError(f"metric {self.stage.metric!r}; expected 'mse' or 'ms-ssim'")
         if recipe.model not in CONFIGS:
             raise UsageError(f"no architecture {recipe.model!r}; expected one of {', '.join(CONFIGS)}")
         network: Any = Network(CONFIGS[recipe.model])

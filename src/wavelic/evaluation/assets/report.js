@@ -68,7 +68,7 @@
   };
 
   document.addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey || /^(SELECT|BUTTON|SUMMARY|A)$/.test(event.target.tagName)) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || /^(SELECT|BUTTON|SUMMARY|INPUT|A)$/.test(event.target.tagName)) return;
     const slide = { ArrowLeft: -2, ArrowRight: 2 }[event.key];
     if (slide && state.mode === "slider" && state.zoom === "fit" && event.target.tagName === "BODY") {
       slider.value = Math.min(100, Math.max(0, Number(slider.value) + slide));

@@ -7,8 +7,7 @@ file) of which every request fetches the packets it needs.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,28 +16,23 @@ from wavelic.codec.jp2_box import (
     ALPHA_ID,
     BOX_ID,
     NO_MODEL,
-    WavelicBox,
     find_payload,
     unpack_box,
 )
-from wavelic.codec.opened import Layer, Pixels, Progress, Region, level_dimensions
+from wavelic.codec.opened import Pixels, Progress, Region
 from wavelic.codec.options import check_device
 from wavelic.codec.request import Request
-from wavelic.codec.slicing import ArrayFace
 from wavelic.codec.weights import Card
-from wavelic.enhance.catalogue import enhancement_margin, find_enhance
-from wavelic.errors import UsageError
-from wavelic.images import Image, Metadata, decode_alpha
-from wavelic.images.readers.jp2 import metadata_of
-from wavelic.jpeg2000 import Jp2, MainHeader, Uuid, decode_codestream
+from wavelic.enhance.catalogue import enhancement_margin, enhancement_weights, find_enhance
+from wavelic.enhance.suitable import check_colours, check_picture
+from wavelic.errors import UnsupportedError, UsageError
+from wavelic.images import Image, decode_alpha
+from wavelic.jpeg2000 import Uuid, decode_codestream
 from wavelic.jpeg2000.binding import default_threads
-from wavelic.jpeg2000.channels import Channels
-from wavelic.jpeg2000.header_box import Colour
 from wavelic.jpeg2000.picture import Stored, read_picture, read_stored
 from wavelic.lifting.cards import find_lifting
-from wavelic.lifting.jp2.codestream import Codestream, Margins, RangedCodestream
-from wavelic.lifting.jp2.info import BoxInfo, jp2_info
-from wavelic.remote import Source
+from wavelic.lifting.jp2.codestream import Margins
+from wavelic.lifting.jp2.description import Jp2Description
 
 if TYPE_CHECKING:
     from wavelic.lifting.jp2.stored_image import StoredImage
@@ -49,127 +43,11 @@ _ROUNDING_MARGIN = 4
 
 
 @dataclass(frozen=True)
-class Jp2File(ArrayFace):
+class Jp2File(Jp2Description):
     """An opened JPEG 2000 file (`wavelic.codec.opened.OpenedFile`): checked, not yet decoded.
 
-    Attributes:
-        box: what wavelic's box says; made up for plain JPEG 2000.
-        ours: whether there is such a box.
-        jp2: the parsed boxes.
-        codestream: where its bytes are.
-        size: bytes of the file.
-        boxes: all boxes of the file, in order.
-        bytes_beside: bytes of the file that are not codestream.
-        complete: False if the file was cut short.
-        whole_layers: layers of which all packets are there; 0 if even the first lacks some.
-        picture: how the components become a picture; None for codec lifting, whose synthesis does that.
-        enhance: whether the colours of a plain picture are decoded with what a network estimates of their coefficients;
-            None: if wavelic's box says so.
-        best_reduce: the finest resolution of which a whole layer is there, as a ``reduce``: more than 0 only for a file
-            that was cut short.
+    Its attributes are those of `wavelic.lifting.jp2.description.Jp2Description`.
     """
-
-    box: WavelicBox
-    ours: bool
-    jp2: Jp2
-    codestream: Codestream
-    size: int
-    boxes: tuple[BoxInfo, ...]
-    bytes_beside: int
-    complete: bool
-    whole_layers: int
-    picture: Channels | None = None
-    best_reduce: int = 0
-    enhance: bool | None = None
-
-    @property
-    def header(self) -> MainHeader:
-        """The codestream's main header."""
-        return self.codestream.header
-
-    @property
-    def source(self) -> Source | None:
-        """Where the bytes come from, with counts of what was read; None for a file in memory."""
-        return self.codestream.source if isinstance(self.codestream, RangedCodestream) else None
-
-    @property
-    def codec(self) -> str:
-        """Name of the codec: "lifting" or "jp2", or "jpeg2000" for files that wavelic did not write."""
-        return "jpeg2000" if not self.ours else "jp2" if self.box.plain else "lifting"
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """(height, width, channels)."""
-        return self.header.height, self.header.width, self.channels
-
-    @property
-    def channels(self) -> int:
-        """1 gray, 2 gray and opacity, 3 RGB, 4 RGB and opacity."""
-        if self.picture is not None:
-            return len(self.picture.channels)
-        return len(self.header.components) + (self.box.alpha is not None)
-
-    @property
-    def bit_depth(self) -> int:
-        """8 or 16: bits of the samples that are read."""
-        return self.box.depth
-
-    @property
-    def levels(self) -> int:
-        """The largest ``reduce``: wavelet levels, as far as they halve the picture.
-
-        Averages of a palette's indices mean nothing.  An image off the origin of the canvas has, halved, the samples
-        that `wavelic.codec.opened` promises only while its offset can be halved.
-        """
-        if self.picture is not None and self.picture.has_palette:
-            return 0
-        offset = self.header.grid.x0 | self.header.grid.y0
-        return self.header.levels if not offset else min(self.header.levels, (offset & -offset).bit_length() - 1)
-
-    @property
-    def level_dimensions(self) -> tuple[tuple[int, int], ...]:
-        """(width, height) for every ``reduce`` from 0."""
-        return level_dimensions(self.header.width, self.header.height, self.levels)
-
-    @property
-    def layer_count(self) -> int:
-        """Number of quality layers."""
-        return self.header.layers
-
-    @cached_property
-    def layers(self) -> tuple[Layer, ...]:
-        """Quality layers, the coarsest first, with bytes and bits per pixel of the file trimmed to them."""
-        pixels, beside = self.header.width * self.header.height, self.bytes_beside
-        sizes = [None if size is None else beside + size for size in self.codestream.layer_sizes()]
-        return tuple(Layer(size, None if size is None else size * 8 / pixels) for size in sizes)
-
-    @cached_property
-    def reduced_bytes(self) -> tuple[int | None, ...]:
-        """Bytes of the file that ``reduce`` 0, 1, ... takes, headers included; None where the file does not say."""
-        sizes = self.codestream.reduced_sizes()
-        return tuple(None if size is None else self.bytes_beside + size for size in sizes)
-
-    @property
-    def metadata(self) -> Metadata:
-        """ICC profile, Exif, XMP, IPTC and resolution."""
-        return self._metadata([])
-
-    def _metadata(self, remarks: list[str]) -> Metadata:
-        colour = self.picture.colour if self.picture is not None else Colour(self.jp2.colour, self.jp2.icc)
-        return metadata_of(self.jp2, colour, self.channels, remarks)
-
-    @property
-    def info(self) -> dict[str, Any]:
-        """What the file is: format, codec, model, geometry, layers, precincts and boxes."""
-        return jp2_info(self)
-
-    def request(self, reduce: int = 0, layers: int | None = None, region: Region | None = None) -> Request:
-        """Check what is to be decoded; arguments as for `read`.
-
-        Raises:
-            UsageError: the file has no such resolution, layer or region.
-        """
-        return Request.of(self, reduce, layers, region)
 
     def decode(
         self,
@@ -190,7 +68,7 @@ class Jp2File(ArrayFace):
                 pixels = read_enhanced(self, card, request, remarks, device, progress)
             else:
                 pixels = self.read_plain(request, progress)
-            return Image(pixels, self._metadata(remarks), tuple(remarks))
+            return Image(pixels, self.metadata_with(remarks), tuple(remarks))
         transform = self.transform(device)
         import torch
 
@@ -204,6 +82,17 @@ class Jp2File(ArrayFace):
     def enhances(self) -> bool:
         """Whether pictures are decoded with a network, as far as the file allows it."""
         return self.box.enhance if self.enhance is None else self.enhance
+
+    @property
+    def can_enhance(self) -> bool:
+        """Whether the picture can be decoded with a network, as far as headers say, and there are weights."""
+        if self.picture is None or not enhancement_weights():
+            return False
+        try:
+            check_colours(self.header, check_picture(self.picture))
+        except UnsupportedError:
+            return False
+        return True
 
     def enhanced(self, enhance: bool = True) -> Jp2File:
         """Return the same file, decoded with a network or as every other program decodes it.

@@ -12,7 +12,7 @@ from wavelic.jpeg2000.boxes import Box
 from wavelic.lifting.cards import find_lifting
 
 if TYPE_CHECKING:
-    from wavelic.lifting.jp2.file import Jp2File
+    from wavelic.lifting.jp2.description import Jp2Description
 
 _MEANINGS = {
     b"jP  ": "signature",
@@ -59,7 +59,7 @@ def box_infos(data: bytes, boxes: Sequence[Box], size: int) -> tuple[BoxInfo, ..
     return tuple(infos)
 
 
-def jp2_info(file: Jp2File) -> dict[str, Any]:
+def jp2_info(file: Jp2Description) -> dict[str, Any]:
     """Collect the facts behind `wavelic info`: format, codec, model, geometry, layers, precincts, boxes."""
     header, box = file.header, file.box
     style = header.styles[0]

@@ -29,17 +29,21 @@ window.wavelic.stage = (() => {
     slots.left.length = slots.right.length = 0;
   }
 
-  /* Show a picture of an image in a slot; null: nothing.  `info` is the image's info.json. */
-  function put(slot, id, info, picture, format) {
+  /* Show a picture of an image in a slot; null: nothing.  `info` is the image's info.json, `bytes` the size of the file:
+     of one that is still arriving the same address shows more and more. */
+  function put(slot, id, info, picture, format, bytes) {
     const items = slots[slot];
-    const wanted = picture && `${service(id, picture)} ${format}`;
+    const wanted = picture && `${service(id, picture)} ${format} ${bytes}`;
     if (items.length && items[items.length - 1].wanted === wanted) return;
     if (!picture) { remove(slot, items.length); return; }
     const entry = { wanted, item: null };
     items.push(entry);
     const mine = opening;
+    const tileSource = new OpenSeadragon.IIIFTileSource({ ...info, id: service(id, picture), tileFormat: format });
+    const address = tileSource.getTileUrl.bind(tileSource);
+    tileSource.getTileUrl = (...tile) => `${address(...tile)}?${bytes}`;
     viewer.addTiledImage({
-      tileSource: { ...info, id: service(id, picture), tileFormat: format },
+      tileSource,
       index: slot === "left" ? slots.left.filter((e) => e.item).length : viewer.world.getItemCount(),
       success: ({ item }) => {
         if (mine !== opening || !items.includes(entry)) { viewer.world.removeItem(item); return; }

@@ -20,6 +20,8 @@
     }[$("compare").value] || null;
   }
 
+  const POLL = 2000; // ms between two looks at a file that is still arriving
+
   async function open(id, wish) {
     const opening = ++state.opening;
     stage.say("Loading…");
@@ -39,7 +41,6 @@
       stage.say(`This image cannot be shown: ${error.message}`);
       return;
     }
-    const { details } = state;
     const count = layerCount();
     for (const [slider, value] of [["layers", wish.layers || count], ["other-layers", wish.other || Math.max(1, Math.floor(count / 2))]]) {
       $(slider).max = String(count);
@@ -53,10 +54,35 @@
     allow();
     $("name").textContent = id.slice(id.lastIndexOf("/") + 1);
     document.title = `${$("name").textContent} · wavelic`;
+    describeFile();
+    update();
+    followGrowth(opening);
+  }
+
+  function describeFile() {
+    const { details } = state;
     const kinds = { lifting: can("stock") ? "learned lifting, JPEG 2000" : "wavelic JPEG 2000", jp2: "JPEG 2000", jpeg2000: "JPEG 2000" };
     const rate = (8 * details.bytes) / (details.width * details.height);
-    $("facts").textContent = `${details.width} × ${details.height} · ${kinds[details.codec] || `wavelic, codec ${details.codec}`} · ${bytes(details.bytes)} · ${rate.toPrecision(3)} bits per pixel`;
-    update();
+    $("facts").textContent = `${details.width} × ${details.height} · ${kinds[details.codec] || `wavelic, codec ${details.codec}`} · ${bytes(details.bytes)} · ${rate.toPrecision(3)} bits per pixel${details.complete ? "" : " · incomplete"}`;
+    if (!details.complete) stage.say("What is there of an incomplete file");
+  }
+
+  /* Show more of a file as it arrives. */
+  async function followGrowth(opening) {
+    while (opening === state.opening && !state.details.complete) {
+      await new Promise((done) => setTimeout(done, POLL));
+      const details = await json(`api/images/${encode(state.id)}`).catch(() => null);
+      if (opening !== state.opening) return;
+      if (!details || details.bytes === state.details.bytes) continue;
+      state.details = details;
+      const all = $("layers").value === $("layers").max;
+      for (const slider of ["layers", "other-layers"]) $(slider).max = String(layerCount());
+      if (all) $("layers").value = $("layers").max;
+      $("layers").disabled = $("other-layers").disabled = layerCount() === 1;
+      stage.say("");
+      describeFile();
+      update();
+    }
   }
 
   /* Offer the comparisons that make sense for this image; give up one that does not. */
@@ -90,8 +116,8 @@
     const format = $("exact").checked ? "png" : "jpg";
     describeLayers();
     $("other").hidden = $("compare").value !== "layers";
-    stage.put("left", state.id, state.info, leftPicture(), format);
-    stage.put("right", state.id, state.info, right, format);
+    stage.put("left", state.id, state.info, leftPicture(), format, state.details.bytes);
+    stage.put("right", state.id, state.info, right, format, state.details.bytes);
     $("divider").hidden = $("tag-left").hidden = $("tag-right").hidden = !right;
     if (right) {
       const layer = (slider) => `layer ${$(slider).value} of ${layerCount()}`;

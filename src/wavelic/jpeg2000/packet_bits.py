@@ -1,7 +1,10 @@
-"""Bits of packet headers, and the tag trees coded in them (T.800 B.10.1 and B.10.2)."""
+"""What packet headers are made of: bits, tag trees, and numbers of coding passes (T.800 B.10)."""
 
 from __future__ import annotations
 
+_BYPASS, _TERMINATE_ALL = 1, 4  # code-block styles that split the bytes of a code-block into segments
+_FIRST_BYPASS = 10  # passes of the first segment with _BYPASS (T.800 table D.9)
+_MANY = 1 << 30
 _MOST = 1 << 10  # a tag-tree value above says that the data are damaged
 
 
@@ -78,3 +81,37 @@ class TagTree:
             if threshold > _MOST:
                 raise ValueError("a tag tree has no end")
         return self._low[self._paths[leaf][-1]]
+
+
+def read_passes(reader: BitReader) -> int:
+    """Read a number of coding passes (T.800 table B.4)."""
+    if not reader.bit():
+        return 1
+    if not reader.bit():
+        return 2
+    number = reader.bits(2)
+    if number < 3:
+        return 3 + number
+    number = reader.bits(5)
+    if number < 31:
+        return 6 + number
+    return 37 + reader.bits(7)
+
+
+def segment_passes(done: int, mode: int) -> int:
+    """Count the passes of the codeword segment that begins after ``done`` passes (T.800 D.6, table D.9).
+
+    Args:
+        done: passes before it.
+        mode: of the block coder.
+
+    >>> [segment_passes(done, 1) for done in (0, 10, 12, 13, 15)]  # selective bypass
+    [10, 2, 1, 2, 1]
+    """
+    if mode & _TERMINATE_ALL:
+        return 1
+    if mode & _BYPASS:
+        if done < _FIRST_BYPASS:
+            return _FIRST_BYPASS - done
+        return 1 if (done - _FIRST_BYPASS) % 3 == 2 else 2
+    return _MANY

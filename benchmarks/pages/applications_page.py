@@ -1,0 +1,123 @@
+"""Write the tables of docs/applications.md between its markers, from results/applications/ alone.
+
+python -m benchmarks.pages.applications_page            # rewrite
+python -m benchmarks.pages.applications_page --check    # exit 1 if it is out of date
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+from pathlib import Path
+from typing import Any
+
+from benchmarks.measuring import DOCS, RESULTS
+from benchmarks.pages.marked import with_figures, write_page
+from benchmarks.pages.remote_page import table
+
+PAGE, FOLDER = DOCS / "applications.md", RESULTS / "applications"
+APPLICATIONS = ("classification", "denoising", "segmentation", "video")
+#: Scores of each application that the tables show, and what they are called there.
+SCORES = {
+    "top1": "top-1, %",
+    "top5": "top-5, %",
+    "test_psnr": "PolyU test, dB",
+    "cc15_psnr": "CC15, dB",
+    "cbsd68_psnr": "CBSD68, dB",
+    "mean_iou": "mean IoU, %",
+    "pixel_accuracy": "pixel accuracy, %",
+    "bpp": "bpp",
+    "psnr": "PSNR, dB",
+}
+
+
+def spread(values: list[float]) -> str:
+    """Mean, and with several runs the standard deviation."""
+    mean = f"{statistics.mean(values):.2f}"
+    return f"{mean} ± {statistics.stdev(values):.2f}" if len(values) > 1 else mean
+
+
+def recipe_table(runs: list[dict[str, Any]]) -> list[str]:
+    """The arms of one recipe."""
+    names = [name for name in SCORES if name in runs[0]["scores"]]
+    rows = []
+    for arm in ("plain", "wavelet", "twin"):
+        of_arm = [run for run in runs if run["arm"] == arm]
+        if of_arm:
+            rows.append(
+                [
+                    arm,
+                    f"{of_arm[0]['parameters']:,}",
+                    str(len(of_arm)),
+                    *(spread([run["scores"][name] for run in of_arm]) for name in names),
+                    f"{statistics.mean(run['processor_seconds'] for run in of_arm):.0f} s",
+                ]
+            )
+    return table(["arm", "parameters", "seeds", *(SCORES[name] for name in names), "processor time of a run"], rows)
+
+
+def application(name: str) -> list[str]:
+    """All recipes of an application that have a finished run."""
+    path = FOLDER / f"{name}.json"
+    document: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    lines = []
+    for recipe, results in document.items():
+        lines += ["", f"`{name}`, recipe `{recipe}`, {results['runs'][0]['steps']:,} steps:", ""]
+        lines += recipe_table(results["runs"])
+    return lines or ["", f"`{name}`: no run has finished; there are no figures."]
+
+
+def anchors(path: Path = FOLDER / "video-anchors.json") -> list[str]:
+    """Means of x264 and x265 over the test clips."""
+    if not path.exists():
+        return []
+    document = json.loads(path.read_text())
+    rows = [
+        [encoder, *(f"{point['bpp']:.3f} bpp, {point['psnr']:.2f} dB" for point in points)]
+        for encoder, points in document["encoders"].items()
+    ]
+    factors = [f"CRF {point['crf']}" for point in next(iter(document["encoders"].values()))]
+    title = (
+        f"ffmpeg {document['ffmpeg']}, `-preset {document['preset']} -tune {document['tune']}`, groups of "
+        f"{document['group']} frames, the ten test clips:"
+    )
+    return ["", title, "", *table(["encoder", *factors], rows)]
+
+
+def sizes() -> list[str]:
+    """Parameters of the published networks."""
+    found: dict[str, dict[str, int]] = json.loads((FOLDER / "sizes.json").read_text())
+    rows = [
+        [name, str(row["layers"]), f"{row['plain']:,}", f"{row['wavelet']:,}", f"{row['wavelet'] / row['plain']:.2f}"]
+        for name, row in found.items()
+    ]
+    return table(["network", "layers replaced", "plain", "with the layer", "ratio"], rows)
+
+
+COST = """## What the layer costs
+
+The paper does not say how large its networks are with the layer. They are larger than without
+(`python -m applications.sizes`):
+"""
+MEANING = """
+So a gain over the plain network may be one of parameters, and most of all in MIRNet-v2, whose own resampling layers are
+a 1x1 convolution with pooling or interpolation. What the wavelets do shows against the twin only.
+
+## Results"""
+
+
+def figures() -> str:
+    """Everything between the markers."""
+    lines = [line for name in APPLICATIONS for line in application(name)]
+    return "\n".join([COST, *sizes(), MEANING, *lines, *anchors()])
+
+
+def main() -> int:
+    """Rewrite or check the page."""
+    text = with_figures(PAGE.read_text(encoding="utf-8"), figures())
+    return write_page(PAGE, text, "--check" in sys.argv[1:])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

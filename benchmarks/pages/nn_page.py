@@ -1,0 +1,58 @@
+"""Write the tables of docs/nn.md between its markers, from results/benchmarks/network_layers.json alone.
+
+python -m benchmarks.pages.nn_page            # rewrite
+python -m benchmarks.pages.nn_page --check    # exit 1 if it is out of date
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+from benchmarks.measuring import DOCS, RESULTS
+from benchmarks.pages.marked import with_figures, write_page
+from benchmarks.pages.remote_page import table
+
+PAGE = DOCS / "nn.md"
+HEAD = ["layer", "parameters", "multiply-adds", "forward", "forward and backward", "kept for backward"]
+
+
+def group_table(rows: dict[str, dict[str, Any]]) -> list[str]:
+    """One group: times as multiples of the first row's."""
+    first = next(iter(rows.values()))
+    cells = [
+        [
+            name,
+            f"{row['parameters']:,}",
+            f"{row['multiply_adds'] / 1e6:.1f} M",
+            *(f"{row[key] / first[key]:.2f}" for key in ("forward_ms", "training_ms")),
+            f"{row['kept_mib']:.1f} MiB",
+        ]
+        for name, row in rows.items()
+    ]
+    return table(HEAD, cells)
+
+
+def figures() -> str:
+    """Everything between the markers."""
+    results = json.loads((RESULTS / "benchmarks" / "network_layers.json").read_text())
+    batch, channels, height, width = results["input"]
+    lines = [
+        f"From {batch} x {channels} x {height} x {width} to half the size, {results['device']}, one thread, torch "
+        f"{results['machine']['torch']}; times",
+        "are multiples of the first row's:",
+    ]
+    for rows in results["groups"].values():
+        lines += ["", *group_table(rows)]
+    return "\n".join(lines)
+
+
+def main() -> int:
+    """Rewrite or check the page."""
+    text = with_figures(PAGE.read_text(encoding="utf-8"), figures())
+    return write_page(PAGE, text, "--check" in sys.argv[1:])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,290 @@
+"""The `3dm` codec: an image to a `.wlic` file and back, at any rate with one set of weights.
+
+The transforms run over the whole picture in windows (`wavelic.threedm.planes`).  The coefficients are cut into tiles,
+which are entropy-coded on their own: a window of the picture needs the tiles that its coefficients lie in, and memory
+for coding is bounded by the tile.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from wavelic.codec.opened import Progress
+from wavelic.codec.weights import card_by_id
+from wavelic.codec.wlic_parts import alpha_plane, coded_alpha, picture, sample_type, write_file
+from wavelic.container import DATA, Chunk, CodecId, ColourEncoding, Container, Header, PaddingRule, TileGrid
+from wavelic.errors import FormatError, UsageError
+from wavelic.images import Image
+from wavelic.rect import Rect
+from wavelic.threads import map_on_threads
+from wavelic.threedm.entropy import RATES, VALUE
+from wavelic.threedm.planes import (
+    CELL,
+    analyse,
+    analysis_windows,
+    cells,
+    padded,
+    padded_size,
+    synthesis_windows,
+    synthesise,
+    window_tiles,
+)
+from wavelic.threedm.tiles import GROUP_PIXELS, Decoded, decode_tiles, encode_tiles
+from wavelic.threedm.transform import STRIDE
+from wavelic.threedm.weights import Model, load_model
+
+#: Sides of a tile in pixels; larger pictures have several.
+TILE = 512
+#: The side with access "windows", so that a window needs fewer bytes.
+WINDOW_TILE = 256
+#: Largest side of a tile that a file may have: what bounds a decoder's memory.
+MAX_TILE = 2048
+
+
+def rate_of_quality(quality: float) -> int:
+    """Quality 0..100 -> rate in 1/32 octave of lambda; linear.
+
+    >>> rate_of_quality(0), rate_of_quality(50), rate_of_quality(100)
+    (-96, 0, 96)
+    """
+    return round(RATES * (quality / 50 - 1))
+
+
+def quality_of_rate(rate: int) -> float:
+    """Inverse of `rate_of_quality`."""
+    return 50 * (rate / RATES + 1)
+
+
+@dataclass
+class Encoding:
+    """An image and a model, to be coded at as many rates as a search needs.
+
+    Attributes:
+        image: what is coded.
+        model: with which weights.
+        strip: leave out ICC, Exif and XMP.
+        tile: side of the tiles in pixels, a multiple of 64 up to MAX_TILE.
+        progress: called with windows and tiles done, and in all, for each rate that is tried.
+
+    Raises:
+        UsageError: another size of tiles.
+    """
+
+    image: Image
+    model: Model
+    strip: bool = False
+    tile: int = TILE
+    progress: Progress | None = None
+    _files: dict[int, bytes] = field(default_factory=dict)
+    _coded: tuple[int, Tensor] | None = None
+
+    def __post_init__(self) -> None:
+        if self.tile % STRIDE or not 0 < self.tile <= MAX_TILE:
+            raise UsageError(f"tiles of {self.tile} pixels; expected a multiple of {STRIDE} up to {MAX_TILE}")
+
+    def file(self, rate: int) -> bytes:
+        """Return the whole file at ``rate``, in 1/32 octave of lambda."""
+        if rate not in self._files:
+            self._code(rate)
+        return self._files[rate]
+
+    def reconstruction(self, rate: int) -> NDArray[np.uint8] | NDArray[np.uint16]:
+        """Return the colour samples a decoder will show, up to the rounding of floats."""
+        if self._coded is None or self._coded[0] != rate:
+            self._code(rate)
+        assert self._coded is not None
+        colour = self.image.colour()
+        height, width, channels = colour.shape
+        area, size = Rect(0, 0, width, height), padded_size(width, height)
+        return synthesise(self.model, self._coded[1], (0, 0), size, rate, area, channels, colour.dtype)
+
+    def _code(self, rate: int) -> None:
+        self._coded = None  # before there are other coefficients
+        header = self._header(rate)
+        grid = TileGrid.of(header)
+        windows = len(analysis_windows(padded_size(grid.width, grid.height), self.model.config))
+        total = windows + grid.count
+        report = _shifted(self.progress, 0, total)
+        plane = analyse(self.model, self.image.colour(), rate, report)
+        chunks: dict[int, Chunk] = {}
+        groups = groups_of(grid, range(grid.count))
+        tiles, done = _shifted(self.progress, windows, total), 0
+
+        def work(number: int) -> None:
+            nonlocal done
+            places = [cells(padded_box(grid, index)).slices() for index in groups[number]]
+            coded = encode_tiles(self.model, [plane[:, *place] for place in places], rate)
+            for index, place, (data, tile) in zip(groups[number], places, coded, strict=True):
+                _paste(plane[:, *place], tile)  # in place of what was coded
+                chunks[index] = Chunk(DATA, data)
+            done += len(places)
+            tiles(done, grid.count)
+
+        map_on_threads(work, range(len(groups)), grid.width * grid.height if len(groups) > 1 else 0)
+        payload = [chunks[index] for index in range(grid.count)]
+        data = write_file(header, payload, self.image, coded_alpha(self.image), self.strip)
+        self._files[rate], self._coded = data, (rate, plane)
+
+    def _header(self, rate: int) -> Header:
+        image = self.image
+        tiled = image.width > self.tile or image.height > self.tile
+        return Header(
+            codec=CodecId.THREEDM,
+            channels=image.channels,
+            width=image.width,
+            height=image.height,
+            model=self.model.card.file_id,
+            bit_depth=image.bit_depth,
+            padding=PaddingRule.REPLICATE,
+            tile_width=self.tile if tiled else 0,
+            tile_height=self.tile if tiled else 0,
+            quality=round(100 * quality_of_rate(rate)),
+            gain=rate,
+        )
+
+
+def padded_box(grid: TileGrid, index: int) -> Rect:
+    """Return what a tile codes: its core, at the image's edges extended to whole cells of z."""
+    tile = grid.tile(index)
+    return Rect(tile.x, tile.y, padded(tile.width), padded(tile.height))
+
+
+def groups_of(grid: TileGrid, tiles: Sequence[int]) -> list[list[int]]:
+    """Put tiles of one size together, as many as GROUP_PIXELS admits."""
+    by_size: dict[tuple[int, int], list[int]] = {}
+    for index in tiles:
+        box = padded_box(grid, index)
+        by_size.setdefault((box.width, box.height), []).append(index)
+    groups = []
+    for (width, height), members in by_size.items():
+        count = max(1, GROUP_PIXELS // (width * height))
+        groups += [members[begin : begin + count] for begin in range(0, len(members), count)]
+    return groups
+
+
+def check_header(header: Header) -> None:
+    """Raise FormatError unless the header is one this codec writes."""
+    if not -RATES <= header.gain <= RATES:
+        raise FormatError(f"the file's rate is {header.gain}, expected {-RATES}..{RATES}; the file is damaged")
+    if header.colour != ColourEncoding.NATIVE or header.padding != PaddingRule.REPLICATE:
+        raise FormatError(
+            f"colour encoding {header.colour}, padding {header.padding}; expected {ColourEncoding.NATIVE.value},"
+            f" {PaddingRule.REPLICATE.value}: the file was not written by wavelic"
+        )
+    grid = TileGrid.of(header)
+    if header.tile_overlap or header.tile_width % STRIDE or header.tile_height % STRIDE:
+        raise FormatError(
+            f"tiles of {header.tile_width} x {header.tile_height}, overlap {header.tile_overlap}; expected multiples of"
+            f" {STRIDE} without overlap: the file was not written by wavelic"
+        )
+    if max(grid.tile_width, grid.tile_height) > MAX_TILE:
+        raise FormatError(
+            f"tiles of {grid.tile_width} x {grid.tile_height}; expected sides up to {MAX_TILE}:"
+            " the file was not written by wavelic"
+        )
+
+
+def decode_plane(
+    container: Container, model: Model, tiles: tuple[int, ...], progress: Progress | None = None
+) -> tuple[Tensor, tuple[int, int]]:
+    """Decode the coefficients of the smallest box around some tiles.
+
+    Args:
+        container: the file; these tiles are there.
+        model: its weights.
+        tiles: which tiles.
+        progress: called with tiles done, and in all.
+
+    Returns:
+        Coefficients in steps, (4 * latent, h, w), and the (left, top) of the box in pixels.
+
+    Raises:
+        FormatError, ChecksumError: a payload is damaged or was not decoded exactly.
+    """
+    header = container.header
+    grid = TileGrid.of(header)
+    boxes = {index: padded_box(grid, index) for index in tiles}
+    left, top = min(box.x for box in boxes.values()), min(box.y for box in boxes.values())
+    right, bottom = max(box.right for box in boxes.values()), max(box.bottom for box in boxes.values())
+    plane = torch.zeros(4 * model.config.latent, (bottom - top) // CELL, (right - left) // CELL)
+    payloads, groups, lock, done = container.tiles, groups_of(grid, tiles), threading.Lock(), 0
+
+    def work(number: int) -> None:
+        nonlocal done
+        group = groups[number]
+        size = cells(boxes[group[0]])
+        rates = [header.gain] * len(group)
+        decoded = decode_tiles(model, [payloads[i] for i in group], (size.height, size.width), rates, lock)
+        for index, tile in zip(group, decoded, strict=True):
+            _paste(plane[:, *cells(boxes[index].moved(-left, -top)).slices()], tile)
+        done += len(group)
+        if progress:
+            progress(done, len(tiles))
+
+    map_on_threads(work, range(len(groups)), header.width * header.height if len(groups) > 1 else 0)
+    return plane, (left, top)
+
+
+def decode(container: Container, area: Rect, device: str = "cpu", progress: Progress | None = None) -> Image:
+    """Decode a part of a `3dm` file, from the tiles it needs.
+
+    Args:
+        container: the file.
+        area: which samples, inside the image.
+        device: torch device of the networks.
+        progress: called with tiles and windows done, and in all.
+
+    Returns:
+        The image, with its metadata.
+
+    Raises:
+        FormatError, ChecksumError, LimitError: the file is damaged or hostile.
+        ModelError: its weights are not installed.
+    """
+    header = container.header
+    check_header(header)
+    model = load_model(card_by_id(header.model), device)
+    alpha = alpha_plane(container)
+    size = padded_size(header.width, header.height)
+    tiles = window_tiles(TileGrid.of(header), area, model.config)
+    total = len(tiles) + len(synthesis_windows(area, size, model.config))
+    plane, corner = decode_plane(container, model, tiles, _shifted(progress, 0, total))
+    colours, dtype = header.channels - header.has_alpha, sample_type(header)
+    report = _shifted(progress, len(tiles), total)
+    colour = synthesise(model, plane, corner, size, header.gain, area, colours, dtype, report)
+    return picture(container, colour, alpha, area)
+
+
+def verify(container: Container) -> None:
+    """Decode every tile against its checksum.
+
+    Raises:
+        FormatError, ChecksumError, LimitError: the file is damaged.
+        ModelError: its weights are not installed.
+    """
+    header = container.header
+    check_header(header)
+    alpha_plane(container)
+    decode_plane(container, load_model(card_by_id(header.model)), tuple(range(TileGrid.of(header).count)))
+
+
+def _paste(place: Tensor, tile: Decoded) -> None:
+    with torch.inference_mode(place.is_inference()):
+        place.copy_(torch.from_numpy(tile.coefficients)).div_(VALUE)
+
+
+def _shifted(progress: Progress | None, before: int, total: int) -> Progress:
+    """The progress of a stage that comes after ``before`` parts of ``total``."""
+
+    def report(done: int, _: int) -> None:
+        if progress:
+            progress(before + done, total)
+
+    return report
