@@ -158,7 +158,7 @@ def write_onnx(program: torch.export.ExportedProgram, part: Part, path: Path) ->
     names = {"input_names": [*inputs, "log2_step"], "output_names": outputs}
 
     def sign_bit(x: Any) -> Any:  # ONNX has no such operation
-        return opset18.Less(x, opset18.CastLike(0.0, x))
+        return opset18.Less(x, opset18.CastLike(0.0, x))  # type: ignore[type-var]
 
     written = torch.onnx.export(
         program, dynamo=True, opset_version=_OPSET, **names,  # type: ignore[arg-type]
