@@ -95,7 +95,7 @@ def train_arm(name: str, config: Config, arguments: argparse.Namespace) -> Path:
     if name == "base":
         first = recipe.stages[0]
         for number, (stage, (low, high)) in enumerate(STAGES.items(), 1):
-            second: Any = replace(first, name=stage, init=first.name, seed=number, steps=arguments.steps // 4)
+            second: Any = replace(first, name=stage, init=first.name, seed=number, steps=max(1, arguments.steps // 4))
             second.low_weight, second.high_weight = low, high
             second.learning_rate = first.learning_rate / 4
             recipe.stages.append(second)
