@@ -11,7 +11,7 @@ from wavelic.codec.opened import OpenedFile, level_dimensions
 from wavelic.codec.registry import codecs, recognize
 from wavelic.codec.wlic import WlicFile
 from wavelic.container import MAGIC
-from wavelic.enhance.catalogue import enhancement_weights, find_enhance
+from wavelic.enhance.catalogue import find_enhance
 from wavelic.errors import FormatError, UnsupportedError
 from wavelic.images import orientation_of
 from wavelic.jpeg2000 import is_jpeg2000
@@ -195,21 +195,7 @@ def _decodes(file: OpenedFile) -> tuple[str, ...]:
     if file.box.enhance:
         find_enhance()
         return (STOCK,)
-    return (ENHANCED,) if _can_be_enhanced(file) else ()
-
-
-def _can_be_enhanced(file: Jp2File) -> bool:
-    """Whether enhanced decoding is possible, as far as the main header says."""
-    if file.picture is None or not enhancement_weights() or file.header.reorders or file.header.high_throughput:
-        return False
-    from wavelic.enhance.picture import check_picture  # with torch
-    from wavelic.enhance.signals import check_colours
-
-    try:
-        check_colours(file.header, check_picture(file.picture))
-    except UnsupportedError:
-        return False
-    return True
+    return (ENHANCED,) if file.can_enhance else ()
 
 
 def _halvings(size: Size) -> int:
