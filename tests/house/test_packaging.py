@@ -28,7 +28,8 @@ def test_every_file_of_the_package_is_packaged() -> None:
 
 def test_decoding_needs_six_packages() -> None:
     """The other dependencies, of the command line and of TIFF, and all extras cannot be imported here."""
-    stated = [*PROJECT["project"]["dependencies"], *sum(PROJECT["project"]["optional-dependencies"].values(), [])]
+    extras = PROJECT["project"]["optional-dependencies"].values()
+    stated = [*PROJECT["project"]["dependencies"], *(text for extra in extras for text in extra)]
     names = {re.split(r"[<>=\[ ]", text)[0].lower() for text in stated}
     assert names >= set(NEEDED)
     missing = {name.replace("-", "_") for name in names - set(NEEDED)} - {"wavelic"}

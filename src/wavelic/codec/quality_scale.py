@@ -42,4 +42,5 @@ def bpp_to_quality(bpp: float, codec: str) -> float:
         bpp: bits per pixel for the colour samples.
         codec: one of the table.
     """
-    return float(np.interp(math.log2(bpp), *reversed(_curve(codec))))
+    qualities, rates = _curve(codec)
+    return float(np.interp(math.log2(bpp), rates, qualities))

@@ -77,9 +77,7 @@ class Site:
     are there.
     """
 
-    def __init__(
-        self, root: Path, cache_bytes: int = 2**29, max_window: int = 2**26, *, partial: bool = False
-    ) -> None:
+    def __init__(self, root: Path, cache_bytes: int = 2**29, max_window: int = 2**26, *, partial: bool = False) -> None:
         try:
             self.root = root.resolve(strict=True)
         except OSError as error:
