@@ -251,8 +251,8 @@ SECTIONS: tuple[tuple[str, str, Callable[[], list[str]]], ...] = (
     ),
     (
         "Learning curve",
-        "Validation crops at the rates of `validation_steps`, averaged weights, estimated bits; in the last stages of symbols as"
-        " an encoder with RDOQ chooses them.",
+        "Validation crops at the rates of `validation_steps`, averaged weights, estimated bits; in the last stages of"
+        " symbols as an encoder with RDOQ chooses them.",
         learning_curve,
     ),
 )
