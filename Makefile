@@ -7,13 +7,14 @@ CONSTRAINTS := requirements/constraints.txt
 export MALLOC_MMAP_THRESHOLD_ ?= 4294967296
 export MALLOC_TRIM_THRESHOLD_ ?= 8589934592
 
-.PHONY: help demo test lint docs fuzz bench results clean
+.PHONY: help demo test lint docs wheel fuzz bench results clean
 
 help:
 	@echo "make demo    install, compress a photograph with every codec, open the report"
 	@echo "make test    install, run the tests"
 	@echo "make lint    ruff and mypy"
 	@echo "make docs    build the documentation into site/; dead links are errors"
+	@echo "make wheel   build sdist and wheel into dist/, check them, install the wheel into an empty environment and use it"
 	@echo "make fuzz    fuzzing: the .wlic parser guided by coverage for SECONDS=60, JPEG 2000 by mutation"
 	@echo "make bench   benchmarks of time and memory into results/benchmarks/; BENCH=--quick: small and without results"
 	@echo "make results IMAGES=DIR   evaluate our codecs on a folder of images into results/"
@@ -31,6 +32,11 @@ lint: $(VENV)/.dev
 docs: $(VENV)/.docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build
 
+wheel: $(VENV)/.dev
+	rm -rf build dist
+	$(BIN)/python -m build --outdir dist
+	$(BIN)/python .ci/check_wheel.py dist
+
 SECONDS ?= 60
 fuzz: $(VENV)/.dev
 	$(BIN)/python -m pip install --quiet --constraint $(CONSTRAINTS) -e '.[fuzz]'
@@ -47,7 +53,7 @@ results: $(VENV)/.eval
 	$(BIN)/wavelic eval weconvene --images $(IMAGES) --json results/codecs/kodak/weconvene.json --qualities 5,15,28,40,52,64,76,88,100
 
 clean:
-	rm -rf $(VENV) demo site build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) demo site build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 # Debian splits ensurepip off into python3-venv; without it, the system's pip installs into the new environment.
 $(BIN)/python:

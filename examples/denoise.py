@@ -24,7 +24,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from wavelic.nn.wavelet_conv import WaveletConv
+from wavelic.nn import WaveletConv
 
 SIGMA = 25 / 255  # of the noise, for pixels in 0..1
 SIDE, BATCH = 32, 16

@@ -163,9 +163,9 @@ def multiplications() -> dict[str, Any]:
     from wavelic.codec.weights import family
     from wavelic.container import read_container
     from wavelic.images import from_array
+    from wavelic.nn import WaveletConv
     from wavelic.nn.exact import ExactConv2d
     from wavelic.nn.gdn import GDN
-    from wavelic.nn.wavelet_conv import WaveletConv
     from wavelic.weconvene.files import Encoding, decode, step_of_quality
     from wavelic.weconvene.weights import load_model
 

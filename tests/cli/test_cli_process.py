@@ -140,7 +140,7 @@ ERRORS = [
     ("encode cmyk.jpg x.wlic", 3, "CMYK"),
     ("encode missing.png x.wlic", 3, "does not exist"),
     ("encode folder.wlic x.wlic", 3, "is a folder"),
-    ("encode good.wlic x.wlic", 3, "not an image"),
+    ("encode damaged.wlic x.wlic", 5, "checksum"),
     ("encode photo.png exists.wlic", 8, "exists; use --force"),
     ("encode photo.png nowhere/x.wlic", 8, "does not exist; create it"),
     ("encode photo.png exists.png/x.wlic", 8, "exists.png"),
@@ -185,6 +185,13 @@ def test_help_is_light(arguments: list[str], tmp_path: Path) -> None:
     assert (done.code, done.heavy) == (0, [])
     assert done.modules < MODULES
     assert b"wavelic" in done.stdout
+
+
+def test_the_module_is_the_command_and_shells_complete_it() -> None:
+    command = [sys.executable, "-m", "wavelic"]
+    assert subprocess.check_output([*command, "--version"], text=True) == f"wavelic {wavelic.__version__}\n"
+    words = {"_WAVELIC_COMPLETE": "complete_bash", "COMP_WORDS": "wavelic encode --codec wec", "COMP_CWORD": "3"}
+    assert subprocess.check_output(command, text=True, env={**os.environ, **words}) == "weconvene"
 
 
 def test_importing_loads_neither_numpy_nor_rich_nor_torch() -> None:

@@ -62,6 +62,8 @@ def test_every_image_is_in_its_shard_and_the_report_adds_up(source: Path, tmp_pa
     (source / "broken.png").write_bytes(b"bad")
     (source / "bug.png").write_bytes(b"bug")
     (source / "notes.txt").write_bytes(b"text")
+    (source / "phone.HEIC").write_bytes(b"not read")
+    (source / "._photo.png").write_bytes(b"of macOS")
     report = encode(source, tmp_path / "out")
     rows = [row for number in range(4) for row in read_rows(tmp_path / "out", number) or []]
     assert [row["source"] for row in rows] == [s.name for s in walk(source, Walk())]
@@ -77,7 +79,8 @@ def test_every_image_is_in_its_shard_and_the_report_adds_up(source: Path, tmp_pa
     assert (report["images"], report["coded"], report["failed"], report["shards"]) == (12, 10, 2, 4)
     assert (report["source_bytes"], report["bytes"], report["bytes_saved"]) == (2 * size, size, size)
     assert report["mean_psnr"] == pytest.approx(sum(30 + (500 + n) % 7 for n in range(10)) / 10, abs=1e-4)
-    assert report["other_files"] == {".txt": 1}
+    assert report["skipped_pictures"] == {".heic": 1}
+    assert report["other_files"] == {".png": 1, ".txt": 1}
     assert report["failures"]["reasons"] == {
         "IMAGE is not an image; convert it": 1,
         "unexpected ZeroDivisionError: division by zero": 1,

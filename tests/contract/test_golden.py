@@ -17,6 +17,10 @@ from wavelic.codec.weights import NO_WEIGHTS, card_by_id, family
 from wavelic.container import FIELDS, CodecId, Container, TileGrid, crc32c, read_container
 from wavelic.errors import FormatError, ModelError, WavelicError
 from wavelic.images import load_image
+from wavelic.threedm import planes as threedm_planes
+from wavelic.threedm import tiles as threedm_tiles
+from wavelic.threedm.files import padded_box as threedm_box
+from wavelic.threedm.weights import load_model as load_threedm
 from wavelic.wcae.codec import FAMILIES
 from wavelic.wcae.files import decode_symbols_of
 from wavelic.wcae.latent import SideInformation, encode_latent
@@ -32,6 +36,8 @@ FILES = sorted(GOLDEN.glob("*.wlic"))
 
 def test_every_codec_and_kind_has_a_golden_file() -> None:
     names = {path.stem for path in FILES}
+    for kind in ("gray", "gray-alpha", "rgb", "rgba", "rgb16", "rgb-tiles"):
+        assert f"v1-3dm-{kind}" in names
     small = {name.removeprefix("v1-weconvene-") for name in names if name.startswith("v1-weconvene-")}
     assert small >= {"gray", "gray-alpha", "rgb", "rgba", "rgb16", "rgb-tiles"}
     for codec in LADDERS:
@@ -43,7 +49,7 @@ def test_the_weights_that_encode_have_a_golden_file() -> None:
     """Replacing weights needs new golden files, beside those of the replaced ones (`tests/golden/make.py`)."""
     named = {read_container(path.read_bytes()).header.model for path in FILES}
     held = {card_by_id(model) for model in named - {NO_WEIGHTS}}
-    for name in ("weconvene", *LADDERS):
+    for name in ("weconvene", "3dm", *LADDERS):
         assert held & set(family(name)), name
 
 
@@ -72,6 +78,9 @@ def test_coding_is_exact(path: Path) -> None:
     if container.header.codec == CodecId.WECONVENE:
         _check_tiles(container)
         return
+    if container.header.codec == CodecId.THREEDM:
+        _check_threedm_tiles(container)
+        return
     model = load_model(card_by_id(container.header.model))
     symbols = decode_symbols_of(container, model)
     side = SideInformation.PUBLISHED if "published" in path.stem else SideInformation.WEIGHTS
@@ -99,7 +108,31 @@ def _check_tiles(container: Container) -> None:
         assert data == payload
 
 
+def _threedm_tiles(container: Container) -> list[threedm_tiles.Decoded]:
+    """The coefficients of every tile of a 3dm file."""
+    header, model = container.header, load_threedm(card_by_id(container.header.model))
+    grid = TileGrid.of(header)
+    places = [threedm_planes.cells(threedm_box(grid, index)) for index in range(grid.count)]
+    return [
+        threedm_tiles.decode_tiles(model, [payload], (place.height, place.width), [header.gain])[0]
+        for payload, place in zip(container.tiles, places, strict=True)
+    ]
+
+
+def _check_threedm_tiles(container: Container) -> None:
+    """Decoded coefficients, coded again, give the bytes they came from."""
+    model, rate = load_threedm(card_by_id(container.header.model)), container.header.gain
+    for tile, payload in zip(_threedm_tiles(container), container.tiles, strict=True):
+        values = torch.from_numpy(tile.coefficients) / 64
+        ((data, _),) = threedm_tiles.encode_tiles(model, [values], rate, [torch.from_numpy(tile.z)])
+        assert data == payload
+
+
 def _symbols(container: Container) -> np.ndarray:
+    if container.header.codec == CodecId.THREEDM:
+        return np.concatenate(
+            [part.ravel() for tile in _threedm_tiles(container) for part in (tile.z, tile.coefficients)]
+        )
     if container.header.codec == CodecId.WECONVENE:
         return np.concatenate([part.ravel() for tile in _tiles(container) for part in (tile.low, *tile.details)])
     if container.header.codec == CodecId.BILEVEL:

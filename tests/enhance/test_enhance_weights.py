@@ -9,10 +9,11 @@ from enhance_support import coded
 from pictures import image, psnr
 
 import wavelic
-from wavelic.enhance.catalogue import find_enhance
+from wavelic.enhance.catalogue import enhancement_weights, find_enhance
 from wavelic.enhance.examples import drawing
 
 torch.set_num_threads(1)
+pytestmark = pytest.mark.skipif(not enhancement_weights(), reason="no weights of enhance are installed")
 #: Least gain in dB of any picture at any layer.
 LEAST = -0.05
 

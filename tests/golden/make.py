@@ -82,6 +82,22 @@ def bilevel() -> None:
         write("bilevel", kind, encode_image(from_array(pixels)).data)
 
 
+def threedm() -> None:
+    """Each kind, and one in several tiles."""
+    from wavelic.codec.weights import family
+    from wavelic.threedm.files import TILE, Encoding, rate_of_quality
+    from wavelic.threedm.weights import load_model
+
+    model = load_model(family("3dm")[-1])
+    for kind, (channels, dtype) in {**KINDS, "rgb-tiles": (3, np.uint8)}.items():
+        pixels = picture(channels, dtype)
+        metadata = Metadata(exif=b"II*\0\x08\0\0\0\0\0") if kind == "rgb" else Metadata()
+        if kind == "rgb-tiles":
+            pixels = np.tile(pixels, (3, 2, 1))
+        encoding = Encoding(from_array(pixels, metadata), model, tile=128 if kind == "rgb-tiles" else TILE)
+        write("3dm", kind, encoding.file(rate_of_quality(60)))
+
+
 def lifting() -> None:
     """Each kind, with three layers; always with the hash of the weights in the name."""
     from wavelic.lifting.cards import PRODUCT, find_lifting
@@ -122,6 +138,8 @@ def main() -> None:
         weconvene()
     if "bilevel" in asked:
         bilevel()
+    if "3dm" in asked:
+        threedm()
     if "lifting" in asked:
         lifting()
     if "jp2" in asked:

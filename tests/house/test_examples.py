@@ -14,7 +14,7 @@ import torch
 from paths import EXAMPLES
 from PIL import Image
 
-from wavelic.nn.wavelet_conv import WaveletConv
+from wavelic.nn import WaveletConv
 
 
 @pytest.fixture

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from paths import DOCS, ROOT, SOURCE
 
-from wavelic.codec.registry import GROUP
+from wavelic.codec import registry
+from wavelic.evaluation import quality
 
 PAGES = [ROOT / "README.md", ROOT / "benchmarks" / "README.md", *sorted(DOCS.glob("*.md"))]
 FOLDERS = ("applications", "benchmarks", "docs", "examples", "fuzz", "requirements", "results", "src", "tests")
@@ -41,7 +42,7 @@ def missing_paths(text: str) -> list[str]:
 
 def missing_names(text: str) -> list[str]:
     """Dotted names below ``wavelic`` or ``benchmarks`` that are neither a module nor an attribute of one."""
-    names = set(re.findall(r"(?<![\w./@-])wavelic(?:\.[A-Za-z_]\w*)+", text)) - {GROUP}
+    names = set(re.findall(r"(?<![\w./@-])wavelic(?:\.[A-Za-z_]\w*)+", text)) - {registry.GROUP, quality.GROUP}
     scripts = set(re.findall(r"(?<![\w./@-])benchmarks(?:\.\w+)+", text))
     return sorted(
         {name for name in names if not _exists(name)}

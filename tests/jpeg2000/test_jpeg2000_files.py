@@ -130,10 +130,16 @@ def test_packets_are_where_the_index_says() -> None:
     assert sum(index.layer_bytes(header.layers)) == len(data)
 
 
-def test_without_packet_lengths_trimming_says_so() -> None:
-    codestream = encode_codestream([picture(50, 50)], 8, EncodeOptions(packet_lengths=False))
-    with pytest.raises(FormatError, match="PLT"):
-        trim_codestream(codestream, max_layers=1)
+def test_without_packet_lengths_the_packet_headers_say_what_to_trim() -> None:
+    options = EncodeOptions(layer_bytes=(300, 900, None), packet_lengths=False, precincts=((64, 64),))
+    codestream = encode_codestream([picture(100, 90)], 8, options)
+    for layers in (1, 2, 3):
+        trimmed = trim_codestream(codestream, max_layers=layers)
+        assert same_planes(codestream, trimmed, max_layers=layers)
+        assert layer_sizes(trimmed)[-1] == len(trimmed) == layer_sizes(codestream)[layers - 1]
+    start = codestream.index(b"\xff\x93") + 2
+    with pytest.raises(FormatError, match="packets are whole"):
+        trim_codestream(codestream[:start] + b"\xff" * 40 + codestream[start + 40 :], max_layers=1)
 
 
 def test_a_cut_file_is_refused_but_its_whole_layers_can_be_saved() -> None:

@@ -28,3 +28,10 @@ def psnr(a: np.ndarray, b: np.ndarray, peak: float | None = None) -> float:
     peak = float(np.iinfo(a.dtype).max) if peak is None else peak
     error = float(np.mean((a.astype(float) - b) ** 2))
     return 10 * np.log10(peak**2 / error) if error else np.inf
+
+
+def smooth(channels: int = 3, dtype: type = np.uint8, height: int = 70, width: int = 100) -> np.ndarray:
+    """Waves (height, width, channels) over the range of the type."""
+    y, x = np.mgrid[0:height, 0:width]
+    planes = [np.sin(x / (9 + 4 * k)) + np.cos(y / (14 - 3 * k)) for k in range(channels)]
+    return ((np.stack(planes, 2) + 2) / 4 * np.iinfo(dtype).max).astype(dtype)

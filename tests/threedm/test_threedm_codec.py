@@ -224,6 +224,12 @@ def test_a_file_in_tiles_decodes_whole_and_in_parts(model: Model, monkeypatch: p
     assert np.abs(part.astype(int) - whole[33:93, 70:120]).max() <= 1
 
 
+@pytest.mark.parametrize("tile", [0, 96, 2112])
+def test_tiles_that_files_cannot_have_are_refused(tile: int, model: Model) -> None:
+    with pytest.raises(UsageError, match=f"tiles of {tile} pixels; expected a multiple of 64 up to 2048"):
+        Encoding(from_array(np.zeros((8, 8, 3), np.uint8)), model, tile=tile)
+
+
 def test_rates_and_qualities() -> None:
     assert [rate_of_quality(q) for q in (0, 25, 100)] == [-RATES, -RATES // 2, RATES]
     assert all(rate_of_quality(quality_of_rate(rate)) == rate for rate in range(-RATES, RATES + 1))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from wavelic.cli.shared import CODEC_NAMES, Device
+from wavelic.cli.shared import CODEC_NAMES, Device, complete_codec
 from wavelic.cli.terminal import dump, progress, remark, show
 from wavelic.codec.registry import DEFAULT_CODEC
 from wavelic.errors import ChecksumError, FormatError, ImageError
@@ -28,7 +28,14 @@ AsJson = Annotated[bool, typer.Option("--json", help="The report as JSON on stan
 def encode_dir(
     source: Annotated[Path, typer.Argument(metavar="SRC", help="Folder of images, with the folders below it.")],
     output: Annotated[Path, typer.Argument(metavar="DST", help="Folder for the shards; absent or empty.")],
-    codec: Annotated[str, typer.Option(help=f"{CODEC_NAMES}.")] = DEFAULT_CODEC,
+    codec: Annotated[
+        str | None,
+        typer.Option(
+            help=f"{CODEC_NAMES}; if not given, {DEFAULT_CODEC}, and bilevel for pictures of black and white alone.",
+            show_default=False,
+            autocompletion=complete_codec,
+        ),
+    ] = None,
     quality: Annotated[float | None, typer.Option("--quality", "-q", help="0..100; 50 if no target is given.")] = None,
     bpp: Annotated[float | None, typer.Option(help="Target for each image: bits per pixel.")] = None,
     psnr: Annotated[float | None, typer.Option(help="Target for each image: dB over all colour samples.")] = None,
@@ -52,7 +59,8 @@ def encode_dir(
 ) -> None:
     """Compress a folder of images into shards.
 
-    Images that cannot be coded are recorded with a reason, and the exit code is 3.
+    Images that cannot be coded are recorded with a reason, those of formats that are not read are counted; either way
+    the exit code is 3.
     """
     from wavelic.codec.target import Target
     from wavelic.collections import Job, encode_collection, start_engine
@@ -85,8 +93,10 @@ def encode_dir(
         dump({**report, "workers": count, "seconds": round(seconds, 3)})
     else:
         show(_table(f"{source} -> {output}", _report_lines(report, seconds, count)))
-    _say_failures(report["failures"]["reasons"])
-    if report["failed"] or report["unreadable_folders"]:
+    _say_failures(report["failures"]["reasons"], report["failures"]["examples"])
+    if skipped := report["skipped_pictures"]:
+        remark(f"left out {sum(skipped.values()):,}: pictures of formats that are not read ({', '.join(skipped)})")
+    if report["failed"] or skipped or report["unreadable_folders"]:
         raise typer.Exit(ImageError.exit_code)
 
 
@@ -173,9 +183,15 @@ def _report_lines(report: dict[str, Any], seconds: float, workers: int) -> dict[
     return {name: text for name, text in lines.items() if text}
 
 
-def _say_failures(reasons: dict[str, int]) -> None:
+def _say_failures(reasons: dict[str, int], examples: list[dict[str, str]]) -> None:
+    """Each reason with how many images it is of, and the first of them."""
+    first: dict[str, str] = {}
+    for example in examples:
+        first.setdefault(example["reason"].replace(example["source"], "IMAGE"), example["source"])
     for reason, count in sorted(reasons.items(), key=lambda item: -item[1])[:20]:
-        remark(f"failed {count:,}: {reason}")
+        name = first.get(reason)
+        more = f" and {count - 1:,} more" if count > 1 else ""
+        remark(f"failed: {name}{more}: {reason}" if name else f"failed {count:,}: {reason}")
 
 
 def _number(value: object) -> str:

@@ -84,7 +84,7 @@ def split_names(names: Sequence[str], output: str | None, naming: Naming) -> tup
     if not inputs:
         if os.path.isdir(last):
             raise UsageError(
-                f"{last} is a folder, expected a file; {naming.typed(os.path.join(last, '') + '*', 'OUT/')}"
+                f"{last} is a folder, expected files; {naming.typed(os.path.join(last, '') + '*', 'OUT/')}"
             )
         return [last], STREAM if last == STREAM else None
     ending = Path(last).suffix.lower()

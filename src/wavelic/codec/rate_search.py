@@ -1,8 +1,8 @@
 """Rates of JPEG 2000 files: what a quality means, and the file that meets a target.
 
 libopenjp2 is told the bytes of a codestream and stays below them, in uneven steps.  What is searched is that budget, in
-128 positions an octave, by the search all codecs share.  A quality q means 2^(0.07 q - 4) bits per pixel for the colour
-samples, 1/16 at 0, 0.71 at 50, 8 at 100; opacity and metadata come on top.  A rate or a size is that of the whole file.
+128 positions an octave, by the search all codecs share.  A quality means bits per pixel for the colour samples, by
+`quality_scale`; opacity and metadata come on top.  A rate or a size is that of the whole file.
 """
 
 from __future__ import annotations
@@ -11,24 +11,14 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from wavelic.codec.quality_scale import bpp_to_quality, quality_to_bpp
 from wavelic.codec.target import Found, Target, search
 
-_LOWEST, _OCTAVES = -4.0, 7.0  # log2 bits per pixel of quality 0, and from there to quality 100
 _POSITIONS = 128  # an octave of bytes
 _LEAST_BYTES = 16.0  # the smallest budget that is tried
 _CLOSE, _CLOSE_DB = 0.01, 0.05  # how near to a size, a rate or a PSNR is near enough
 _DB_PER_OCTAVE = 3.0  # of rate, usually
 _FIRST_BPP, _FIRST_PSNR = 1.0, 36.0  # where the search for a PSNR begins: a photograph has about this at that rate
-
-
-def quality_to_bpp(quality: float) -> float:
-    """Convert a quality 0..100 to bits per pixel."""
-    return float(2.0 ** (_LOWEST + _OCTAVES * quality / 100))
-
-
-def bpp_to_quality(bpp: float) -> float:
-    """Convert bits per pixel to a quality, clipped to 0..100."""
-    return min(max(100 * (math.log2(bpp) - _LOWEST) / _OCTAVES, 0.0), 100.0)
 
 
 @dataclass(frozen=True)
@@ -41,6 +31,7 @@ class Writer:
         most: bytes beyond which a larger budget changes nothing.
         write: makes the file whose codestream has at most so many bytes for colours.
         psnr: dB of the colour samples that a file decodes to.
+        codec: whose scale of qualities it is.
     """
 
     pixels: int
@@ -48,6 +39,7 @@ class Writer:
     most: float
     write: Callable[[float], bytes]
     psnr: Callable[[bytes], float]
+    codec: str
 
 
 def write_at(target: Target, writer: Writer) -> tuple[bytes, float, str]:
@@ -61,9 +53,9 @@ def write_at(target: Target, writer: Writer) -> tuple[bytes, float, str]:
         The file, where on 0..100 it lies, and a line on how well the target was met (empty for a quality).
     """
     if target.kind == "quality":
-        return writer.write(quality_to_bpp(target.value) * writer.pixels / 8), target.value, ""
+        return writer.write(quality_to_bpp(target.value, writer.codec) * writer.pixels / 8), target.value, ""
     data, found = _searched(target, writer)
-    quality = bpp_to_quality(max(1, len(data) - writer.beside) * 8 / writer.pixels)
+    quality = bpp_to_quality(max(1, len(data) - writer.beside) * 8 / writer.pixels, writer.codec)
     return data, round(quality, 2), found.note(target)
 
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from wavelic.codec.registry import DEFAULT_CODEC
 from wavelic.collections.engine import Engine, run_tasks
 from wavelic.collections.job import JOB_FILE, Job, read_job
 from wavelic.collections.listing import Source, Walk, shards, walk
@@ -137,7 +138,7 @@ def _alone(output: Path) -> Iterator[None]:
 def _report(job: Job, count: int, total: Summary, seen: Walk) -> dict[str, Any]:
     return {
         "format": "wavelic collection report 1",
-        "codec": job.codec,
+        "codec": job.codec or DEFAULT_CODEC,
         "target": list(job.target) if job.target else None,
         "shards": count,
         "images": total.images,
@@ -150,6 +151,7 @@ def _report(job: Job, count: int, total: Summary, seen: Walk) -> dict[str, Any]:
         "mean_psnr": round(total.psnr / total.measured, 4) if total.measured else None,
         "exact": total.exact,
         "failures": {"reasons": dict(sorted(total.reasons.items())), "examples": total.examples},
+        "skipped_pictures": dict(sorted(seen.skipped.items())),
         "other_files": dict(sorted(seen.other.items())),
         "unreadable_folders": seen.unreadable,
     }

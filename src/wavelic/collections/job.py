@@ -36,7 +36,7 @@ class Job:
     """Everything that decides the bytes of a collection.
 
     Attributes:
-        codec: a name of `wavelic.codec.registry.names`.
+        codec: a name of `wavelic.codec.registry.names`; None: that of `wavelic.encode`, which depends on the image.
         target: kind ("quality", "bpp", "psnr", "size") and value, as in `Target`; None for the codec's default.
         strip, layers, access, device, lossless: as in `wavelic.codec.options.Options`.
         shard_size: images in a shard.
@@ -45,7 +45,7 @@ class Job:
         threads: of a worker.  Fixed by the job and not by the machine, because float sums may depend on them.
     """
 
-    codec: str = DEFAULT_CODEC
+    codec: str | None = None
     target: tuple[str, float] | None = None
     strip: bool = False
     layers: int | tuple[float, ...] | None = None
@@ -68,7 +68,7 @@ class Job:
         """Raise UsageError for a codec, target, option or device that could code no image at all."""
         from wavelic.codec.options import check_device
 
-        check_options(get_codec(self.codec), self.codec_options())
+        check_options(get_codec(self.codec or DEFAULT_CODEC), self.codec_options())
         check_device(self.device)
         target = self.codec_target()
         if target is not None and self.lossless:
@@ -96,7 +96,7 @@ class Job:
 
     def extension(self) -> str:
         """Of the compressed files, with its dot."""
-        return get_codec(self.codec).extension
+        return get_codec(self.codec or DEFAULT_CODEC).extension
 
     def to_json(self) -> str:
         """One JSON document; `from_json` reads it back."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path, PurePosixPath
 
-from wavelic.images.folder import is_image_name
+from wavelic.images.folder import is_image_name, is_unread_name
 
 
 @dataclass(frozen=True)
@@ -32,11 +32,13 @@ class Source:
 class Walk:
     """What a walk met.
 
-    images: how many files are named like images.  other: extension -> how many other files there are.  unreadable:
-    folders that could not be listed, with the reason.
+    images: how many files are named like images.  skipped: pictures of formats that wavelic does not read, by their
+    extension.  other: extension -> how many other files there are.  unreadable: folders that could not be listed, with
+    the reason.
     """
 
     images: int = 0
+    skipped: Counter[str] = field(default_factory=Counter)
     other: Counter[str] = field(default_factory=Counter)
     unreadable: list[str] = field(default_factory=list)
 
@@ -63,7 +65,8 @@ def _walk(folder: Path, prefix: str, seen: Walk) -> Iterator[Source]:
         elif is_image_name(entry.name) and not entry.is_dir():
             names.append(entry.name)
         else:
-            seen.other[PurePosixPath(entry.name).suffix.lower()] += 1
+            kind = seen.skipped if is_unread_name(entry.name) and not entry.is_dir() else seen.other
+            kind[PurePosixPath(entry.name).suffix.lower()] += 1
     del found
     for name, key in zip(names, unique_keys(names), strict=True):
         seen.images += 1

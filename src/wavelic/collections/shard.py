@@ -204,6 +204,7 @@ class EncodeShard:
             "bpp": round(8 * len(encoded.data) / (image.width * image.height), 6),
             "psnr": None if decibels is None or exact else round(decibels, 4),
             "exact": exact,
+            "codec": encoded.codec,
             "model": encoded.model,
             "quality": encoded.quality,
             "note": encoded.note,

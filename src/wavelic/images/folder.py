@@ -11,6 +11,11 @@ IMAGE_EXTENSIONS = (
     ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".tif", ".tiff", ".webp", ".avif", ".jp2", ".j2k", ".j2c", ".jpc",
     ".jpf", ".jpx", ".bmp", ".gif", ".ppm", ".pgm", ".pbm", ".pnm", ".qoi", ".sgi", ".tga", ".pcx",
 )  # fmt: skip
+#: Endings of pictures that wavelic does not read: a folder that is coded whole must say that it leaves them out.
+UNREAD_EXTENSIONS = (
+    ".heic", ".heif", ".jxl", ".psd", ".psb", ".xcf", ".svg", ".eps", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf",
+    ".raf", ".rw2", ".exr", ".hdr", ".dcm", ".dpx", ".fits", ".ico", ".jxr", ".wdp", ".bpg", ".djvu", ".apng",
+)  # fmt: skip
 _APPLE_DOUBLE = "._"  # what macOS puts beside files on foreign disks
 
 
@@ -18,6 +23,12 @@ def is_image_name(name: str) -> bool:
     """Whether a file of that name (or path) is taken for an image: by its ending, and not ``._*``."""
     path = PurePath(name)
     return path.suffix.lower() in IMAGE_EXTENSIONS and not path.name.startswith(_APPLE_DOUBLE)
+
+
+def is_unread_name(name: str) -> bool:
+    """Whether a file of that name is a picture, by its ending, of a format that wavelic does not read."""
+    path = PurePath(name)
+    return path.suffix.lower() in UNREAD_EXTENSIONS and not path.name.startswith(_APPLE_DOUBLE)
 
 
 def list_images(folder: Path) -> list[Path]:

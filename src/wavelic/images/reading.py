@@ -46,6 +46,7 @@ _FORMATS: tuple[tuple[re.Pattern[bytes], str, Reader], ...] = (
     (re.compile(rb"\x0a[\x00\x02\x03\x05]"), "PCX", partial(read_pillow, format="PCX")),
     (re.compile(rb".[\x00\x01][\x00-\x03\x09-\x0b]", re.DOTALL), "TGA", partial(read_pillow, format="TGA")),
 )
+_MOST_PIPED = 1 << 32  # bytes of a pipe that are read
 _WEAK_MAGIC = ("TGA", "PCX", "SGI")  # formats whose beginning other files may have as well
 _UNSUPPORTED = re.compile(
     r"not supported|unsupported|unknown|unrecognized|cannot handle|not implemented", re.IGNORECASE
@@ -74,14 +75,23 @@ def load_image(source: Source, *, max_pixels: int = MAX_PIXELS) -> Image:
         return _load(source if source.seekable() else io.BytesIO(source.read()), name, max_pixels)
     name = os.fspath(source)
     try:
-        if not stat.S_ISREG(os.stat(name).st_mode):
+        mode = os.stat(name).st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode)):
             raise ImageError(f"{name} is a folder or a device, expected an image file; name a file")
         with open(name, "rb") as stream:
-            return _load(stream, name, max_pixels)
+            return _load(stream if stat.S_ISREG(mode) else _piped(stream, name), name, max_pixels)
     except FileNotFoundError as error:
         raise ImageError(f"{name} does not exist, expected an image file; check the name") from error
     except (OSError, ValueError) as error:
         raise ImageError(f"{name} cannot be read ({_one_line(error)}); check its permissions") from error
+
+
+def _piped(stream: BinaryIO, name: str) -> BinaryIO:
+    """All that comes through a pipe."""
+    data = stream.read(_MOST_PIPED + 1)
+    if len(data) > _MOST_PIPED:
+        raise ImageError(f"{name} gives more than {_MOST_PIPED} bytes, expected an image; write it to a file first")
+    return io.BytesIO(data)
 
 
 def _load(stream: BinaryIO, name: str, max_pixels: int) -> Image:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from wavelic.codec.jp2_box import metadata_boxes, plain_box
 from wavelic.codec.options import Encoded, Options, psnr
-from wavelic.codec.rate_search import Writer, quality_to_bpp, write_at
+from wavelic.codec.rate_search import Writer, write_at
 from wavelic.codec.target import Target
 from wavelic.errors import UsageError
 from wavelic.images import Image, Metadata, upright
@@ -40,6 +40,7 @@ LEVELS = 5
 _LAYER_BYTES = 1500  # the smallest layer that is worth the headers of its packets
 _HEADERS = 280  # bytes of boxes and main header, about
 _LEAST_TILE = 32
+_LOSSY_BPP = 2.4  # of the largest layer in front of one without loss
 
 
 def encode_jp2(image: Image, target: Target, options: Options) -> Encoded:
@@ -58,7 +59,7 @@ def encode_jp2(image: Image, target: Target, options: Options) -> Encoded:
     if options.lossless:
         data, quality, note = encoding.file(encoding.lossless_layers()), 100.0, ""
     else:
-        writer = Writer(pixels, encoding.beside, encoding.most, encoding.at_budget, encoding.psnr)
+        writer = Writer(pixels, encoding.beside, encoding.most, encoding.at_budget, encoding.psnr, "jp2")
         data, quality, note = write_at(target, writer)
     encoding.report(1)
     return Encoded(data, "none", quality, note)
@@ -185,7 +186,7 @@ class Encoding:
         asked = self.options.layers
         if isinstance(asked, tuple):
             return [*map(self._bytes, asked), None]
-        top = quality_to_bpp(75)
+        top = _LOSSY_BPP
         return [*(self._bytes(top * 2.0**-number) for number in range((asked or 1) - 1)), None]
 
     def _bytes(self, bpp: float) -> int:

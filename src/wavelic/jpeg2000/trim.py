@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from wavelic.errors import UsageError
+from wavelic.errors import FormatError, UsageError
+from wavelic.jpeg2000.code_blocks import packet_spans, tiles_of
 from wavelic.jpeg2000.codestream import parse_main_header
-from wavelic.jpeg2000.header import MainHeader
+from wavelic.jpeg2000.header import CUT_SHORT, MainHeader
 from wavelic.jpeg2000.limits import DEFAULT_LIMITS, Limits
-from wavelic.jpeg2000.packets import PacketIndex, index_packets
+from wavelic.jpeg2000.packets import PacketIndex, index_packets, packet_order
 from wavelic.jpeg2000.tileparts import TilePart, assemble, canonical, joined_packets, tile_parts
 
 
@@ -33,7 +34,7 @@ def trim_codestream(
     """``codestream`` with as many of its first layers as ``max_layers`` and ``max_bytes`` (of the result) admit.
 
     Raises UsageError if neither bound is given or the first layer alone is too large; FormatError if the codestream
-    is damaged, has several tiles, or has no packet lengths (PLT).
+    is damaged or has several tiles.
     """
     if max_layers is None and max_bytes is None:
         raise UsageError("nothing to trim to; give max_layers or max_bytes")
@@ -53,8 +54,8 @@ def trim_codestream(
 def without_packet_lengths(codestream: bytes, layers: int | None = None, limits: Limits = DEFAULT_LIMITS) -> bytes:
     """The first ``layers`` layers, None for all, without optional marker segments: the smallest file that holds them.
 
-    Raises UsageError if there are not so many, FormatError if the codestream is damaged, or lacks packet lengths or has
-    several tiles while layers are to be dropped.
+    Raises UsageError if there are not so many, FormatError if the codestream is damaged, or has several tiles while
+    layers are to be dropped.
     """
     header = parse_main_header(codestream, limits)
     if layers is not None and not 1 <= layers <= header.layers:
@@ -62,7 +63,7 @@ def without_packet_lengths(codestream: bytes, layers: int | None = None, limits:
     parts = tile_parts(codestream, header)
     if layers is None or layers == header.layers:
         return canonical(codestream, header, parts)
-    index = index_packets(header, parts)
+    index = _index(codestream, header, parts)
     packets = b"".join(codestream[part.start : part.stop] for part in parts)
     spans = _spans(index, index.layer < layers)
     kept = joined_packets((packets[start : start + length] for start, length in spans), header)
@@ -72,7 +73,22 @@ def without_packet_lengths(codestream: bytes, layers: int | None = None, limits:
 def _read(codestream: bytes, limits: Limits) -> tuple[MainHeader, tuple[TilePart, ...], PacketIndex]:
     header = parse_main_header(codestream, limits)
     parts = tile_parts(codestream, header)
-    return header, parts, index_packets(header, parts)
+    return header, parts, _index(codestream, header, parts)
+
+
+def _index(codestream: bytes, header: MainHeader, parts: tuple[TilePart, ...]) -> PacketIndex:
+    """The packet index, from packet lengths (PLT) or, where there are none, from the packet headers themselves."""
+    if any(part.plt for part in parts) or header.high_throughput:
+        return index_packets(header, parts)
+    order = packet_order(header)
+    if any(part.own or part.packet_headers is not None for part in parts):
+        raise FormatError("the tile has parameters or packet headers of its own; encode it with one set for all")
+    data = b"".join(codestream[part.start : part.stop] for part in parts)
+    _, ends = packet_spans(header, tiles_of(header)[0], data)
+    if len(ends) != order.shape[1] or ends[-1] != len(data):
+        raise FormatError(f"{len(ends)} of {order.shape[1]} packets are whole, of {len(data)} bytes; {CUT_SHORT}")
+    lengths = np.array(ends, np.int64) - np.array([0, *ends[:-1]], np.int64)
+    return PacketIndex(order[0], order[1], order[2], order[3], lengths)
 
 
 def _keep(codestream: bytes, header: MainHeader, parts: tuple[TilePart, ...], index: PacketIndex, layers: int) -> bytes:

@@ -71,7 +71,7 @@ def encode_lifting(image: Image, target: Target, options: Options) -> Encoded:
     transform, model, name = product_transform(options.device)
     encoding = Encoding(image, transform, model, options)
     most = image.colour().size * _MOST_BITS / 8
-    writer = Writer(image.width * image.height, encoding.beside, most, encoding.at_budget, encoding.psnr)
+    writer = Writer(image.width * image.height, encoding.beside, most, encoding.at_budget, encoding.psnr, "lifting")
     data, quality, note = write_at(target, writer)
     return Encoded(data, name, quality, note)
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+from urllib.parse import quote, urlsplit, urlunsplit
 
+from wavelic.errors import SourceError
 from wavelic.remote.policy import DEFAULT_POLICY, Policy
 from wavelic.remote.source import BytesSource, FileSource, Source
 
@@ -27,6 +29,30 @@ def is_url(name: object) -> bool:
         (False, False)
     """
     return isinstance(name, str) and _URL.match(name) is not None
+
+
+def ascii_url(url: str) -> str:
+    """Return an address as it is sent: names of other letters and spaces percent-encoded, hosts by IDNA.
+
+    Args:
+        url: an address of http or https, as people write it; what is encoded already stays as it is.
+
+    Raises:
+        SourceError: its host cannot be written in ASCII.
+
+    Examples:
+        >>> ascii_url("https://example.org/caf\u00e9 1.jp2?a=%20b")
+        'https://example.org/caf%C3%A9%201.jp2?a=%20b'
+    """
+    parts = urlsplit(url)
+    host = parts.netloc
+    if not host.isascii():
+        try:
+            host = host.encode("idna").decode("ascii")
+        except UnicodeError as error:
+            raise SourceError(f"{url}: its host {host} is no name of the net ({error}); check the address") from error
+    kept = "%/:=&?~#+!$,;'@()*[]"
+    return urlunsplit((parts.scheme, host, quote(parts.path, kept), quote(parts.query, kept), ""))
 
 
 def open_source(where: str | os.PathLike[str] | bytes, policy: Policy = DEFAULT_POLICY) -> Source:
@@ -54,7 +80,7 @@ def open_source(where: str | os.PathLike[str] | bytes, policy: Policy = DEFAULT_
     if name.lower().startswith(("http://", "https://")) and "::" not in name:
         from wavelic.remote.http import HttpSource
 
-        return HttpSource(name, policy)
+        return HttpSource(ascii_url(name), policy)
     from wavelic.remote.filesystem import FilesystemSource
 
     return FilesystemSource(name, policy)

@@ -20,7 +20,7 @@ from wavelic.codec.opened import Progress
 from wavelic.codec.weights import card_by_id
 from wavelic.codec.wlic_parts import alpha_plane, coded_alpha, picture, sample_type, write_file
 from wavelic.container import DATA, Chunk, CodecId, ColourEncoding, Container, Header, PaddingRule, TileGrid
-from wavelic.errors import FormatError
+from wavelic.errors import FormatError, UsageError
 from wavelic.images import Image
 from wavelic.rect import Rect
 from wavelic.threads import map_on_threads
@@ -72,6 +72,9 @@ class Encoding:
         strip: leave out ICC, Exif and XMP.
         tile: side of the tiles in pixels, a multiple of 64 up to MAX_TILE.
         progress: called with windows and tiles done, and in all, for each rate that is tried.
+
+    Raises:
+        UsageError: another size of tiles.
     """
 
     image: Image
@@ -81,6 +84,10 @@ class Encoding:
     progress: Progress | None = None
     _files: dict[int, bytes] = field(default_factory=dict)
     _coded: tuple[int, Tensor] | None = None
+
+    def __post_init__(self) -> None:
+        if self.tile % STRIDE or not 0 < self.tile <= MAX_TILE:
+            raise UsageError(f"tiles of {self.tile} pixels; expected a multiple of {STRIDE} up to {MAX_TILE}")
 
     def file(self, rate: int) -> bytes:
         """Return the whole file at ``rate``, in 1/32 octave of lambda."""

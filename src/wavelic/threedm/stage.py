@@ -12,7 +12,8 @@ class ThreedmStage(Stage):
     """A stage of a 3DM-WeConvene network.
 
     Attributes:
-        lambda_: weight of the distortion (equation 1); 0, for networks with gain units only: every crop draws its own.
+        lambda_: weight of the distortion (equation 1); 0: with gain units every crop draws its own, without them it is
+            the reference.
         lowest, highest: octaves that these lambdas lie above the reference (`objective.REFERENCES`), drawn uniformly.
         distortion: "mse", in squared grey levels, or "ms-ssim", 1 - MS-SSIM, with crops of at least 192.
         low_weight, high_weight: w1 and w2 of the second training stage (equation 2).

@@ -38,7 +38,7 @@ class TrainedNetwork(nn.Module):
         super().__init__()
         self.network, self.stage = network, stage
         reference = REFERENCES.get(stage.distortion, 1.0)
-        lambda_ = reference if network.config.gains else stage.lambda_
+        lambda_ = reference if network.config.gains else stage.lambda_ or reference
         weights = stage.low_weight, stage.high_weight
         self.objective = RateDistortion(lambda_, stage.distortion, weights, stage.balance)
 
@@ -96,10 +96,7 @@ class ThreedmTask(Task):
         super().__init__(recipe, stage)
         if recipe.model not in CONFIGS:
             raise UsageError(f"no architecture {recipe.model!r}; expected one of {', '.join(CONFIGS)}")
-        config = CONFIGS[recipe.model]
-        if self.stage.lambda_ <= 0 and not config.gains:
-            raise UsageError(f"model {recipe.model} has no gain units; give its stages a lambda_, such as 0.013")
-        network: Any = make_network(config)
+        network: Any = make_network(CONFIGS[recipe.model])
         self.objective = TrainedNetwork(network.to(memory_format=torch.channels_last), self.stage)
         if isinstance(network, CodecNetwork):
             set_quantised(network.entropy, self.stage.quantised)

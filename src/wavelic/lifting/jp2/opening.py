@@ -120,7 +120,7 @@ def trim_jp2(
 
     Raises:
         UsageError: not even one layer is admitted, or nothing is asked for.
-        FormatError: the file is of another kind, damaged, or has no packet lengths (PLT).
+        FormatError: the file is of another kind, damaged, or has several tiles.
     """
     if not is_jpeg2000(data):
         raise FormatError("not a JPEG 2000 file, and only these have layers to drop; give a .jp2 file")
