@@ -80,10 +80,15 @@ def rates_for(pictures: list[np.ndarray], codec: str, goal: list[float]) -> list
     for picture in pictures:
         file = wavelic.open(wavelic.encode(picture, codec, layers=RATES))
         reached.append([psnr(picture, file.read(layers=min(n, file.layer_count))) for n in range(1, len(RATES) + 1)])
-    means = np.mean(reached, axis=0)
-    if not (np.diff(means) > 0).all() or not means[0] < min(goal) < max(goal) < means[-1]:
-        raise SystemExit(f"PSNRs {means.round(2)} of {codec} do not rise around {goal}; choose other RATES")
-    return [round(float(2 ** np.interp(value, means, np.log2(RATES))), 5) for value in goal]
+    return interpolated(np.mean(reached, axis=0), goal)
+
+
+def interpolated(means: np.ndarray, goal: list[float]) -> list[float]:
+    """Bits per pixel at which the mean PSNRs of files of RATES are those wanted."""
+    rising = np.diff(means, prepend=0) > 0  # the smallest layers of small pictures are alike
+    if not means[0] < min(goal) < max(goal) < means[-1]:
+        raise SystemExit(f"PSNRs {means.round(2)} do not lie around {goal}; choose other RATES")
+    return [round(float(2 ** np.interp(value, means[rising], np.log2(RATES)[rising])), 5) for value in goal]
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@
 
 Every arm is a configuration of `wavelic.threedm` that differs from the base in what its name says.  It is trained by
 the recipe `3dm-cpu`; runs that are finished or were interrupted are taken up where they are.  The table has parameters,
-multiply-adds per pixel of a forward pass, processor seconds, BD-rate against the base on central crops of the
+multiply-adds per pixel of a forward pass, seconds, BD-rate against the base on central crops of the
 validation images (estimated bits), bits of each subband there (table V), and, with ``--kodak``, BD-rate of real files,
 beside the sign and size that the paper prints for the row.
 
@@ -95,7 +95,7 @@ def train_arm(name: str, config: Config, arguments: argparse.Namespace) -> Path:
     if name == "base":
         first = recipe.stages[0]
         for number, (stage, (low, high)) in enumerate(STAGES.items(), 1):
-            second: Any = replace(first, name=stage, init=first.name, seed=number, steps=arguments.steps // 4)
+            second: Any = replace(first, name=stage, init=first.name, seed=number, steps=max(1, arguments.steps // 4))
             second.low_weight, second.high_weight = low, high
             second.learning_rate = first.learning_rate / 4
             recipe.stages.append(second)
@@ -120,11 +120,11 @@ def kodak_curve(config: Config, run: Path, arguments: argparse.Namespace) -> dic
     import wavelic
     from wavelic.codec.options import psnr
     from wavelic.images import list_images, load_image
-    from wavelic.training.export import Export, export_run
+    from wavelic.training.loop import FINAL
 
     folder = run / "weights"
     with entered(config):
-        export_run(run, Export(folder, arguments.data, arguments.validation))
+        export.export_weights(run / "main" / FINAL, folder, arguments.data)
         os.environ["WAVELIC_WEIGHTS"] = str(folder)
         weights._load_model.cache_clear()
         result: dict[str, list[float]] = {"bpp": [], "psnr": []}

@@ -21,6 +21,7 @@ from wavelic.codec.options import Options
 from wavelic.codec.target import Target
 from wavelic.codec.weights import save_weights
 from wavelic.enhance.config import CONFIGS
+from wavelic.errors import ModelError
 from wavelic.images import from_array
 from wavelic.lifting.jp2.opening import open_jp2
 
@@ -71,6 +72,17 @@ def test_a_file_may_say_that_it_is_meant_to_be_enhanced() -> None:
     assert np.array_equal(file.read(), file.read(enhance=True))
     assert far(file.read(), file.read(enhance=False)) > 2
     assert np.array_equal(file.read(enhance=False), wavelic.open(jp2()).read())
+
+
+def test_without_weights_only_who_asks_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    file = wavelic.open(jp2(enhance=True))
+    monkeypatch.setattr("wavelic.enhance.catalogue.cards", lambda: ())
+    decoded = file.decode()
+    assert np.array_equal(decoded.pixels, file.read(enhance=False))
+    assert any("no weights" in remark for remark in decoded.remarks)
+    assert not file.can_enhance
+    with pytest.raises(ModelError, match="no weights"):
+        file.read(enhance=True)
 
 
 def test_windows_sizes_and_layers_of_a_file() -> None:

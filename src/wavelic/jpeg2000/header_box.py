@@ -86,11 +86,6 @@ class HeaderBox:
     definitions: tuple[Definition, ...] = ()
     resolution: tuple[Fraction, Fraction] | None = None
 
-    @property
-    def channels(self) -> int:
-        """How many channels there are, of whatever kind."""
-        return len(self.mapping) if self.palette else self.components
-
 
 def parse_header_box(data: bytes, header: Box, limits: Limits) -> HeaderBox:
     """Parse a `jp2h` box.

@@ -19,6 +19,7 @@ the product with the inverse matrix adds the skip as well.
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 
 import torch
@@ -166,18 +167,20 @@ class WaveletConv(nn.Module):
             raise UsageError(f"input has shape {tuple(x.shape)}; expected (N, {self.in_channels}, H, W)")
         x = x.contiguous(memory_format=torch.channels_last)
         y, skip = leaky_relu(self.enter(x), SLOPE, inplace=True), self.skip(x)
+        transforming: AbstractContextManager[object] = nullcontext()
         if torch.is_autocast_enabled(x.device.type):
-            y, skip = y.float(), skip.float()  # the transforms always compute in the type they are given
+            y, skip = y.float(), skip.float()  # convolutions may compute in bfloat16, the transforms do not
+            transforming = torch.autocast(x.device.type, enabled=False)
         if len(self.sizes) == 1:
             return self._convolve_subbands(y) + skip
         batch, channels, height, width = y.shape
-        with torch.autocast(x.device.type, enabled=False):
+        with transforming:
             y = (_pixels(y) @ self.channel_analysis.to(y.dtype)).view(batch, height, width, channels)
         y = _pixels(self._convolve_subbands(y.permute(0, 3, 1, 2)))
         out, synthesis = _pixels(skip), self.channel_synthesis.to(y.dtype)
         # What a skip convolution gave is nobody else's: the sum goes there.
         own = not isinstance(self.skip, nn.Identity) and out.dtype == y.dtype
-        with torch.autocast(x.device.type, enabled=False):
+        with transforming:
             y = out.addmm_(y, synthesis) if own else torch.addmm(out.to(y.dtype), y, synthesis)
         return y.view(batch, height, width, channels).permute(0, 3, 1, 2)
 

@@ -25,7 +25,7 @@ from wavelic.codec.request import Request
 from wavelic.codec.weights import Card
 from wavelic.enhance.catalogue import enhancement_margin, enhancement_weights, find_enhance
 from wavelic.enhance.suitable import check_colours, check_picture
-from wavelic.errors import UnsupportedError, UsageError
+from wavelic.errors import ModelError, UnsupportedError, UsageError
 from wavelic.images import Image, decode_alpha
 from wavelic.jpeg2000 import Uuid, decode_codestream
 from wavelic.jpeg2000.binding import default_threads
@@ -61,8 +61,8 @@ class Jp2File(Jp2Description):
         request = self.request(reduce, layers, region)
         if self.picture is not None:
             remarks = list(self.picture.remarks)
-            if self.enhances:
-                card = find_enhance()  # before torch is loaded
+            card = self._enhancement(remarks)  # before torch is loaded
+            if card is not None:
                 from wavelic.lifting.jp2.enhanced import read_enhanced
 
                 pixels = read_enhanced(self, card, request, remarks, device, progress)
@@ -93,6 +93,18 @@ class Jp2File(Jp2Description):
         except UnsupportedError:
             return False
         return True
+
+    def _enhancement(self, remarks: list[str]) -> Card | None:
+        """The weights to enhance with; None, with a remark, where only the file asks for it and there are none."""
+        if not self.enhances:
+            return None
+        try:
+            return find_enhance()
+        except ModelError as error:
+            if self.enhance:
+                raise
+            remarks.append(f"not enhanced: {error}")
+            return None
 
     def enhanced(self, enhance: bool = True) -> Jp2File:
         """Return the same file, decoded with a network or as every other program decodes it.

@@ -39,7 +39,9 @@ window.wavelic.stage = (() => {
     const entry = { wanted, item: null };
     items.push(entry);
     const mine = opening;
-    const tileSource = new OpenSeadragon.IIIFTileSource({ ...info, id: service(id, picture), tileFormat: format });
+    const { IIIFTileSource } = OpenSeadragon;
+    const described = IIIFTileSource.prototype.configure({ ...info, id: service(id, picture), tileFormat: format });
+    const tileSource = new IIIFTileSource(described);
     const address = tileSource.getTileUrl.bind(tileSource);
     tileSource.getTileUrl = (...tile) => `${address(...tile)}?${bytes}`;
     viewer.addTiledImage({
