@@ -93,8 +93,9 @@ class SliceNets(nn.Module):
         depth = config.attention_blocks, config.attention_units
         widths = part.features, part.channels, plan.kernels, config.hidden
         self.mean_attention = Attention(known, part.features, config.attention, *depth, layer)
+        self.mean_net = ParameterLayers(*widths, layer)
         self.scale_attention = Attention(known, part.features, config.attention, *depth, layer)
-        self.mean_net, self.scale_net = ParameterLayers(*widths, layer), ParameterLayers(*widths, layer)
+        self.scale_net = ParameterLayers(*widths, layer)
         seen = 2 * (plan.low_channels if part.sees_low else 0) + part.features + 2 * part.channels
         self.residual_net = ParameterLayers(seen, part.channels, plan.kernels, config.hidden, layer)
 
