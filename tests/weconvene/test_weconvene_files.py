@@ -28,7 +28,7 @@ from wavelic.weconvene import files as weconvene
 from wavelic.weconvene import tiles as subband_tiles
 from wavelic.weconvene import weights as weights_module
 from wavelic.weconvene.context import COARSEST, FINEST
-from wavelic.weconvene.files import FINE_TILE, MAX_TILE, Encoding, quality_of_step, step_of_quality, tile_size
+from wavelic.weconvene.files import MAX_TILE, TILE, Encoding, quality_of_step, step_of_quality, tile_size
 from wavelic.weconvene.planes import levels_of, padded
 from wavelic.weconvene.subbands import LEVELS
 from wavelic.weconvene.tiles import decode_tiles, encode_tiles, quantise
@@ -97,9 +97,9 @@ def test_thin_pictures_cost_about_what_their_pixels_cost(width: int, height: int
     levels = levels_of(width, height)
     coded = padded(width, levels) * padded(height, levels)
     assert coded <= 4 * width * height + 8 * max(width, height)
-    tile = tile_size(FINE_TILE, width, height)
+    tile = tile_size(TILE, width, height)
     assert max(tile) <= MAX_TILE
-    assert -(-width // tile[0]) * -(-height // tile[1]) <= max(1, 4 * width * height // FINE_TILE**2 + 32)
+    assert -(-width // tile[0]) * -(-height // tile[1]) <= max(1, 4 * width * height // TILE**2 + 32)
 
 
 def test_metadata_and_info(picture) -> None:

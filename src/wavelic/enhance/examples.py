@@ -66,7 +66,9 @@ def components_of(pixels: NDArray[np.integer], coding: Coding) -> list[NDArray[n
 def coded(pixels: NDArray[np.integer], coding: Coding, bits: int = 8) -> bytes:
     """Code a crop (H, W, 3) with libopenjp2 at the rates of its layers."""
     area = pixels.shape[0] * pixels.shape[1]
-    sizes = [round(rate * area / 8) + _HEADERS for rate in coding.rates]
+    sizes: list[int] = []
+    for rate in coding.rates:  # ascending; two that are nearly equal differ by a byte
+        sizes.append(max(round(rate * area / 8) + _HEADERS, sizes[-1] + 1 if sizes else 0))
     options = EncodeOptions(
         reversible=coding.reversible,
         colour_transform=not coding.gray,

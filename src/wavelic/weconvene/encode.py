@@ -14,11 +14,11 @@ from wavelic.codec.weights import family
 from wavelic.images import Image
 from wavelic.weconvene.context import COARSEST, FINEST, STEP_UNIT
 from wavelic.weconvene.files import (
+    TILE,
     WINDOW_TILE,
     Encoding,
     quality_of_step,
     step_of_quality,
-    tile_of_step,
 )
 from wavelic.weconvene.stage import WeconveneStage
 from wavelic.weconvene.tiles import RDOQ_LAMBDA
@@ -55,7 +55,7 @@ EFFORTS = {
 }
 DEFAULT_EFFORT = 5
 #: Weights of RDOQ that are tried, in units of the default one.
-_TRIED = (0.5, 1.0, 2.0)
+_TRIED = (0.6, 1.0, 1.6)
 
 
 def effort_of(level: int | None) -> Effort:
@@ -75,7 +75,7 @@ def encode_weconvene(image: Image, target: Target, options: Options) -> Encoded:
     )
     step, note = _step(encoding, target)
     if effort.trials:
-        encoding = best_of(variants(encoding, step), step)
+        encoding = best_of(variants(encoding), step)
     if effort.iterations:
         encoding = replace(encoding, iterations=effort.iterations)
     if effort.trials or effort.iterations:
@@ -83,10 +83,10 @@ def encode_weconvene(image: Image, target: Target, options: Options) -> Encoded:
     return Encoded(encoding.file(step), card.name, round(quality_of_step(step), 2), note)
 
 
-def variants(encoding: Encoding, step: int) -> list[Encoding]:
-    """An encoding with other weights of RDOQ, and where the size of its tiles is free, with larger and smaller ones."""
-    usual = tile_of_step(step)
-    tiles = (usual, 2 * usual) if encoding.tile is None else (encoding.tile,)
+def variants(encoding: Encoding) -> list[Encoding]:
+    """An encoding with other weights of RDOQ, and where the size of its tiles is free, with larger ones."""
+    large = max(encoding.image.width, encoding.image.height) > TILE
+    tiles = (None, 2 * TILE) if encoding.tile is None and large else (encoding.tile,)
     return [
         replace(encoding, tile=tile, rdoq_lambda=weight * encoding.rdoq_lambda) for tile in tiles for weight in _TRIED
     ]

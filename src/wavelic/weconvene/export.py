@@ -30,7 +30,7 @@ from wavelic.weconvene.weights import Model, integers_of, make_model
 _LARGEST = 4096  # residual that a histogram counts
 _TAIL = 2.0**-17
 #: Side of the crops that tables are fitted to, and the steps these are coded at.
-FIT_SIDE = 256
+FIT_SIDE = 512
 FIT_STEPS = tuple(range(FINEST, COARSEST + 1, 8))
 #: Crops that the units of activations are chosen from, where training did not.
 CALIBRATION_CROPS = 16

@@ -39,10 +39,9 @@ from wavelic.weconvene.subbands import MULTIPLE
 from wavelic.weconvene.tiles import GROUP_PIXELS, RDOQ_LAMBDA, decode_tiles, encode_tiles
 from wavelic.weconvene.weights import Model, load_model
 
-#: Sides of a tile in pixels, larger pictures have several: at steps finer than FINE_STEP, and at others.  The networks
-#: were trained on crops of 256; what they know of coarse levels carries over to larger tiles less well than to small
-#: ones, while contexts end at borders.  On validation images these two cost least (docs/weconvene.md).
-FINE_TILE, COARSE_TILE, FINE_STEP = 256, 512, 180
+#: Side of a tile in pixels; larger pictures have several.  Contexts end at a tile's borders, so larger tiles are smaller
+#: files (`results/weconvene/tiles.json`), up to what memory allows.
+TILE = 1024
 #: The side with access "windows", so that a window needs fewer bytes.
 WINDOW_TILE = 256
 #: Pixels of a picture from which free memory is returned between stages.
@@ -59,11 +58,6 @@ def step_of_quality(quality: float) -> int:
 def quality_of_step(step: int) -> float:
     """Inverse of `step_of_quality`."""
     return 100 * (COARSEST - step) / (COARSEST - FINEST)
-
-
-def tile_of_step(step: int) -> int:
-    """Side of the tiles that costs the fewest bytes at a step in 1/32 octave."""
-    return FINE_TILE if step < FINE_STEP else COARSE_TILE
 
 
 def tile_size(side: int, width: int, height: int) -> tuple[int, int]:
@@ -111,7 +105,7 @@ class Encoding:
         image: what is coded.
         model: with which weights.
         strip: leave out ICC, Exif and XMP.
-        tile: side of the tiles in pixels, a multiple of 128 up to MAX_TILE; None: `tile_of_step`.
+        tile: side of the tiles in pixels, a multiple of 128 up to MAX_TILE; None: TILE.
         rdoq_lambda: see `encode_tiles`.
         iterations: of the search for cheaper coefficients (`wavelic.weconvene.refine`); 0: none.
         progress: called with windows and tiles done, and in all, for each step that is tried.
@@ -182,7 +176,7 @@ class Encoding:
 
     def _header(self, step: int) -> Header:
         image = self.image
-        tile = tile_size(self.tile or tile_of_step(step), image.width, image.height)
+        tile = tile_size(self.tile or TILE, image.width, image.height)
         tiled = image.width > tile[0] or image.height > tile[1]
         return Header(
             codec=CodecId.WECONVENE,

@@ -31,7 +31,7 @@ from wavelic.weconvene.weights import Model
 
 _CHECKSUM = 4
 #: Squared error, in steps squared, that a bit is worth when residuals are quantised; chosen on validation images.
-RDOQ_LAMBDA = 0.03
+RDOQ_LAMBDA = 0.065
 #: Pixels of tiles that are coded together: enough for the calls to cost little, few enough for the caches.
 GROUP_PIXELS = 1 << 20
 
