@@ -9,10 +9,11 @@ from typing import NamedTuple
 class Rect(NamedTuple):
     """A rectangle of samples: its first column and row, and how many of each; ``right`` and ``bottom`` are exclusive.
 
-    >>> Rect(2, 3, 10, 20).right, Rect.between(2, 3, 12, 23) == Rect(2, 3, 10, 20)
-    (12, True)
-    >>> Rect(3, 0, 6, 5).reduced(2), Rect(4, 4, 2, 2).grown(3, (8, 8))
-    (Rect(x=1, y=0, width=2, height=2), Rect(x=1, y=1, width=7, height=7))
+    Examples:
+        >>> Rect(2, 3, 10, 20).right, Rect.between(2, 3, 12, 23) == Rect(2, 3, 10, 20)
+        (12, True)
+        >>> Rect(3, 0, 6, 5).reduced(2), Rect(4, 4, 2, 2).grown(3, (8, 8))
+        (Rect(x=1, y=0, width=2, height=2), Rect(x=1, y=1, width=7, height=7))
     """
 
     x: int

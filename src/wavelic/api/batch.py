@@ -48,9 +48,10 @@ def decode_batch(files: Sequence[bytes], *, limits: Limits = DEFAULT_LIMITS, dev
         FormatError, ChecksumError, LimitError, ModelError: as `wavelic.decode`, for the first batch of files of which
             one fails.
 
-    >>> import wavelic
-    >>> decode_batch([wavelic.encode(np.full((8, 9, 3), gray, np.uint8), "wcae") for gray in (0, 99)]).shape
-    (2, 8, 9, 3)
+    Examples:
+        >>> import wavelic
+        >>> decode_batch([wavelic.encode(np.full((8, 9, 3), gray, np.uint8), "wcae") for gray in (0, 99)]).shape
+        (2, 8, 9, 3)
     """
     check_device(device)
     opened = [open_file(data, limits) for data in files]

@@ -145,8 +145,9 @@ class OpenedFile(Protocol):
 def level_dimensions(width: int, height: int, levels: int) -> tuple[tuple[int, int], ...]:
     """(width, height) at every resolution.
 
-    >>> level_dimensions(5, 8, 2)
-    ((5, 8), (3, 4), (2, 2))
+    Examples:
+        >>> level_dimensions(5, 8, 2)
+        ((5, 8), (3, 4), (2, 2))
     """
     return tuple((-(-width // 2**r), -(-height // 2**r)) for r in range(levels + 1))
 
@@ -162,8 +163,9 @@ def reduced_region(region: Region | None, size: tuple[int, int], reduce: int) ->
     Raises:
         UsageError: it is not inside the image or has no sample at that resolution.
 
-    >>> reduced_region((3, 0, 6, 5), (9, 9), 2)
-    Rect(x=1, y=0, width=2, height=2)
+    Examples:
+        >>> reduced_region((3, 0, 6, 5), (9, 9), 2)
+        Rect(x=1, y=0, width=2, height=2)
     """
     asked = Rect(0, 0, *size) if region is None else Rect(*region)
     name = ",".join(map(str, asked))

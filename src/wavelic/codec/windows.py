@@ -39,8 +39,9 @@ def windows(area: Rect, size: tuple[int, int], side: int | tuple[int, int], marg
         side: columns and rows of an inner part, one number or (width, height); the last ones may have fewer.
         margin: samples that a window looks beyond its inner part to every side.
 
-    >>> [window.outer for window in windows(Rect(0, 0, 5, 2), (9, 2), 4, 1)]
-    [Rect(x=0, y=0, width=5, height=2), Rect(x=3, y=0, width=3, height=2)]
+    Examples:
+        >>> [window.outer for window in windows(Rect(0, 0, 5, 2), (9, 2), 4, 1)]
+        [Rect(x=0, y=0, width=5, height=2), Rect(x=3, y=0, width=3, height=2)]
     """
     width, height = (side, side) if isinstance(side, int) else side
     for y in range(area.y, area.bottom, height):

@@ -78,8 +78,9 @@ def _walk(folder: Path, prefix: str, seen: Walk) -> Iterator[Source]:
 def unique_keys(names: list[str]) -> list[str]:
     """For each file name its stem with dots turned into underscores, or the whole name where stems coincide.
 
-    >>> unique_keys(["a.1.png", "b.jpg", "b.png", "c.png"])
-    ['a_1', 'b_jpg', 'b_png', 'c']
+    Examples:
+        >>> unique_keys(["a.1.png", "b.jpg", "b.png", "c.png"])
+        ['a_1', 'b_jpg', 'b_png', 'c']
     """
     stems = [PurePosixPath(name).stem.replace(".", "_") for name in names]
     often = Counter(stems)

@@ -29,8 +29,9 @@ _TEMPORARY = re.compile(r".+\.[0-9a-f]{8}\.tmp|\.shard-[0-9]{6,}\.now")
 def shard_name(number: int) -> str:
     """Name of the files of a shard without extension.
 
-    >>> shard_name(7)
-    'shard-000007'
+    Examples:
+        >>> shard_name(7)
+        'shard-000007'
     """
     return f"shard-{number:06d}"
 

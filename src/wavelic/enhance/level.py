@@ -40,8 +40,9 @@ class Span:
     def band(self, high: bool) -> Span:
         """The coordinates of the low or high band of a signal with these coordinates.
 
-        >>> Span(3, 8).band(False), Span(3, 8).band(True)
-        (Span(first=2, stop=4), Span(first=1, stop=4))
+        Examples:
+            >>> Span(3, 8).band(False), Span(3, 8).band(True)
+            (Span(first=2, stop=4), Span(first=1, stop=4))
         """
         if high:
             return Span(self.first // 2, self.stop // 2)

@@ -18,12 +18,13 @@ from wavelic.integrations.layout import decode_laid_out, encode_laid_out
 class Wavelic(Codec):
     """Lossy image chunks; options as in `wavelic.integrations.chunk.ChunkOptions`.  Safe to use from several threads.
 
-    >>> import numpy as np
-    >>> codec = Wavelic(codec="lifting", quality=60)
-    >>> codec.get_config()
-    {'id': 'wavelic', 'codec': 'lifting', 'quality': 60}
-    >>> codec.decode(codec.encode(np.zeros((1, 40, 30), np.uint16))).shape
-    (40, 30)
+    Examples:
+        >>> import numpy as np
+        >>> codec = Wavelic(codec="lifting", quality=60)
+        >>> codec.get_config()
+        {'id': 'wavelic', 'codec': 'lifting', 'quality': 60}
+        >>> codec.decode(codec.encode(np.zeros((1, 40, 30), np.uint16))).shape
+        (40, 30)
     """
 
     codec_id = CODEC_ID

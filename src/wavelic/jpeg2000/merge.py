@@ -4,12 +4,13 @@ libopenjp2 codes all components of an image alike.  Part 1 does not ask for that
 component differs (ITU-T T.800 A.6.2, A.6.5).  So opacity can be coded without loss beside colours that are not, and
 chroma at half the size of luma.  No code-block is touched; the packets are put into the order of the new codestream.
 
->>> from wavelic.jpeg2000 import EncodeOptions, decode_codestream, encode_codestream
->>> ramp = np.arange(40 * 30).reshape(30, 40) % 256
->>> lossy = encode_codestream([ramp] * 3, 8, EncodeOptions(colour_transform=True, layer_bytes=(400,)))
->>> both = merge_components([lossy, encode_codestream([ramp], 8, EncodeOptions(reversible=True))])
->>> bool((decode_codestream(both).planes[3] == ramp).all())
-True
+Examples:
+    >>> from wavelic.jpeg2000 import EncodeOptions, decode_codestream, encode_codestream
+    >>> ramp = np.arange(40 * 30).reshape(30, 40) % 256
+    >>> lossy = encode_codestream([ramp] * 3, 8, EncodeOptions(colour_transform=True, layer_bytes=(400,)))
+    >>> both = merge_components([lossy, encode_codestream([ramp], 8, EncodeOptions(reversible=True))])
+    >>> bool((decode_codestream(both).planes[3] == ramp).all())
+    True
 """
 
 from __future__ import annotations

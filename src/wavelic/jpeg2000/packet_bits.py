@@ -105,8 +105,9 @@ def segment_passes(done: int, mode: int) -> int:
         done: passes before it.
         mode: of the block coder.
 
-    >>> [segment_passes(done, 1) for done in (0, 10, 12, 13, 15)]  # selective bypass
-    [10, 2, 1, 2, 1]
+    Examples:
+        >>> [segment_passes(done, 1) for done in (0, 10, 12, 13, 15)]  # selective bypass
+        [10, 2, 1, 2, 1]
     """
     if mode & _TERMINATE_ALL:
         return 1

@@ -7,17 +7,18 @@ samples a decode of the whole codestream gives, bit for bit.
 
 The bytes come from a function ``read(start, stop)``, so that they may be anywhere.
 
->>> from wavelic.jpeg2000 import EncodeOptions, decode_codestream, encode_codestream
->>> picture = np.arange(300 * 400).reshape(300, 400) % 251
->>> data = encode_codestream([picture], 8, EncodeOptions(precincts=((64, 64),), progression="RPCL"))
->>> layout = read_layout(lambda start, stop: data[start:stop], len(data))
->>> area = (40, 50, 30, 20)
->>> needed = needed_packets(layout, area=area)
->>> short = rebuild(layout, needed, [data[start:stop] for start, stop in layout.spans(needed)])
->>> bool((decode_codestream(short, area=area).planes[0] == decode_codestream(data, area=area).planes[0]).all())
-True
->>> len(short) < len(data) / 2
-True
+Examples:
+    >>> from wavelic.jpeg2000 import EncodeOptions, decode_codestream, encode_codestream
+    >>> picture = np.arange(300 * 400).reshape(300, 400) % 251
+    >>> data = encode_codestream([picture], 8, EncodeOptions(precincts=((64, 64),), progression="RPCL"))
+    >>> layout = read_layout(lambda start, stop: data[start:stop], len(data))
+    >>> area = (40, 50, 30, 20)
+    >>> needed = needed_packets(layout, area=area)
+    >>> short = rebuild(layout, needed, [data[start:stop] for start, stop in layout.spans(needed)])
+    >>> bool((decode_codestream(short, area=area).planes[0] == decode_codestream(data, area=area).planes[0]).all())
+    True
+    >>> len(short) < len(data) / 2
+    True
 """
 
 from __future__ import annotations

@@ -4,8 +4,9 @@ A structure says which operators a transform's levels have and where.  Weights a
 that a name, once used, keeps its meaning.  `wavelic.papers.catalogue` registers the published structures that are
 not shipped.
 
->>> build_lifting("CDF-9/7").base
-'9/7'
+Examples:
+    >>> build_lifting("CDF-9/7").base
+    '9/7'
 """
 
 from __future__ import annotations

@@ -64,8 +64,9 @@ class Stamp:
 def accepts_gzip(request: Request) -> bool:
     """Whether the client takes gzip.
 
-    >>> [bool(_GZIP.search(text)) for text in ("br, gzip", "gzip;q=0.5", "gzip;q=0", "identity", "x-gzip", "*")]
-    [True, True, False, False, False, True]
+    Examples:
+        >>> [bool(_GZIP.search(text)) for text in ("br, gzip", "gzip;q=0.5", "gzip;q=0", "identity", "x-gzip", "*")]
+        [True, True, False, False, False, True]
     """
     return _GZIP.search(request.headers.get("accept-encoding", "")) is not None
 

@@ -40,8 +40,9 @@ def parse_service(segment: str) -> Service | None:
     Raises:
         Refusal: 400 for parameters other than layers and decode.
 
-    >>> parse_service("2;layers=4")
-    Service(version=2, variant=Variant(layers=4, decode=''))
+    Examples:
+        >>> parse_service("2;layers=4")
+        Service(version=2, variant=Variant(layers=4, decode=''))
     """
     found = _SERVICE.fullmatch(segment)
     if found is None:
@@ -69,10 +70,11 @@ def split_identifier(parts: list[str]) -> tuple[str, list[str]]:
     Returns:
         The identifier, and: the four segments of an image request, ``["info.json"]``, or nothing.
 
-    >>> split_identifier(["a/b.jp2", "info.json"]), split_identifier(["a", "b.jp2"])
-    (('a/b.jp2', ['info.json']), ('a/b.jp2', []))
-    >>> split_identifier(["a", "b.jp2", "full", "max", "0", "default.jpg"])
-    ('a/b.jp2', ['full', 'max', '0', 'default.jpg'])
+    Examples:
+        >>> split_identifier(["a/b.jp2", "info.json"]), split_identifier(["a", "b.jp2"])
+        (('a/b.jp2', ['info.json']), ('a/b.jp2', []))
+        >>> split_identifier(["a", "b.jp2", "full", "max", "0", "default.jpg"])
+        ('a/b.jp2', ['full', 'max', '0', 'default.jpg'])
     """
     if len(parts) > 1 and parts[-1] == "info.json":
         return "/".join(parts[:-1]), parts[-1:]
@@ -94,8 +96,9 @@ def parse_tiles(text: str) -> list[Tile]:
     Raises:
         Refusal: 400 for anything else.
 
-    >>> parse_tiles("0.2.5.3,s1.0.0.0")
-    [(Variant(layers=None, decode=''), 2, 5, 3), (Variant(layers=1, decode='stock'), 0, 0, 0)]
+    Examples:
+        >>> parse_tiles("0.2.5.3,s1.0.0.0")
+        [(Variant(layers=None, decode=''), 2, 5, 3), (Variant(layers=1, decode='stock'), 0, 0, 0)]
     """
     items = text.split(",")
     found = [_TILE.fullmatch(item) for item in items[:MAX_TILES]]

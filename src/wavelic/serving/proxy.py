@@ -67,10 +67,11 @@ def without_prefix(segments: Sequence[str], prefix: str) -> list[str]:
     Returns:
         The segments behind it; all of them where the path is one of this server's own without it.
 
-    >>> without_prefix(["images", "iiif", "3"], "/images"), without_prefix(["iiif", "3"], "/images")
-    (['iiif', '3'], ['iiif', '3'])
-    >>> without_prefix(["iiif", "3", "x"], "/iiif"), without_prefix(["iiif", "iiif", "3", "x"], "/iiif")
-    (['iiif', '3', 'x'], ['iiif', '3', 'x'])
+    Examples:
+        >>> without_prefix(["images", "iiif", "3"], "/images"), without_prefix(["iiif", "3"], "/images")
+        (['iiif', '3'], ['iiif', '3'])
+        >>> without_prefix(["iiif", "3", "x"], "/iiif"), without_prefix(["iiif", "iiif", "3", "x"], "/iiif")
+        (['iiif', '3', 'x'], ['iiif', '3', 'x'])
     """
     start = prefix.split("/")[1:]
     rest = list(segments[len(start) :])

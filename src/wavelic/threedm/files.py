@@ -51,8 +51,9 @@ MAX_TILE = 2048
 def rate_of_quality(quality: float) -> int:
     """Quality 0..100 -> rate in 1/32 octave of lambda; linear.
 
-    >>> rate_of_quality(0), rate_of_quality(50), rate_of_quality(100)
-    (-96, 0, 96)
+    Examples:
+        >>> rate_of_quality(0), rate_of_quality(50), rate_of_quality(100)
+        (-96, 0, 96)
     """
     return round(RATES * (quality / 50 - 1))
 

@@ -49,8 +49,9 @@ class Schedule:
     def learning_rate_at(self, step: int) -> float:
         """Learning rate of iteration ``step``, counted from 0.
 
-        >>> [FIRST_STAGE.learning_rate_at(step) for step in (0, 749_999, 750_000, 850_000)]
-        [0.0001, 0.0001, 1e-05, 1e-06]
+        Examples:
+            >>> [FIRST_STAGE.learning_rate_at(step) for step in (0, 749_999, 750_000, 850_000)]
+            [0.0001, 0.0001, 1e-05, 1e-06]
         """
         reductions = 0 if step < self.constant else 1 + (step - self.constant) // self.every
         return self.learning_rate / self.divisor**reductions

@@ -28,8 +28,9 @@ PARENT_FLOATS, PARENT_INTEGERS = 2 * BANDS + 1, 2 * BANDS + 2
 def integer_order(coefficients: int) -> tuple[int, ...]:
     """Where the features of integers stand among those of floats.
 
-    >>> integer_order(3)
-    (0, 3, 1, 4, 2, 5)
+    Examples:
+        >>> integer_order(3)
+        (0, 3, 1, 4, 2, 5)
     """
     return tuple(sign * coefficients + number for number in range(coefficients) for sign in range(2))
 

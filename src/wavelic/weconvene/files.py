@@ -39,7 +39,7 @@ from wavelic.weconvene.subbands import MULTIPLE
 from wavelic.weconvene.tiles import GROUP_PIXELS, RDOQ_LAMBDA, decode_tiles, encode_tiles
 from wavelic.weconvene.weights import Model, load_model
 
-#: Side of a tile in pixels; larger pictures have several.  Contexts end at a tile's borders, so larger tiles are smaller
+#: Side of a tile in pixels; larger pictures have several.  Contexts end at a tile's borders: larger tiles are smaller
 #: files (`results/weconvene/tiles.json`), up to what memory allows.
 TILE = 1024
 #: The side with access "windows", so that a window needs fewer bytes.

@@ -50,8 +50,9 @@ _RADIUS_97 = 5  # samples a 9/7 filter reaches to either side, at most
 def levels_of(width: int, height: int) -> int:
     """Wavelet levels of a picture: LEVELS, or fewer so that a thin picture is not extended to many times its size.
 
-    >>> levels_of(768, 512), levels_of(100, 5000), levels_of(1, 65535)
-    (6, 5, 1)
+    Examples:
+        >>> levels_of(768, 512), levels_of(100, 5000), levels_of(1, 65535)
+        (6, 5, 1)
     """
     return min(LEVELS, max(1, min(width, height).bit_length() - 2))
 

@@ -1,9 +1,10 @@
 """Opening and trimming JPEG 2000 files: parsed, checked against wavelic's box, not decoded.  Loads no torch.
 
->>> import numpy as np, wavelic
->>> file = open_jp2(wavelic.encode(np.zeros((40, 60, 3), np.uint8), "lifting", layers=2))
->>> file.codec, file.levels, len(file.layers), file.read(reduce=2).shape
-('lifting', 5, 2, (10, 15, 3))
+Examples:
+    >>> import numpy as np, wavelic
+    >>> file = open_jp2(wavelic.encode(np.zeros((40, 60, 3), np.uint8), "lifting", layers=2))
+    >>> file.codec, file.levels, len(file.layers), file.read(reduce=2).shape
+    ('lifting', 5, 2, (10, 15, 3))
 """
 
 from __future__ import annotations

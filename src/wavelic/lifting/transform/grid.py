@@ -34,8 +34,9 @@ class Axis:
     def span(self, kind: Kind) -> tuple[int, int]:
         """First index and end of the band's samples, in the band's own absolute counting.
 
-        >>> Axis(0, 5).span("low"), Axis(0, 5).span("high"), Axis(3, 4).span("low"), Axis(3, 4).span("high")
-        ((0, 3), (0, 2), (2, 4), (1, 3))
+        Examples:
+            >>> Axis(0, 5).span("low"), Axis(0, 5).span("high"), Axis(3, 4).span("low"), Axis(3, 4).span("high")
+            ((0, 3), (0, 2), (2, 4), (1, 3))
         """
         stop = self.start + self.size
         if kind == "full":
@@ -54,8 +55,9 @@ class Axis:
 
         Returns int64 (stop - first,), values in 0..(samples of the band) - 1.  The band must not be empty.
 
-        >>> Axis(0, 6).extension("low", -2, 5).tolist(), Axis(0, 6).extension("high", -2, 5).tolist()
-        ([2, 1, 0, 1, 2, 2, 1], [1, 0, 0, 1, 2, 1, 0])
+        Examples:
+            >>> Axis(0, 6).extension("low", -2, 5).tolist(), Axis(0, 6).extension("high", -2, 5).tolist()
+            ([2, 1, 0, 1, 2, 2, 1], [1, 0, 0, 1, 2, 1, 0])
         """
         index = torch.arange(first, stop, device=device)
         coordinate = index if kind == "full" else 2 * index + (kind == "high")
