@@ -191,7 +191,7 @@ def test_the_module_is_the_command_and_shells_complete_it() -> None:
     command = [sys.executable, "-m", "wavelic"]
     assert subprocess.check_output([*command, "--version"], text=True) == f"wavelic {wavelic.__version__}\n"
     words = {"_WAVELIC_COMPLETE": "complete_bash", "COMP_WORDS": "wavelic encode --codec wec", "COMP_CWORD": "3"}
-    assert subprocess.check_output(command, text=True, env={**os.environ, **words}) == "weconvene"
+    assert subprocess.check_output(command, text=True, env={**os.environ, **words}).strip() == "weconvene"
 
 
 def test_importing_loads_neither_numpy_nor_rich_nor_torch() -> None:

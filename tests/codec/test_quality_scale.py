@@ -41,7 +41,7 @@ def test_the_table_has_a_rate_for_every_quality() -> None:
 @pytest.mark.parametrize("quality", [25, 65])
 def test_a_photograph_has_about_the_same_psnr(quality: float) -> None:
     with resources.as_file(resources.files("wavelic.evaluation") / "assets" / "demo.webp") as path:
-        photograph = np.asarray(PIL.Image.open(path).convert("RGB"))[:256, :320]
+        photograph = np.asarray(PIL.Image.open(path).convert("RGB"))[128:, 256:]
     found = {
         c: psnr(photograph, wavelic.decode(wavelic.encode(photograph, c, quality))) for c in ("weconvene", *CODECS)
     }

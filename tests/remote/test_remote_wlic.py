@@ -57,7 +57,7 @@ def tiled(tmp_path_factory: pytest.TempPathFactory, picture) -> Iterator[bytes]:
         model = load_model(next(card for card in family("weconvene") if card.name == "tiny"))
         pixels = picture(HEIGHT, WIDTH, 4)
         pixels[..., 3] = np.arange(HEIGHT)[:, None]
-        yield Encoding(from_array(pixels, METADATA), model, tile=TILE).file(STEP)
+        yield Encoding(from_array(pixels, METADATA), model, tile=TILE).file(STEP - 48)
 
 
 @pytest.fixture

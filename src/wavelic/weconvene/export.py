@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from torch import Tensor
 from wavelic.codec.weights import Card, save_weights
 from wavelic.entropy.distributions import factorized_tables
 from wavelic.entropy.tables import TableSet
+from wavelic.errors import UsageError
 from wavelic.training.data import PackedImages
 from wavelic.training.export import Export, latest
 from wavelic.weconvene.config import CONFIGS
@@ -30,7 +32,7 @@ from wavelic.weconvene.weights import Model, integers_of, make_model
 _LARGEST = 4096  # residual that a histogram counts
 _TAIL = 2.0**-17
 #: Side of the crops that tables are fitted to, and the steps these are coded at.
-FIT_SIDE = 512
+FIT_SIDES = (512, 256)
 FIT_STEPS = tuple(range(FINEST, COARSEST + 1, 8))
 #: Crops that the units of activations are chosen from, where training did not.
 CALIBRATION_CROPS = 16
@@ -98,19 +100,27 @@ def export_weights(
     own = {key.removeprefix("network."): value for key, value in state["objective"].items()}
     network.load_state_dict({k: v if k.startswith("entropy.") else v.half().float() for k, v in own.items()})
     network.eval()
-    crops = PackedImages.from_folder(images, final.parent / "cache", FIT_SIDE).centre_crops(FIT_SIDE)[::every]
+    crops = _crops(images, final.parent / "cache")[::every]
     if progress:
         progress(0, 1, about["model"])
     if not about["stage"].get("quantised"):
         few = torch.from_numpy(crops[:CALIBRATION_CROPS]).permute(0, 3, 1, 2).float()
         calibrate(network, few, torch.linspace(FINEST, COARSEST, len(few)) / STEP_UNIT)
     model = fitted(network, list(crops), FIT_STEPS)
-    about["calibration"] = {"images": len(crops), "side": FIT_SIDE, "steps": list(FIT_STEPS)}
+    about["calibration"] = {"images": len(crops), "side": crops.shape[1], "steps": list(FIT_STEPS)}
     about["calibration"]["rdoq_lambda"] = RDOQ_LAMBDA
     if progress:
         progress(1, 1, "done")
     family = "weconvene-study" if name else "weconvene"
     return save_weights(folder, name or about["model"], about["model"], family, 0, model.tensors(), about)
+
+
+def _crops(images: Path, cache: Path) -> NDArray[np.uint8]:
+    """Central crops of training images, of the largest side of FIT_SIDES that any of them has."""
+    for side in FIT_SIDES[:-1]:
+        with suppress(UsageError):
+            return PackedImages.from_folder(images, cache, side).centre_crops(side)
+    return PackedImages.from_folder(images, cache, FIT_SIDES[-1]).centre_crops(FIT_SIDES[-1])
 
 
 def export_stages(finals: Sequence[Path], export: Export) -> list[Card]:
