@@ -8,7 +8,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wavelic.codec.opened import Pixels
-from wavelic.container import ALPH, Chunk, Container, Header, metadata_block, with_metadata, write_container
+from wavelic.container import (
+    ALPH,
+    Chunk,
+    ColourEncoding,
+    Container,
+    Header,
+    PaddingRule,
+    TileGrid,
+    metadata_block,
+    with_metadata,
+    write_container,
+)
+from wavelic.errors import FormatError
 from wavelic.images import Image, Metadata, decode_alpha, encode_alpha
 
 SampleType = np.dtype[np.uint8] | np.dtype[np.uint16]
@@ -53,3 +65,32 @@ def picture(container: Container, colour: Pixels, alpha: Pixels | None, area: tu
         samples = np.concatenate([colour, alpha[top : top + height, left : left + width, None]], axis=2)
     metadata = Metadata.from_blocks(lambda name: metadata_block(container, name))
     return Image(np.ascontiguousarray(samples), metadata)
+
+
+def check_tiled_header(header: Header, unit: int, largest: int) -> None:
+    """Check what codecs write that code the samples as they are, in tiles without overlap.
+
+    Args:
+        header: of the file.
+        unit: sides of tiles are multiples of this, in pixels.
+        largest: the largest side of a tile, in pixels.
+
+    Raises:
+        FormatError: the header is not one that such a codec writes.
+    """
+    if header.colour != ColourEncoding.NATIVE or header.padding != PaddingRule.REPLICATE:
+        raise FormatError(
+            f"colour encoding {header.colour}, padding {header.padding}; expected {ColourEncoding.NATIVE.value},"
+            f" {PaddingRule.REPLICATE.value}: the file was not written by wavelic"
+        )
+    grid = TileGrid.of(header)
+    if header.tile_overlap or header.tile_width % unit or header.tile_height % unit:
+        raise FormatError(
+            f"tiles of {header.tile_width} x {header.tile_height}, overlap {header.tile_overlap}; expected multiples of"
+            f" {unit} without overlap: the file was not written by wavelic"
+        )
+    if max(grid.tile_width, grid.tile_height) > largest:
+        raise FormatError(
+            f"tiles of {grid.tile_width} x {grid.tile_height}; expected sides up to {largest}:"
+            " the file was not written by wavelic"
+        )

@@ -18,8 +18,8 @@ from torch import Tensor
 
 from wavelic.codec.opened import Progress
 from wavelic.codec.weights import card_by_id
-from wavelic.codec.wlic_parts import alpha_plane, coded_alpha, picture, sample_type, write_file
-from wavelic.container import DATA, Chunk, CodecId, ColourEncoding, Container, Header, PaddingRule, TileGrid
+from wavelic.codec.wlic_parts import alpha_plane, check_tiled_header, coded_alpha, picture, sample_type, write_file
+from wavelic.container import DATA, Chunk, CodecId, Container, Header, PaddingRule, TileGrid
 from wavelic.errors import FormatError, UsageError
 from wavelic.images import Image
 from wavelic.rect import Rect
@@ -174,22 +174,7 @@ def check_header(header: Header) -> None:
     """Raise FormatError unless the header is one this codec writes."""
     if not -RATES <= header.gain <= RATES:
         raise FormatError(f"the file's rate is {header.gain}, expected {-RATES}..{RATES}; the file is damaged")
-    if header.colour != ColourEncoding.NATIVE or header.padding != PaddingRule.REPLICATE:
-        raise FormatError(
-            f"colour encoding {header.colour}, padding {header.padding}; expected {ColourEncoding.NATIVE.value},"
-            f" {PaddingRule.REPLICATE.value}: the file was not written by wavelic"
-        )
-    grid = TileGrid.of(header)
-    if header.tile_overlap or header.tile_width % STRIDE or header.tile_height % STRIDE:
-        raise FormatError(
-            f"tiles of {header.tile_width} x {header.tile_height}, overlap {header.tile_overlap}; expected multiples of"
-            f" {STRIDE} without overlap: the file was not written by wavelic"
-        )
-    if max(grid.tile_width, grid.tile_height) > MAX_TILE:
-        raise FormatError(
-            f"tiles of {grid.tile_width} x {grid.tile_height}; expected sides up to {MAX_TILE}:"
-            " the file was not written by wavelic"
-        )
+    check_tiled_header(header, STRIDE, MAX_TILE)
 
 
 def decode_plane(

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from wavelic.codec.opened import Progress, Region, reduced_region
 from wavelic.codec.weights import card_by_id
-from wavelic.codec.wlic_parts import alpha_plane, coded_alpha, picture, sample_type, write_file
-from wavelic.container import DATA, Chunk, CodecId, ColourEncoding, Container, Header, PaddingRule, TileGrid
+from wavelic.codec.wlic_parts import alpha_plane, check_tiled_header, coded_alpha, picture, sample_type, write_file
+from wavelic.container import DATA, Chunk, CodecId, Container, Header, PaddingRule, TileGrid
 from wavelic.errors import FormatError, UsageError
 from wavelic.images import Image
 from wavelic.memory import give_back
@@ -216,23 +216,7 @@ def check_header(header: Header) -> None:
     """Raise FormatError unless the header is one this codec writes."""
     if not FINEST <= header.gain <= COARSEST:
         raise FormatError(f"the file's step is {header.gain}, expected {FINEST}..{COARSEST}; the file is damaged")
-    if header.colour != ColourEncoding.NATIVE or header.padding != PaddingRule.REPLICATE:
-        raise FormatError(
-            f"colour encoding {header.colour}, padding {header.padding}; expected {ColourEncoding.NATIVE.value},"
-            f" {PaddingRule.REPLICATE.value}: the file was not written by wavelic"
-        )
-    grid = TileGrid.of(header)
-    unit = multiple_of(levels_of(header.width, header.height))
-    if header.tile_overlap or header.tile_width % unit or header.tile_height % unit:
-        raise FormatError(
-            f"tiles of {header.tile_width} x {header.tile_height}, overlap {header.tile_overlap}; expected multiples of"
-            f" {unit} without overlap: the file was not written by wavelic"
-        )
-    if max(grid.tile_width, grid.tile_height) > MAX_TILE:
-        raise FormatError(
-            f"tiles of {grid.tile_width} x {grid.tile_height}; expected sides up to {MAX_TILE}:"
-            " the file was not written by wavelic"
-        )
+    check_tiled_header(header, multiple_of(levels_of(header.width, header.height)), MAX_TILE)
 
 
 def decode_planes(
