@@ -120,6 +120,9 @@ def encode(
             show_default=False,
         ),
     ] = None,
+    tune: Annotated[
+        str, typer.Option(help="weconvene: psnr, or msssim for files that are better by MS-SSIM. Files decode alike.")
+    ] = "psnr",
     lossless: Annotated[
         bool, typer.Option("--lossless", help="jp2: every sample comes back, at whatever size; 8 and 16 bits, alpha.")
     ] = False,
@@ -140,7 +143,7 @@ def encode(
     as_json: Annotated[bool, typer.Option("--json", help="Print what was done as JSON on standard output.")] = False,
 ) -> None:
     """Compress images."""
-    from wavelic.codec.options import Options, check_access
+    from wavelic.codec.options import Options, check_access, check_tune
     from wavelic.codec.registry import DEFAULT_CODEC, check_options, codecs, get_codec
     from wavelic.codec.target import Target
 
@@ -155,6 +158,7 @@ def encode(
         access=chosen_access,
         strip_gps=strip_gps and not strip,
         effort=effort,
+        tune=check_tune(tune),
         lossless=lossless,
         tile_size=tile_size,
         resync=resync,
