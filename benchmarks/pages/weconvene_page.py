@@ -23,7 +23,17 @@ from wavelic.evaluation.results import Curve, read_curve
 
 PAGE = DOCS / "weconvene-results.md"
 KODAK = RESULTS / "codecs" / "kodak" / "weconvene.json"
-ANCHORS = ("jpeg-420-best", "jpeg2000", "jpeg2000-default", "webp-best", "jpegxl-best", "avif", "avif-best")
+ANCHORS = (
+    "jpeg-420-best",
+    "jpeg2000",
+    "jpeg2000-default",
+    "webp-best",
+    "jpegxl-best",
+    "avif",
+    "avif-best",
+    "hevc",
+    "hevc-best",
+)
 PUBLISHED = ("vtm", "cheng2020-anchor@8bit", "HPCM-Large")
 PLOTS = {"psnr-rgb": DOCS / "weconvene-psnr.svg", "ms-ssim-rgb": DOCS / "weconvene-msssim.svg"}
 #: Training logs of the shipped weights, in their order.
@@ -74,7 +84,7 @@ def plot() -> None:
     if not KODAK.exists():
         return
     product = read_curve(KODAK)
-    names = ("jpeg-420-best", "jpeg2000", "webp-best", "avif", "avif-best")
+    names = ("jpeg-420-best", "jpeg2000", "webp-best", "avif", "avif-best", "hevc-best")
     shown = [read_curve(RESULTS / "anchors" / "kodak" / f"{name}.json") for name in names]
     for metric, path in PLOTS.items():
         path.write_text(rate_distortion_svg([product, *shown, published_curves()["vtm"]], metric))

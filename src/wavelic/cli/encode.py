@@ -108,7 +108,7 @@ def encode(
     ] = None,
     access: Annotated[
         str,
-        typer.Option(help="lifting, jp2, weconvene: whole, or windows for files that are read in windows."),
+        typer.Option(help="lifting, jp2, weconvene, 3dm: whole, or windows for files that are read in windows."),
     ] = "whole",
     effort: Annotated[
         int | None,

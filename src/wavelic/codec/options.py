@@ -37,8 +37,8 @@ class Options:
         device: where the network runs, a torch device.
         progress: called as ``progress(done, total)`` with windows of the analysis.
         layers: how many quality layers, or the bits per pixel of each, ascending; None: as many as the size is worth.
-        access: "windows" arranges the file so that a window needs few of its bytes: codec lifting in precincts, codec
-            weconvene in small tiles.
+        access: "windows" arranges the file so that a window needs few of its bytes: codecs lifting and jp2 in
+            precincts, weconvene and 3dm in small tiles.
         effort: 1 (fastest) .. 9 (smallest files); None: the codec's default.  Files decode alike.
         tune: codec weconvene: what its weights were trained for, "psnr" or "msssim" (MS-SSIM).  Files decode alike.
         lossless: every sample comes back; there is no target then.

@@ -25,7 +25,6 @@ from wavelic.lifting.jp2.file import Jp2File
 from wavelic.rect import Rect
 from wavelic.remote import merge_spans
 from wavelic.serving.facts import ENHANCED, STOCK, Facts, Variant
-from wavelic.serving.request import Box
 
 if TYPE_CHECKING:
     from wavelic.lifting.transform.transform import LiftingTransform
@@ -35,7 +34,7 @@ MAX_ICC = 1 << 16
 
 Samples = NDArray[np.uint8]
 #: Which picture, how often halved, and a box in samples of that level, upright.
-Window = tuple[Variant, int, Box]
+Window = tuple[Variant, int, Rect]
 
 
 class Source:
@@ -52,13 +51,13 @@ class Source:
         """Bytes of the file up to each quality layer, None where it does not say."""
         return [layer.bytes for layer in self._file.layers]
 
-    def window(self, variant: Variant, reduce: int, box: Box) -> Samples:
+    def window(self, variant: Variant, reduce: int, box: Rect) -> Samples:
         """Decode a part of a level; for JPEG 2000 only.
 
         Args:
             variant: which picture of the file.
             reduce: how often its sides are halved.
-            box: (x, y, width, height) in samples of that level, upright.
+            box: in samples of that level, upright.
 
         Returns:
             Samples (height, width, channels).
@@ -157,7 +156,7 @@ def _stock(file: Jp2File, reduce: int, layers: int | None, region: Rect) -> Samp
         data,
         reduce=reduce,
         max_layers=layers,
-        area=(region.x, region.y, region.width, region.height),
+        area=region,
         limits=file.codestream.limits,
         header=header,
     )
