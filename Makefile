@@ -51,6 +51,8 @@ results: $(VENV)/.eval
 	for codec in wcae wcae-64 nowcae; do $(BIN)/wavelic eval $$codec --images $(IMAGES) --json results/codecs/kodak/$$codec.json || exit 1; done
 	$(BIN)/wavelic eval wcae --published --images $(IMAGES) --json results/codecs/kodak/wcae-published.json
 	$(BIN)/wavelic eval weconvene --images $(IMAGES) --json results/codecs/kodak/weconvene.json --qualities 5,15,28,40,52,64,76,88,100
+	$(BIN)/wavelic eval 3dm --images $(IMAGES) --json results/codecs/kodak/3dm.json --qualities 0,20,40,60,80,100
+	WAVELIC_WEIGHTS=results/threedm/weights $(BIN)/wavelic eval benchmarks/studies/threedm_twins.py:PLAIN --images $(IMAGES) --json results/codecs/kodak/3dm-plain.json --qualities 0,20,40,60,80,100
 
 clean:
 	rm -rf $(VENV) demo site build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
