@@ -1,22 +1,25 @@
 """Are files read the same under other torch releases, threads, libraries and layouts?  All of it, in one table.
 
-Usage: python -m benchmarks.studies.exactness_across --images FOLDER PYTHON [PYTHON ...]
+    python -m benchmarks.studies.exactness_across PYTHON [PYTHON ...] --images FOLDER
+    python -m benchmarks.studies.exactness_across PYTHON --images FOLDER --codecs 3dm \
+        --json results/threedm/exactness.json
 
 Each PYTHON is an interpreter with numpy, Pillow, safetensors, constriction, google-crc32c and some release of torch;
 wavelic is taken from this checkout.  Each runs twice: as it is, and with the plainest kernels torch, oneDNN and MKL
 have, which stands for another processor.  Every one of these writers encodes crops of the images with every codec
-of `.wlic`.  Then every one of them, now a reader, decodes the files of all writers with 1, 2 and 4 threads, oneDNN
-on and off (CONFIGURATIONS), and reports
+of `.wlic`, or with those of --codecs.  Then every one of them, now a reader, decodes the files of all writers with 1, 2
+and 4 threads, oneDNN on and off (CONFIGURATIONS), and reports
 
     coefficients    a digest of the integers in each file (the file's own checksum is tested on the way)
     bytes           whether coding these integers again gives the bytes of the file
     contexts        weconvene: a digest of all means and table numbers that the context model gives for tiles alone,
                     in a batch, with coefficients in channels-last order, and in every way to compute exact
-                    convolutions that passes its self-test there (`wavelic.nn.exact`); which these are is reported
+                    convolutions that passes its self-test there (`wavelic.nn.exact`); which these are is reported.
+                    3dm: the same of the coefficients of two tiles, decoded alone, together, and in each of these ways
     pixels          which are float work: the largest difference from those of the first reader
 
 Files themselves may differ between writers: the analysis is float work too, and now and then a coefficient falls on the
-other side of a rounding.  How many do is reported.  Writes results/weconvene/exactness_torch.json.
+other side of a rounding.  How many do is reported.
 """
 
 from __future__ import annotations
@@ -37,7 +40,7 @@ import numpy as np
 from benchmarks.measuring import RESULTS, ROOT, write_results
 
 RESULT = RESULTS / "weconvene" / "exactness_torch.json"
-QUALITIES = {"weconvene": (40,), "wcae": (50,), "wcae-64": (50,), "nowcae": (50,)}
+QUALITIES = {"weconvene": (40,), "wcae": (50,), "wcae-64": (50,), "nowcae": (50,), "3dm": (10, 50, 90)}
 SIZES = ((90, 120), (90, 120), (61, 113), (1, 1))  # rows, columns; one image each, one tile; the first two alike
 CONFIGURATIONS = ((1, True), (1, False), (2, True), (4, False))  # threads, oneDNN
 BACKENDS = ("onednn", "int_mm", "float32", "float64")
@@ -55,16 +58,16 @@ def digest(arrays: list[np.ndarray]) -> str:
 # --- what runs under each interpreter ---------------------------------------------------------------------------------
 
 
-def write_files(images: Path, folder: Path) -> None:
-    """Encode the crops, one thread, oneDNN as torch chooses."""
+def write_files(images: Path, folder: Path, codecs: list[str]) -> None:
+    """Encode the crops with some codecs, one thread, oneDNN as torch chooses."""
     import wavelic
-    from wavelic.images import load_image
+    from wavelic.images import list_images, load_image
 
-    paths = sorted(path for path in images.iterdir() if path.is_file())
+    paths = list_images(images)
     for number, (height, width) in enumerate(SIZES):
         pixels = load_image(paths[number * len(paths) // len(SIZES)]).pixels[100 : 100 + height, 100 : 100 + width, :3]
-        for codec, qualities in QUALITIES.items():
-            for quality in qualities:
+        for codec in codecs:
+            for quality in QUALITIES[codec]:
                 data = wavelic.encode(pixels, codec, quality)
                 (folder / f"{codec}-{quality}-{number}.wlic").write_bytes(data)
 
@@ -86,8 +89,9 @@ def read_files(files: list[Path]) -> dict[str, Any]:
                 report["bytes"].setdefault(key, {})[name] = same
                 if (threads, onednn) in (CONFIGURATIONS[0], CONFIGURATIONS[-1]):
                     pixels[f"{key}|{name}"] = read_pixels(path)
-            for key, found in context_digests(files).items():
-                report["contexts"].setdefault(key, {})[name] = found
+            for codec, digests in (("weconvene", context_digests(files)), ("3dm", threedm_digests(files))):
+                for key, text in digests.items():
+                    report["contexts"].setdefault(f"{codec}, {key}", {})[name] = text
     np.savez(os.environ["EXACTNESS_PIXELS"], **pixels)  # type: ignore[arg-type]
     return report
 
@@ -117,6 +121,8 @@ def read_integers(path: Path) -> tuple[str, bool]:
         symbols = decode_symbols_of(container, deployed)
         again = encode_latent(symbols, header.gain, deployed.schedule, deployed.tables, SideInformation.WEIGHTS)
         return digest([symbols]), again == container.tiles[0]
+    if header.codec == CodecId.THREEDM:
+        return read_threedm(path)
     model, tile = decoded_tile(path)
     details = [torch.from_numpy(detail) / VALUE for detail in tile.details]
     ((again, _),) = encode_tiles(model, [torch.from_numpy(tile.low).float()], [details], header.gain, rdoq_lambda=0)
@@ -140,6 +146,36 @@ def decoded_tile(path: Path) -> tuple[Any, Any]:
     return model, tile
 
 
+def read_threedm(path: Path) -> tuple[str, bool]:
+    """The same of a 3dm file of one tile: digest of z and coefficients, and whether they code to its bytes."""
+    import torch
+
+    from wavelic.threedm.entropy import VALUE
+    from wavelic.threedm.tiles import encode_tiles
+
+    model, (payload,), rate, (tile,) = threedm_tiles([path])
+    values = torch.from_numpy(tile.coefficients) / VALUE
+    ((again, _),) = encode_tiles(model, [values], rate, [torch.from_numpy(tile.z)])
+    return digest([tile.z, tile.coefficients]), again == payload
+
+
+def threedm_tiles(paths: list[Path]) -> tuple[Any, list[bytes], int, list[Any]]:
+    """The model, the payloads, the rate and the tiles of 3dm files of one size and one tile, decoded together."""
+    from wavelic.codec.weights import card_by_id
+    from wavelic.container import TileGrid, read_container
+    from wavelic.threedm.files import padded_box
+    from wavelic.threedm.planes import cells
+    from wavelic.threedm.tiles import decode_tiles
+    from wavelic.threedm.weights import load_model
+
+    containers = [read_container(path.read_bytes()) for path in paths]
+    header = containers[0].header
+    model, place = load_model(card_by_id(header.model)), cells(padded_box(TileGrid.of(header), 0))
+    payloads = [container.tiles[0] for container in containers]
+    rates = [container.header.gain for container in containers]
+    return model, payloads, header.gain, decode_tiles(model, payloads, (place.height, place.width), rates)
+
+
 def backends() -> list[str]:
     """The ways to compute exact convolutions that pass their self-test under this interpreter."""
     from wavelic.nn.exact import _agrees
@@ -147,8 +183,33 @@ def backends() -> list[str]:
     return [kind for kind in BACKENDS if _agrees(kind, "cpu")]
 
 
+def first_two(files: list[Path], codec: str) -> list[Path]:
+    """Two files of one size, of the first writer; empty if it wrote none with this codec."""
+    paths = [files[0].parent / f"{codec}-{QUALITIES[codec][-1]}-{number}.wlic" for number in range(2)]
+    return paths if paths[0].exists() else []
+
+
+def threedm_digests(files: list[Path]) -> dict[str, str]:
+    """The coefficients of two 3dm tiles of one size, decoded in several ways."""
+    from unittest import mock
+
+    from wavelic.nn import exact
+
+    def decoded(groups: list[list[Path]]) -> str:
+        return digest([part for group in groups for t in threedm_tiles(group)[3] for part in (t.z, t.coefficients)])
+
+    chosen = first_two(files, "3dm")
+    if not chosen:
+        return {}
+    found = {"one by one": decoded([[path] for path in chosen]), "batch of two": decoded([chosen])}
+    for kind in backends():
+        with mock.patch.object(exact, "_backend", lambda device, kind=kind: kind):
+            found[kind] = decoded([chosen])
+    return found
+
+
 def context_digests(files: list[Path]) -> dict[str, str]:
-    """What the context model says about two tiles of one size, asked in several ways."""
+    """What the context model of weconvene says about two tiles of one size, asked in several ways."""
     from unittest import mock
 
     import torch
@@ -158,8 +219,9 @@ def context_digests(files: list[Path]) -> dict[str, str]:
     from wavelic.weconvene.context import STEP_UNIT, code_levels
     from wavelic.weconvene.subbands import pack
 
-    first = files[0].parent
-    chosen = [first / f"weconvene-{QUALITIES['weconvene'][0]}-{number}.wlic" for number in range(2)]
+    chosen = first_two(files, "weconvene")
+    if not chosen:
+        return {}
     model = decoded_tile(chosen[0])[0]
     tiles = [decoded_tile(path)[1] for path in chosen]
     log2_step = torch.full((1,), read_container(chosen[0].read_bytes()).header.gain / STEP_UNIT)
@@ -227,7 +289,7 @@ def differences(pixels: list[Any]) -> dict[str, Any]:
     return {"largest_difference": largest, "samples": samples, "share_that_differs": unequal / samples}
 
 
-def gather(images: Path, interpreters: list[str], work: Path) -> dict[str, Any]:
+def gather(images: Path, interpreters: list[str], codecs: list[str], work: Path) -> dict[str, Any]:
     """Run every writer, then every reader; what is already in ``work`` is not done again."""
     places: dict[str, tuple[str, bool]] = {}
     about = {}
@@ -239,7 +301,7 @@ def gather(images: Path, interpreters: list[str], work: Path) -> dict[str, Any]:
             folder = work / name.replace(" ", "_")
             if not folder.exists():
                 folder.mkdir(parents=True)
-                call(python, plainest, "--role", "write", "--images", str(images), str(folder))
+                call(python, plainest, "--role", "write", "--images", str(images), str(folder), "--codecs", *codecs)
                 print(f"{name}: files written", flush=True)
     paths = sorted(str(path) for path in work.glob("*/*.wlic"))
     for name, (python, plainest) in places.items():
@@ -251,7 +313,7 @@ def gather(images: Path, interpreters: list[str], work: Path) -> dict[str, Any]:
     return about
 
 
-def summary(about: dict[str, Any], work: Path) -> dict[str, Any]:
+def summary(about: dict[str, Any], codecs: list[str], work: Path) -> dict[str, Any]:
     """What the readings of ``work`` have in common."""
     names = [name.replace(" ", "_") for name in about]
     paths = sorted(work.glob("*/*.wlic"))
@@ -268,16 +330,20 @@ def summary(about: dict[str, Any], work: Path) -> dict[str, Any]:
         "places": about,
         "plainest_kernels": PLAINEST,
         "sizes": SIZES,
-        "qualities": QUALITIES,
+        "qualities": {codec: QUALITIES[codec] for codec in codecs},
         "configurations_threads_onednn": CONFIGURATIONS,
         "files": len(paths),
         "readings_of_each_file": len(names) * len(CONFIGURATIONS),
         "files_with_one_set_of_coefficients": sum(len(found) == 1 for found in results["coefficients"].values()),
         "files_whose_bytes_come_back": sum(found == {True} for found in results["bytes"].values()),
-        "different_contexts": len(set().union(*results["contexts"].values())),
+        "different_contexts": {
+            codec: len(set().union(*(found for key, found in results["contexts"].items() if key.startswith(codec))))
+            for codec in ("weconvene", "3dm")
+            if codec in codecs
+        },
         "pixels": differences([np.load(work / f"{name}.npz") for name in names]),
         "images_all_writers_code_alike": {
-            codec: f"{alike[codec]} of {len(SIZES) * len(qualities)}" for codec, qualities in QUALITIES.items()
+            codec: f"{alike[codec]} of {len(SIZES) * len(QUALITIES[codec])}" for codec in codecs
         },
     }
 
@@ -286,21 +352,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=Path)
     parser.add_argument("--role", choices=("about", "write", "read"), help="used by the script itself")
+    parser.add_argument("--codecs", nargs="+", choices=list(QUALITIES), default=list(QUALITIES))
+    parser.add_argument("--json", type=Path, default=RESULT, help="result file")
     parser.add_argument("--work", type=Path, help="keep files and readings there; what is there is not done again")
     parser.add_argument("arguments", nargs="*", metavar="PYTHON")
     given = parser.parse_args()
     if given.role == "about":
         print(json.dumps(environment()))
     elif given.role == "write":
-        write_files(given.images, Path(given.arguments[0]))
+        write_files(given.images, Path(given.arguments[0]), given.codecs)
         print("null")
     elif given.role == "read":
         print(json.dumps(read_files([Path(path) for path in given.arguments])))
     else:
         with tempfile.TemporaryDirectory() as temporary:
             work = given.work or Path(temporary)
-            report = summary(gather(given.images, given.arguments, work), work)
-        write_results(report, RESULT)
+            about = gather(given.images, given.arguments, given.codecs, work)
+            report = summary(about, given.codecs, work)
+        write_results(report, given.json)
         print(json.dumps(report, indent=1))
 
 
