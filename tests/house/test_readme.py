@@ -10,7 +10,8 @@ from paths import ROOT
 
 
 @pytest.mark.parametrize(
-    "script", ["readme_tables", "weconvene_page", "lifting_page", "remote_page", "nn_page", "applications_page"]
+    "script",
+    ["readme_tables", "weconvene_page", "threedm_page", "lifting_page", "remote_page", "nn_page", "applications_page"],
 )
 def test_figures_are_those_of_the_result_files(script: str) -> None:
     command = [sys.executable, "-m", f"benchmarks.pages.{script}", "--check"]
