@@ -10,7 +10,7 @@ from pictures import image, psnr
 
 import wavelic
 from wavelic.enhance.catalogue import enhancement_weights, find_enhance
-from wavelic.enhance.examples import drawing
+from wavelic.enhance.drawings import page
 
 torch.set_num_threads(1)
 pytestmark = pytest.mark.skipif(not enhancement_weights(), reason="no weights of enhance are installed")
@@ -21,8 +21,8 @@ LEAST = -0.05
 def scan(side: int) -> np.ndarray:
     """Print on paper that is not quite white, with the noise of a scanner, in gray."""
     random = np.random.default_rng(5)
-    page = drawing(side, random).mean(-1) * 0.8 + 30 + random.normal(0, 4, (side, side))
-    return np.clip(np.rint(page), 0, 255).astype(np.uint8)[..., None]
+    seen = page(side, random).mean(-1) * 0.8 + 30 + random.normal(0, 4, (side, side))
+    return np.clip(np.rint(seen), 0, 255).astype(np.uint8)[..., None]
 
 
 def radiograph(side: int) -> np.ndarray:
@@ -31,7 +31,7 @@ def radiograph(side: int) -> np.ndarray:
 
 
 PICTURES = {
-    "screen": lambda: drawing(192, np.random.default_rng(1)),
+    "screen": lambda: page(192, np.random.default_rng(1)),
     "scan": lambda: scan(192),
     "radiograph": lambda: radiograph(160),
     "surface": lambda: image(160, 192),
