@@ -36,6 +36,7 @@ UNUSUAL = {
     "resync": True,
     "enhance": True,
     "effort": 2,
+    "learned": "luma",
 }
 
 

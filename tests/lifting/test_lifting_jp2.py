@@ -14,7 +14,14 @@ from PIL import Image
 
 from wavelic.codec.jp2_box import BOX_ID, NO_MODEL, WavelicBox
 from wavelic.errors import ChecksumError, FormatError, ModelError, UsageError, WavelicError
-from wavelic.jpeg2000 import EncodeOptions, decode_codestream, encode_codestream, read_jp2, replace_codestream, write_jp2
+from wavelic.jpeg2000 import (
+    EncodeOptions,
+    decode_codestream,
+    encode_codestream,
+    read_jp2,
+    replace_codestream,
+    write_jp2,
+)
 from wavelic.lifting.jp2.opening import open_jp2, trim_jp2
 from wavelic.lifting.jp2.pseudo_image import encode_coefficients, pseudo_image
 from wavelic.lifting.jp2.samples import to_components, to_pixels
