@@ -70,9 +70,13 @@ class Page:
         return self.page.inner_text(selector)
 
     def tiles(self) -> list[str]:
-        """Paths of the image requests so far, but for thumbnails."""
+        """Paths of the image requests so far, but for thumbnails and first views."""
+        return [path for path in self.images() if "square" not in path and "/full/" not in path]
+
+    def images(self) -> list[str]:
+        """Paths of all image requests so far."""
         paths = [url.removeprefix(self.base).partition("?")[0] for url in self.requests]
-        return [p for p in paths if p.startswith("iiif/3") and p.endswith((".png", ".jpg")) and "square" not in p]
+        return [path for path in paths if path.startswith("iiif/3") and path.endswith((".png", ".jpg"))]
 
     def close(self) -> None:
         """Nothing came from elsewhere, and nothing was wrong."""
@@ -111,6 +115,26 @@ def test_opens_lists_and_zooms(browser: Any, server: RunningServer) -> None:
     page.page.click("#fit")
     shrunk = "was => parseFloat(document.querySelector('#zoom').textContent) < was * 1.05"
     page.page.wait_for_function(shrunk, arg=before)
+    page.close()
+
+
+def test_a_first_view_comes_before_the_picture_and_goes(browser: Any, server: RunningServer) -> None:
+    """Of a few percent of the file; none where a layer is asked for that may be coarser, nor of small files."""
+    name = "sub%2Fplain%20%26%20wide.jp2"
+    first = server.json(f"/api/images/{name}")["first"]
+    wanted = f"iiif/3;layers={first['layers']}/{name}/full/{first['width']},{first['height']}/0/default.jpg"
+    page = Page(browser, server, "#image=sub%2Fplain+%26+wide.jp2")
+    page.page.wait_for_function("() => document.body.dataset.first || document.body.dataset.busy === 'false'")
+    page.wait_open("sub/plain & wide.jp2")
+    assert page.images().index(wanted) < page.images().index(page.tiles()[0])
+    page.page.wait_for_function("() => window.wavelic.stage.viewer.world.getItemCount() === 1")
+    page.page.goto(page.base + "#image=a+learned.jp2")
+    page.wait_open("a learned.jp2")
+    assert not [path for path in page.images() if "learned" in path and "/full/" in path and "square" not in path]
+    page.close()
+    page = Page(browser, server, "#image=sub%2Fplain+%26+wide.jp2&layers=2")
+    page.wait_open("sub/plain & wide.jp2")
+    assert wanted not in page.images()
     page.close()
 
 
