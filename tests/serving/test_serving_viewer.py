@@ -71,12 +71,14 @@ class Page:
 
     def tiles(self) -> list[str]:
         """Paths of the image requests so far, but for thumbnails and first views."""
-        return [path for path in self.images() if "square" not in path and "/full/" not in path]
+        parts = [url.removeprefix(self.base).partition("?") for url in self.requests]
+        paths = [path for path, _, query in parts if not query.startswith("first=")]
+        return [p for p in paths if p.startswith("iiif/3") and p.endswith((".png", ".jpg")) and "square" not in p]
 
-    def images(self) -> list[str]:
-        """Paths of all image requests so far."""
-        paths = [url.removeprefix(self.base).partition("?")[0] for url in self.requests]
-        return [path for path in paths if path.startswith("iiif/3") and path.endswith((".png", ".jpg"))]
+    def first_views(self) -> list[str]:
+        """Paths of the first views that were asked for so far."""
+        parts = [url.removeprefix(self.base).partition("?") for url in self.requests]
+        return [path for path, _, query in parts if query.startswith("first=")]
 
     def close(self) -> None:
         """Nothing came from elsewhere, and nothing was wrong."""
@@ -124,17 +126,18 @@ def test_a_first_view_comes_before_the_picture_and_goes(browser: Any, server: Ru
     first = server.json(f"/api/images/{name}")["first"]
     wanted = f"iiif/3;layers={first['layers']}/{name}/full/{first['width']},{first['height']}/0/default.jpg"
     page = Page(browser, server, "#image=sub%2Fplain+%26+wide.jp2")
-    page.page.wait_for_function("() => document.body.dataset.first || document.body.dataset.busy === 'false'")
     page.wait_open("sub/plain & wide.jp2")
-    assert page.images().index(wanted) < page.images().index(page.tiles()[0])
+    assert page.first_views() == [wanted]
+    images = [url for url in page.requests if "/iiif/3" in url and "/default." in url and "square" not in url]
+    assert "first=" in images[0]
     page.page.wait_for_function("() => window.wavelic.stage.viewer.world.getItemCount() === 1")
     page.page.goto(page.base + "#image=a+learned.jp2")
     page.wait_open("a learned.jp2")
-    assert not [path for path in page.images() if "learned" in path and "/full/" in path and "square" not in path]
+    assert page.first_views() == [wanted]
     page.close()
     page = Page(browser, server, "#image=sub%2Fplain+%26+wide.jp2&layers=2")
     page.wait_open("sub/plain & wide.jp2")
-    assert wanted not in page.images()
+    assert not page.first_views()
     page.close()
 
 

@@ -38,7 +38,7 @@ window.wavelic.stage = (() => {
     const mine = opening;
     const gone = () => mine !== opening || !slots.left.includes(entry);
     viewer.addSimpleImage({
-      url: `${service(id, { layers: first.layers, decode: "" })}/full/${first.width},${first.height}/0/default.jpg?${bytes}`,
+      url: `${service(id, { layers: first.layers, decode: "" })}/full/${first.width},${first.height}/0/default.jpg?first=${bytes}`,
       index: 0,
       success: ({ item }) => {
         if (gone()) { viewer.world.removeItem(item); return; }
