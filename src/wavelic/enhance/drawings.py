@@ -137,9 +137,9 @@ def scan(side: int, random: np.random.Generator) -> Pixels:
 
 #: Every kind, and how often `drawing` takes it.
 KINDS: tuple[tuple[Callable[[int, np.random.Generator], Pixels], float], ...] = (
-    (page, 0.25),
-    (screen, 0.35),
-    (line_art, 0.2),
+    (page, 0.2),
+    (screen, 0.3),
+    (line_art, 0.3),
     (scan, 0.2),
 )
 

@@ -31,11 +31,11 @@ class EnhanceStage(Stage):
     views: int = 3
     reversible: float = 0.4
     gray: float = 0.12
-    drawn: float = 0.1
+    drawn: float = 0.2
     deep: float = 0.15
     small_blocks: float = 0.15
     coarse_weight: float = 0.1
-    floor: float = 1.0
+    floor: float = 0.1
     bfloat16: bool = True
     validation_rates: tuple[float, ...] = (0.1, 0.25, 0.5, 1.0)
     judged: int = 24
