@@ -39,16 +39,8 @@ PICTURES = {
 }
 
 
-#: Kind and wavelet that the weights of today do harm: 0.2 dB at the second layer, said in docs/enhance.md.
-HARMED = {("radiograph", True)}
-_CASES = [
-    pytest.param(kind, reversible, marks=[pytest.mark.xfail(strict=True)] if (kind, reversible) in HARMED else [])
-    for kind in PICTURES
-    for reversible in (False, True)
-]
-
-
-@pytest.mark.parametrize(("kind", "reversible"), _CASES)
+@pytest.mark.parametrize("reversible", [False, True])
+@pytest.mark.parametrize("kind", PICTURES)
 def test_no_kind_of_picture_is_harmed(kind: str, reversible: bool) -> None:
     pixels = PICTURES[kind]()
     file = wavelic.open(coded(pixels, (0.15, 0.5, 2.0), reversible=reversible))
