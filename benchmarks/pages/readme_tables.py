@@ -26,6 +26,8 @@ RATES = (0.25, 0.5, 1.0)  # bpp, at which the variable-rate codec is shown
 SHORT_RATE = 0.5  # bpp, the one the README shows
 METRICS = (("psnr-rgb", 2), ("ms-ssim-rgb", 4))  # with the digits that are shown
 ANCHORS = ("jpeg-420", "jpeg-420-best", "jpeg2000", "webp-best", "avif", "avif-best", "jpegxl-best")
+#: Shown where no times are: theirs were measured beside other work.
+UNTIMED = ("hevc", "hevc-best")
 
 
 def curve(name: str) -> Curve:
@@ -67,7 +69,7 @@ def product_table() -> list[str]:
     product = curve(PRODUCT)
     head = "".join(f" PSNR, MS-SSIM at {rate:g} bpp |" for rate in RATES)
     lines = [f"| codec |{head} {product.label} against it, PSNR | MS-SSIM |", "|---|" + "---:|" * (len(RATES) + 2)]
-    for name in (PRODUCT, *ANCHORS):
+    for name in (PRODUCT, *ANCHORS, *UNTIMED):
         found = curve(name)
         cells = [
             f"{cell(at_rate(found, 'psnr-rgb', rate), 2)}, {cell(at_rate(found, 'ms-ssim-rgb', rate), 4)}"

@@ -37,6 +37,7 @@ UNUSUAL = {
     "enhance": True,
     "effort": 2,
     "learned": "luma",
+    "tune": "msssim",
 }
 
 

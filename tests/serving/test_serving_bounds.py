@@ -20,6 +20,7 @@ from serving_support import photograph, plain_jp2, running, wait_for
 
 from wavelic.errors import UsageError
 from wavelic.jpeg2000 import EncodeOptions
+from wavelic.rect import Rect
 from wavelic.serving import server as server_module
 from wavelic.serving import workers as workers_module
 from wavelic.serving.app import Settings
@@ -122,9 +123,9 @@ def test_the_cache_keeps_to_its_bytes() -> None:
 def test_the_cache_of_a_server_keeps_to_its_bytes(folder: Path) -> None:
     site = Site(folder, cache_bytes=200_000)  # not even one block and its file
     entry = site.locate("no levels.jp2")
-    whole = Site(folder).window(entry, Variant(), 0, (0, 0, 2100, 2100))
+    whole = Site(folder).window(entry, Variant(), 0, Rect(0, 0, 2100, 2100))
     for x, y in [(0, 0), (512, 512), (1500, 2000), (0, 2099)]:
-        window = site.window(entry, Variant(), 0, (x, y, min(600, 2100 - x), min(600, 2100 - y)))
+        window = site.window(entry, Variant(), 0, Rect(x, y, min(600, 2100 - x), min(600, 2100 - y)))
         np.testing.assert_array_equal(window, whole[y : y + 600, x : x + 600])
         assert site.cache.state.bytes <= 200_000
 
@@ -161,10 +162,10 @@ def test_a_file_replaced_while_it_is_read(folder: Path, monkeypatch: pytest.Monk
     site.facts(entry)
     path.write_bytes((folder / "no levels.jp2").read_bytes())
     with pytest.raises(Refusal) as refusal:
-        site.window(entry, Variant(), 0, (0, 0, 10, 10))
+        site.window(entry, Variant(), 0, Rect(0, 0, 10, 10))
     assert refusal.value.status == 503
     fresh = site.locate("picture.jp2")
-    assert site.window(fresh, Variant(), 0, (0, 0, 10, 10)).shape == (10, 10, 1)
+    assert site.window(fresh, Variant(), 0, Rect(0, 0, 10, 10)).shape == (10, 10, 1)
 
 
 # ---- the command

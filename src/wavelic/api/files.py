@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, overload
 from wavelic.api.inputs import FileLike, image_of, read_image, tensor_of
 from wavelic.api.opening import open_file, open_url, open_within, read_file, trim
 from wavelic.codec.opened import OpenedFile, Pixels, Progress, Region
-from wavelic.codec.options import Encoded, Options, Strip, check_access, check_device, check_learned, psnr
+from wavelic.codec.options import Encoded, Options, Strip, check_access, check_device, check_learned, check_tune, psnr
 from wavelic.codec.registry import DEFAULT_CODEC, check_options, get_codec, special_for
 from wavelic.codec.target import Target
 from wavelic.container import DEFAULT_LIMITS, Limits
@@ -132,6 +132,7 @@ def encode(
     layers: int | tuple[float, ...] | None = None,
     access: str = "whole",
     effort: int | None = None,
+    tune: str = "psnr",
     lossless: bool = False,
     tile_size: int | None = None,
     learned: str = "all",
@@ -157,6 +158,7 @@ def encode(
         access: lifting, jp2 and weconvene only: "windows" arranges the file for reading windows, "whole" for reading
             all.
         effort: weconvene only: 1 (fastest) .. 9 (smallest files, minutes for a picture); None: 5.  Files decode alike.
+        tune: weconvene only: "psnr", or "msssim" for weights that were trained for MS-SSIM.  Files decode alike.
         lossless: jp2 only: every sample comes back; without a target.
         tile_size: jp2 only: side of independent tiles in pixels; None: one tile, which codes better.
         learned: lifting only: which components have learned steps: "all", "luma" or "none".  Other JPEG 2000 software
@@ -184,6 +186,7 @@ def encode(
         layers=layers,
         access=check_access(access),
         effort=effort,
+        tune=check_tune(tune),
         lossless=lossless,
         tile_size=tile_size,
         learned=check_learned(learned),

@@ -42,7 +42,7 @@ def encode_dir(
     size: Annotated[int | None, typer.Option(help="Target for each image: bytes of its file.")] = None,
     strip: Annotated[bool, typer.Option("--strip", help="Leave out ICC profile, Exif and XMP.")] = False,
     access: Annotated[
-        str, typer.Option(help="lifting, jp2, weconvene: whole, or windows for files that are read in windows.")
+        str, typer.Option(help="lifting, jp2, weconvene, 3dm: whole, or windows for files that are read in windows.")
     ] = "whole",
     lossless: Annotated[
         bool, typer.Option("--lossless", help="jp2: every sample comes back, at whatever size.")

@@ -108,7 +108,7 @@ def encode(
     ] = None,
     access: Annotated[
         str,
-        typer.Option(help="lifting, jp2, weconvene: whole, or windows for files that are read in windows."),
+        typer.Option(help="lifting, jp2, weconvene, 3dm: whole, or windows for files that are read in windows."),
     ] = "whole",
     effort: Annotated[
         int | None,
@@ -120,6 +120,9 @@ def encode(
             show_default=False,
         ),
     ] = None,
+    tune: Annotated[
+        str, typer.Option(help="weconvene: psnr, or msssim for files that are better by MS-SSIM. Files decode alike.")
+    ] = "psnr",
     lossless: Annotated[
         bool, typer.Option("--lossless", help="jp2: every sample comes back, at whatever size; 8 and 16 bits, alpha.")
     ] = False,
@@ -151,7 +154,7 @@ def encode(
     as_json: Annotated[bool, typer.Option("--json", help="Print what was done as JSON on standard output.")] = False,
 ) -> None:
     """Compress images."""
-    from wavelic.codec.options import Options, check_access, check_learned
+    from wavelic.codec.options import Options, check_access, check_learned, check_tune
     from wavelic.codec.registry import DEFAULT_CODEC, check_options, codecs, get_codec
     from wavelic.codec.target import Target
 
@@ -166,6 +169,7 @@ def encode(
         access=chosen_access,
         strip_gps=strip_gps and not strip,
         effort=effort,
+        tune=check_tune(tune),
         lossless=lossless,
         tile_size=tile_size,
         resync=resync,

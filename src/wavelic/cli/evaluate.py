@@ -44,6 +44,10 @@ def evaluate(
     published: Annotated[
         bool, typer.Option("--published", help="Entropy coding and padding of the WCAE paper.")
     ] = False,
+    tune: Annotated[str, typer.Option(help="weconvene: psnr or msssim, as `wavelic encode`.")] = "psnr",
+    effort: Annotated[
+        int | None, typer.Option(min=1, max=9, help="weconvene: as `wavelic encode`.", show_default=False)
+    ] = None,
     dataset: Dataset = "",
     metrics: Metrics = None,
     against: Against = None,
@@ -62,7 +66,7 @@ def evaluate(
     from wavelic.images import list_images
 
     paths, references = list_images(images), [read_curve(path) for path in against or ()]
-    measured = codec_to_measure(codec, published, device)
+    measured = codec_to_measure(codec, published, device, effort, tune)
     if qualities is None and measured.settings:
         settings = list(measured.settings)
     with progress("measuring") as step:

@@ -37,9 +37,16 @@ def train_pack(
 
 def train_join(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="The folder that came back.")],
-    path: Annotated[Path, typer.Argument(metavar="FILE", help="Weights to write, .safetensors.")],
+    path: Annotated[
+        Path,
+        typer.Argument(metavar="FILE", help="To write: .pt to export, .safetensors to train on."),
+    ],
 ) -> None:
-    """Put delivered weights together: to train on (`stages.0.init=FILE`) or to export."""
+    """Put delivered weights together: to export, or to train on.
+
+    A .pt goes where a run made here has it, RUN/STAGE/final.pt, for `wavelic export RUN`; a .safetensors is
+    `stages.0.init` of a recipe.
+    """
     with needs("train"):
         from wavelic.training.travel import join as put_together
     put_together(out, path)

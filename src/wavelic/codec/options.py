@@ -14,6 +14,9 @@ from wavelic.errors import UsageError
 
 Progress = Callable[[int, int], None]
 Access = Literal["whole", "windows"]
+#: What weights are trained for: squared error, or MS-SSIM (Wang, Simoncelli and Bovik, 2003).
+Tune = Literal["psnr", "msssim"]
+_TUNES: tuple[Tune, ...] = ("psnr", "msssim")
 _ACCESSES: tuple[Access, ...] = ("whole", "windows")
 Strip = Literal["all", "gps"]
 Learned = Literal["all", "luma", "none"]
@@ -36,9 +39,10 @@ class Options:
         device: where the network runs, a torch device.
         progress: called as ``progress(done, total)`` with windows of the analysis.
         layers: how many quality layers, or the bits per pixel of each, ascending; None: as many as the size is worth.
-        access: "windows" arranges the file so that a window needs few of its bytes: codec lifting in precincts, codec
-            weconvene in small tiles.
+        access: "windows" arranges the file so that a window needs few of its bytes: codecs lifting and jp2 in
+            precincts, weconvene and 3dm in small tiles.
         effort: 1 (fastest) .. 9 (smallest files); None: the codec's default.  Files decode alike.
+        tune: codec weconvene: what its weights were trained for, "psnr" or "msssim" (MS-SSIM).  Files decode alike.
         lossless: every sample comes back; there is no target then.
         tile_size: side of independent tiles in pixels, for readers that want them; None: one tile, which codes better
             and whose windows can be read alone as well.
@@ -62,10 +66,12 @@ class Options:
     resync: bool = False
     enhance: bool = False
     learned: Learned = "all"
+    tune: Tune = "psnr"
 
     def __post_init__(self) -> None:
         check_effort(self.effort)
         check_access(self.access)
+        check_tune(self.tune)
         check_layers_asked(self.layers)
 
 
@@ -102,6 +108,14 @@ def check_learned(name: str) -> Learned:
         if name == learned:
             return learned
     raise UsageError(f"learned is {name!r}; choose {', '.join(_LEARNED)}")
+
+
+def check_tune(name: str) -> Tune:
+    """``name`` if it is a `Tune`, else UsageError."""
+    for tune in _TUNES:
+        if name == tune:
+            return tune
+    raise UsageError(f"tune is {name!r}; choose psnr or msssim")
 
 
 def check_effort(effort: int | None) -> None:

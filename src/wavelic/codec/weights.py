@@ -32,6 +32,22 @@ NO_WEIGHTS = bytes(16)
 SUPERSEDED = "superseded"
 
 
+def tensors_under(tensors: Tensors, prefix: str) -> dict[str, NDArray[Any]]:
+    """Those tensors whose names begin with a prefix, under the rest of their names."""
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+
+def misfit(card: Card, error: Exception) -> ModelError:
+    """What is raised where weights do not fit their architecture, in one line.
+
+    Args:
+        card: of the weights.
+        error: what building the model from them raised.
+    """
+    cause = " ".join(str(error).split())[:200]
+    return ModelError(f"{card.path.name} does not fit {card.architecture} ({cause}); install wavelic again")
+
+
 def content_hash(architecture: str, tensors: Tensors) -> bytes:
     """SHA-256 over the architecture's name and every tensor's name, type, shape and little-endian bytes, by name."""
     digest = hashlib.sha256(architecture.encode() + b"\0")

@@ -12,14 +12,14 @@ import numpy as np
 from wavelic import __version__
 from wavelic.api.files import decode_image, encode_image
 from wavelic.codec.base import Codec
-from wavelic.codec.options import Options, check_device
+from wavelic.codec.options import Options, check_device, check_tune
 from wavelic.codec.registry import check_options, get_codec, register
 from wavelic.codec.target import Target
 from wavelic.errors import UsageError
 from wavelic.evaluation.outside import is_outside, load_outside, source_hash
 from wavelic.images import from_array
 
-_DEVICE = "cpu"
+_DEVICE, _TUNE = "cpu", "psnr"
 
 
 @dataclass(frozen=True)
@@ -45,26 +45,40 @@ class OwnCodec:
     settings: tuple[float, ...] = ()
 
 
-def own_codec(codec: str, published: bool = False, device: str = _DEVICE) -> OwnCodec:
+def own_codec(
+    codec: str, published: bool = False, device: str = _DEVICE, effort: int | None = None, tune: str = _TUNE
+) -> OwnCodec:
     """Return the codec called ``codec`` with the weights installed, which are loaded.
 
     Args:
         codec: a name of `wavelic.codec.registry.names`.
         published: entropy-code and pad as the WCAE paper does.
         device: torch device of the networks.
+        effort: as in `Options`.
+        tune: as in `Options`.
 
     Raises:
-        UsageError: unknown codec or device, or it has no published coding.
+        UsageError: unknown codec or device, or it does not take an option.
         ModelError: the weights are not installed.
     """
-    options, own = Options(strip=True, published=published, device=check_device(device)), get_codec(codec)
+    own = get_codec(codec)
+    options = Options(
+        strip=True, published=published, device=check_device(device), effort=effort, tune=check_tune(tune)
+    )
     check_options(own, options)
     own.load(device)  # so that no image's time includes it
     way = "entropy coding and padding as published" if published else own.summary
     hashes = " ".join(card.hash[:12] for card in own.weights()) or "none"
+    name, label = codec, own.label
+    if published:
+        name, label = f"{name}-published", f"{label}, published coding"
+    if tune != _TUNE:
+        name, label = f"{name}-{tune}", f"{label}, tuned for {tune.upper()}"
+    if effort is not None:
+        name, label, way = f"{name}-effort{effort}", f"{label}, effort {effort}", f"{way}, effort {effort}"
     return OwnCodec(
-        name=f"{codec}-published" if published else codec,
-        label=own.label + (", published coding" if published else ""),
+        name=name,
+        label=label,
         description=f"wavelic {__version__}, codec {codec}, {way}, device {device}; weights {hashes}",
         encode=partial(_encode, codec, options),
         decode=partial(_decode, device),
@@ -141,7 +155,9 @@ def _instance(found: type, reference: str) -> Any:
         ) from error
 
 
-def codec_to_measure(name: str, published: bool = False, device: str = _DEVICE) -> OwnCodec | OutsideCodec:
+def codec_to_measure(
+    name: str, published: bool = False, device: str = _DEVICE, effort: int | None = None, tune: str = _TUNE
+) -> OwnCodec | OutsideCodec:
     """Return what ``wavelic eval`` is asked to measure.
 
     Args:
@@ -149,19 +165,23 @@ def codec_to_measure(name: str, published: bool = False, device: str = _DEVICE) 
             instance of `Codec`, which is entered in the registry of this process, or what `OutsideCodec` takes.
         published: entropy-code and pad as the WCAE paper does; for codecs by name.
         device: torch device of the networks; other codecs choose for themselves.
+        effort: as in `Options`, for codecs by name.
+        tune: likewise.
 
     Raises:
         UsageError: no such codec or device, or an option that it does not take.
         ModelError: the weights are not installed.
     """
     if not is_outside(name):
-        return own_codec(name, published, device)
+        return own_codec(name, published, device, effort, tune)
     if not isinstance(load_outside(name), Codec):
-        if published or device != _DEVICE:
-            raise UsageError(f"--published and --device given for {name}; they are options of wavelic's codecs")
+        if published or device != _DEVICE or effort is not None or tune != _TUNE:
+            raise UsageError(
+                f"--published, --device, --effort or --tune given for {name}; they are options of wavelic's codecs"
+            )
         return OutsideCodec(name)
     codec = _registered(name)
-    measured = own_codec(codec, published, device)
+    measured = own_codec(codec, published, device, effort, tune)
     description = f"{measured.description}; source {source_hash(get_codec(codec))}"
     # each call enters it in the registry of its process, which may be a worker
     encode = partial(_encode_outside, name, measured.encode)

@@ -12,7 +12,7 @@ Examples:
     >>> picture = np.arange(300 * 400).reshape(300, 400) % 251
     >>> data = encode_codestream([picture], 8, EncodeOptions(precincts=((64, 64),), progression="RPCL"))
     >>> layout = read_layout(lambda start, stop: data[start:stop], len(data))
-    >>> area = (40, 50, 30, 20)
+    >>> area = Rect(40, 50, 30, 20)
     >>> needed = needed_packets(layout, area=area)
     >>> short = rebuild(layout, needed, [data[start:stop] for start, stop in layout.spans(needed)])
     >>> bool((decode_codestream(short, area=area).planes[0] == decode_codestream(data, area=area).planes[0]).all())
@@ -45,10 +45,10 @@ from wavelic.jpeg2000.codestream import (
 from wavelic.jpeg2000.limits import DEFAULT_LIMITS, Limits, admit
 from wavelic.jpeg2000.packets import PacketIndex, index_packets
 from wavelic.jpeg2000.tileparts import TilePart, assemble, empty_packet
+from wavelic.rect import Rect
 
 #: Bytes [start, stop) of the codestream; fewer only beyond its end.
 Read = Callable[[int, int], bytes]
-Area = tuple[int, int, int, int]  # x, y, width, height in pixels of the full image
 Span = tuple[int, int]  # [start, stop)
 
 _BLOCK = 1 << 12
@@ -183,7 +183,7 @@ def needed_packets(
     *,
     reduce: int = 0,
     max_layers: int | None = None,
-    area: Area | None = None,
+    area: Rect | tuple[int, int, int, int] | None = None,
     margins: Sequence[int] | None = None,
 ) -> NDArray[np.bool_]:
     """Find the packets that `decode_codestream` with the same arguments depends on.
@@ -195,7 +195,7 @@ def needed_packets(
         layout: where the packets lie.
         reduce: as in `decode_codestream`.
         max_layers: as there.
-        area: (x, y, width, height) in pixels of the full image; None for all.
+        area: in pixels of the full image; None for all.
         margins: one number per level, the finest first: samples that the synthesis sees to either side, among
             interleaved samples.  None: as many as the codestream's own wavelet sees (T.800 F.3).
 
@@ -210,16 +210,17 @@ def needed_packets(
         raise UsageError(f"reduce is {reduce}, expected 0..{header.levels}, the image's wavelet levels; lower it")
     if max_layers is not None and max_layers < 1:
         raise UsageError(f"max_layers is {max_layers}, expected at least 1; the image has {header.layers}")
-    x, y, width, height = area or (0, 0, header.width, header.height)
-    if min(x, y) < 0 or min(width, height) < 1 or x + width > header.width or y + height > header.height:
+    size = header.width, header.height
+    window = Rect(0, 0, *size) if area is None else Rect(*area)
+    if not window.is_inside(size):
         raise UsageError(f"area {area} does not lie in the image of {header.width}x{header.height}")
     most = max(style.levels for style in header.styles) + 1
     # first and last row, first and last column of precincts, and how many there are in a row
     box = np.zeros((len(header.components), most, 5), np.int64)
     box[..., 1] = box[..., 3] = -1
     for number, (component, style) in enumerate(zip(header.components, header.styles, strict=True)):
-        rows: Span = (y, y + height)
-        columns: Span = (x, x + width)
+        rows: Span = (window.y, window.bottom)
+        columns: Span = (window.x, window.right)
         for resolution in range(style.levels, -1, -1):
             level = style.levels - resolution
             precinct_width, precinct_height = style.precincts[resolution]

@@ -17,7 +17,6 @@ from wavelic.codec.jp2_box import NO_MODEL
 from wavelic.codec.options import Encoded, Learned, Options, check_device, psnr
 from wavelic.codec.rate_search import Writer, write_at
 from wavelic.codec.target import Target
-from wavelic.errors import UsageError
 from wavelic.images import Image, Metadata, encode_alpha, upright
 from wavelic.jpeg2000 import EncodeOptions
 from wavelic.jpeg2000.arrangement import WHOLE, WINDOWED, Arrangement
@@ -66,10 +65,8 @@ def encode_lifting(image: Image, target: Target, options: Options) -> Encoded:
         options: how.
 
     Raises:
-        UsageError: there cannot be such layers or such a device, or ``options.published`` is given.
+        UsageError: there cannot be such layers or such a device.
     """
-    if options.published:
-        raise UsageError("published given for codec lifting; it is a mode of wcae and nowcae")
     check_device(options.device)
     image = upright(image)  # other viewers of JP2 files do not read Exif
     transform, model, name = product_transform(options.device, options.learned)

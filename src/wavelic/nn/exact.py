@@ -111,8 +111,8 @@ class QuantConv2d(nn.Conv2d):
         if self.largest is not None:
             self.largest.append(_quantile(y))
         if self.quantised:
-            unit = 2.0 ** int(self.exponents[1])
-            y = y.clamp(max=LIMIT / unit)
+            unit = torch.exp2(self.exponents[1].float())  # a tensor, since a GPU would be waited for
+            y = torch.minimum(y, (LIMIT / unit).to(y.dtype))
             y = y + ((y.detach().float() * unit).round() / unit - y.detach())
         return y
 
@@ -120,7 +120,7 @@ class QuantConv2d(nn.Conv2d):
         """Weights and bias rounded to their units, with the gradient of the identity."""
         with torch.no_grad():
             unit = torch.exp2(self.weight_exponents().float())
-            fine = unit * 2.0 ** int(self.exponents[0])
+            fine = unit * torch.exp2(self.exponents[0].float())
             whole = (weight * unit[:, None, None, None]).round().clamp(-_WEIGHT_LIMIT, _WEIGHT_LIMIT)
             change = whole / unit[:, None, None, None] - weight
             bias_change = (bias * fine).round() / fine - bias
@@ -133,13 +133,13 @@ class QuantConv2d(nn.Conv2d):
         It is the finest unit that keeps 8 bits and the bound of sums.
         """
         assert self.bias is not None
-        inputs, outputs = (int(e) for e in self.exponents)
+        inputs, outputs = self.exponents.double().unbind()
         weight, bias = self.weight.double(), self.bias.double()
         largest = weight.abs().amax((1, 2, 3)).clamp_min(2.0**-40)
-        total = LIMIT * weight.abs().sum((1, 2, 3)) + bias.abs() * 2.0**inputs
+        total = LIMIT * weight.abs().sum((1, 2, 3)) + bias.abs() * torch.exp2(inputs)
         bits = torch.minimum(_WEIGHT_LIMIT / largest, (SUM_BOUND * 0.98) / total.clamp_min(2.0**-40))
-        most = MAX_SHIFT + outputs - inputs if self.relu else MAX_EXPONENT
-        return torch.log2(bits).floor().clamp(max=most).to(torch.int32)
+        most = MAX_SHIFT + outputs - inputs if self.relu else torch.full_like(inputs, MAX_EXPONENT)
+        return torch.minimum(torch.log2(bits).floor(), most).to(torch.int32)
 
 
 class ExactConv2d(nn.Module):

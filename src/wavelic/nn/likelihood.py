@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from wavelic.entropy import TableSet, factorized_tables
+from wavelic.nn.constants import constant
 from wavelic.nn.gdn import lower_bound
 
 SCALE_BOUND = 0.11  # smallest standard deviation: below it, the middle bin has nearly all the mass
@@ -140,7 +141,7 @@ class FactorizedPrior(nn.Module):
         """Loss that moves the quantiles, and nothing else, to where they belong; zero when they are there."""
         frozen = [parameter.detach() for parameter in self._density()]
         tail = math.log(2.0 / self.TAIL_MASS - 1.0)
-        return (self._logits(self.quantiles, frozen) - self.quantiles.new_tensor([-tail, 0.0, tail])).abs().sum()
+        return (self._logits(self.quantiles, frozen) - constant((-tail, 0.0, tail), self.quantiles)).abs().sum()
 
     @torch.no_grad()
     def tables(self, tail_mass: float = 2.0**-16, radius: int = 1 << 11) -> TableSet:

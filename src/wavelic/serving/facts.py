@@ -18,7 +18,7 @@ from wavelic.jpeg2000 import is_jpeg2000
 from wavelic.lifting.jp2.file import Jp2File
 from wavelic.lifting.jp2.opening import open_head
 from wavelic.rect import Rect
-from wavelic.serving.request import Box, Size
+from wavelic.serving.request import Size
 
 #: File name endings that are served, besides those of the codecs' own files.
 _JPEG2000_SUFFIXES = (".jp2", ".j2k", ".j2c")
@@ -88,19 +88,18 @@ class Facts:
         smallest = level_dimensions(self.width, self.height, self.own_levels)[-1]
         return self.own_levels + (_halvings(smallest) if max(smallest) > 2 * TILE else 0)
 
-    def stored_region(self, reduce: int, box: Box) -> Rect:
+    def stored_region(self, reduce: int, box: Rect) -> Rect:
         """Find the stored samples that a part of an upright level is decoded from.
 
         Args:
             reduce: how often the level is halved.
-            box: (x, y, width, height) in its samples, upright; it may reach beyond the right and lower edge.
+            box: in its samples, upright; it may reach beyond the right and lower edge.
 
         Returns:
             A region of the full stored image; its samples at that level are those of the box.
         """
         level = level_dimensions(self.width, self.height, reduce)[reduce]
-        x, y = box[0], box[1]
-        width, height = min(box[2], level[0] - x), min(box[3], level[1] - y)
+        x, y, width, height = box.clipped(Rect(0, 0, *level))
         if self.orientation in (2, 3, 6, 7):
             x = level[0] - x - width
         if self.orientation in (3, 4, 7, 8):

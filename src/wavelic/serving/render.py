@@ -9,9 +9,10 @@ from typing import Any
 from PIL import Image
 
 from wavelic.codec.opened import level_dimensions
+from wavelic.rect import Rect
 from wavelic.serving.facts import TILE, Facts
 from wavelic.serving.refusal import Refusal
-from wavelic.serving.request import Box, Resolved, Size
+from wavelic.serving.request import Resolved, Size
 from wavelic.serving.source import Samples
 
 #: Samples of the Lanczos filter to either side, at the scale of the result.
@@ -40,11 +41,11 @@ class Plan:
     """
 
     reduce: int
-    window: Box
+    window: Rect
     part: Part | None
 
 
-def plan(region: Box, size: Size, facts: Facts, max_window: int) -> Plan:
+def plan(region: Rect, size: Size, facts: Facts, max_window: int) -> Plan:
     """Choose the level for ``region`` at ``size``.
 
     The region's own samples of a level, unchanged, where they have exactly that size and begin on a sample of the
@@ -59,7 +60,7 @@ def plan(region: Box, size: Size, facts: Facts, max_window: int) -> Plan:
         inside = (x + width) % step == 0 or x + width == facts.width
         inside = inside and ((y + height) % step == 0 or y + height == facts.height)
         if here == size and x % step == 0 and y % step == 0 and inside:
-            return Plan(reduce, (x >> reduce, y >> reduce, *here), None)
+            return Plan(reduce, Rect(x >> reduce, y >> reduce, *here), None)
     reduce = 0
     while reduce < levels and width >> reduce + 1 >= size[0] and height >> reduce + 1 >= size[1]:
         reduce += 1
@@ -70,7 +71,7 @@ def plan(region: Box, size: Size, facts: Facts, max_window: int) -> Plan:
     return _resampled(region, size, reduce, level_dimensions(facts.width, facts.height, levels)[reduce])
 
 
-def _resampled(region: Box, size: Size, reduce: int, level: Size) -> Plan:
+def _resampled(region: Rect, size: Size, reduce: int, level: Size) -> Plan:
     starts, stops, offsets = [], [], []
     for axis in (0, 1):
         first, length = (side / 2**reduce for side in (region[axis], region[axis + 2]))
@@ -80,19 +81,16 @@ def _resampled(region: Box, size: Size, reduce: int, level: Size) -> Plan:
         starts.append(start)
         stops.append(stop)
         offsets.append((first - start, min(first + length, stop) - start))
-    window = starts[0], starts[1], stops[0] - starts[0], stops[1] - starts[1]
+    window = Rect.between(*starts, *stops)
     return Plan(reduce, window, (offsets[0][0], offsets[1][0], offsets[0][1], offsets[1][1]))
 
 
-def blocks(window: Box, level: Size) -> list[list[Box]]:
+def blocks(window: Rect, level: Size) -> list[list[Rect]]:
     """The tiles of a level, row by row, that ``window`` touches: the units that are decoded and kept."""
-    x, y, width, height = window
-    columns = range(x // TILE, (x + width - 1) // TILE + 1)
-    rows = range(y // TILE, (y + height - 1) // TILE + 1)
-    return [
-        [(c * TILE, r * TILE, min(TILE, level[0] - c * TILE), min(TILE, level[1] - r * TILE)) for c in columns]
-        for r in rows
-    ]
+    columns = range(window.x // TILE, (window.right - 1) // TILE + 1)
+    rows = range(window.y // TILE, (window.bottom - 1) // TILE + 1)
+    whole = Rect(0, 0, *level)
+    return [[Rect(c * TILE, r * TILE, TILE, TILE).clipped(whole) for c in columns] for r in rows]
 
 
 def finish(samples: Samples, part: Part | None, wanted: Resolved, icc: bytes | None) -> bytes:

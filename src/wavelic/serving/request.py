@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 from math import isqrt
 
+from wavelic.rect import Rect
 from wavelic.serving.refusal import Refusal
 
 FORMATS = {"jpg": "image/jpeg", "png": "image/png", "webp": "image/webp"}
@@ -25,7 +26,6 @@ _PERCENT = re.compile(rf"pct:({_NUMBER}),({_NUMBER}),({_NUMBER}),({_NUMBER})", r
 _SIZE = re.compile(rf"(\^?)(?:(max)|pct:({_NUMBER})|(!?)(\d{{0,10}}),(\d{{0,10}}))", re.ASCII)
 _ROTATION = re.compile(r"(!?)(\d{1,3}(?:\.\d{1,10})?)", re.ASCII)
 
-Box = tuple[int, int, int, int]  # x, y, width, height
 Size = tuple[int, int]  # width, height
 
 
@@ -62,12 +62,12 @@ class SizeLimits:
 class Resolved:
     """A request for one image.
 
-    region: (x, y, width, height) in its pixels, inside it.  size: (width, height) of the answer before rotation.
+    region: in its pixels, inside it.  size: (width, height) of the answer before rotation.
     rotation: degrees clockwise, 0, 90, 180 or 270, after mirroring left to right if ``mirror``.  quality: "color",
     "gray" or "bitonal".  format: a key of `FORMATS`.  canonical: the four path segments in canonical form.
     """
 
-    region: Box
+    region: Rect
     size: Size
     rotation: int
     mirror: bool
@@ -134,13 +134,13 @@ def parse_request(region: str, size: str, rotation: str, last: str) -> ImageRequ
     return ImageRequest(region, size, int(float(turn[2])) % 360, turn[1] == "!", quality, format_)
 
 
-def _region(text: str, image: Size) -> Box:
+def _region(text: str, image: Size) -> Rect:
     width, height = image
     if text == "full":
-        return 0, 0, width, height
+        return Rect(0, 0, width, height)
     if text == "square":
         side = min(image)
-        return (width - side) // 2, (height - side) // 2, side, side
+        return Rect((width - side) // 2, (height - side) // 2, side, side)
     if match := _PIXELS.fullmatch(text):
         x, y, w, h = (int(number) for number in match.groups())
     else:
@@ -149,7 +149,7 @@ def _region(text: str, image: Size) -> Box:
     w, h = min(w, width - x), min(h, height - y)
     if w < 1 or h < 1:
         raise Refusal(400, f"the region has no pixel of the image of {width} x {height}")
-    return x, y, w, h
+    return Rect(x, y, w, h)
 
 
 def _size(text: str, region: Size, limits: SizeLimits) -> Size:

@@ -15,11 +15,12 @@ import numpy as np
 
 from wavelic.codec.opened import level_dimensions
 from wavelic.errors import UsageError, WavelicError
+from wavelic.rect import Rect
 from wavelic.serving.cache import ByteCache
 from wavelic.serving.facts import TILE, Facts, Variant, read_facts, suffixes
 from wavelic.serving.refusal import Refusal
 from wavelic.serving.render import blocks, finish, plan
-from wavelic.serving.request import Box, Resolved
+from wavelic.serving.request import Resolved
 from wavelic.serving.source import Samples, Source
 
 #: Which picture of the file, how often halved, column and row of a tile.
@@ -212,17 +213,17 @@ class Site:
         samples = self.window(entry, variant.of(facts), chosen.reduce, chosen.window)
         return finish(samples, chosen.part, wanted, self._source(entry).icc)
 
-    def window(self, entry: Entry, variant: Variant, reduce: int, window: Box) -> Samples:
+    def window(self, entry: Entry, variant: Variant, reduce: int, window: Rect) -> Samples:
         """8-bit samples (height, width, channels) of a window of a level, from the cache as far as it has them."""
         facts = self.facts(entry)
         if facts.averaged:
-            x, y, width, height = window
-            return np.ascontiguousarray(self._pyramid(entry, facts)[reduce][y : y + height, x : x + width])
+            return np.ascontiguousarray(self._pyramid(entry, facts)[reduce][window.slices()])
         level = level_dimensions(facts.width, facts.height, reduce)[reduce]
-        rows = [self._row(entry, variant, reduce, row) for row in blocks(window, level)]
+        rows_of_blocks = blocks(window, level)
+        rows = [self._row(entry, variant, reduce, row) for row in rows_of_blocks]
         samples = rows[0] if len(rows) == 1 else np.concatenate(rows)
-        x, y = window[0] % TILE, window[1] % TILE
-        return np.ascontiguousarray(samples[y : y + window[3], x : x + window[2]])
+        first = rows_of_blocks[0][0]
+        return np.ascontiguousarray(samples[window.moved(-first.x, -first.y).slices()])
 
     def layer_bytes(self, entry: Entry) -> list[int | None]:
         """Bytes of the file up to each quality layer, None where it does not say."""
@@ -251,7 +252,7 @@ class Site:
             width, height = level_dimensions(facts.width, facts.height, reduce)[reduce]
             if column * TILE >= width or row * TILE >= height:
                 raise Refusal(400, "no such tile in the image")
-            windows.append((variant.of(facts), reduce, (column * TILE, row * TILE, TILE, TILE)))
+            windows.append((variant.of(facts), reduce, Rect(column * TILE, row * TILE, TILE, TILE)))
         return self._source(entry).ranges(windows)
 
     def _source(self, entry: Entry) -> Source:
@@ -272,7 +273,7 @@ class Site:
         )
         return levels
 
-    def _row(self, entry: Entry, variant: Variant, reduce: int, row: list[Box]) -> Samples:
+    def _row(self, entry: Entry, variant: Variant, reduce: int, row: list[Rect]) -> Samples:
         """A row of blocks side by side; those not in the cache are decoded, neighbours together."""
         done: list[Any] = [self.cache.get(("block", entry.key, variant, reduce, box)) for box in row]
         first = 0
@@ -286,12 +287,12 @@ class Site:
             first = max(last, first + 1)
         return done[0] if len(done) == 1 else np.concatenate(done, axis=1)
 
-    def _decode(self, entry: Entry, variant: Variant, reduce: int, run: list[Box]) -> list[Samples]:
-        (x, y, _, height), right = run[0], run[-1][0] + run[-1][2]
-        samples = self._source(entry).window(variant, reduce, (x, y, right - x, height))
+    def _decode(self, entry: Entry, variant: Variant, reduce: int, run: list[Rect]) -> list[Samples]:
+        whole = Rect.around(run)
+        samples = self._source(entry).window(variant, reduce, whole)
         made = []
         for box in run:
-            block = np.ascontiguousarray(samples[:, box[0] - x : box[0] - x + box[2]])
+            block = np.ascontiguousarray(samples[box.moved(-whole.x, -whole.y).slices()])
             self.cache.put(("block", entry.key, variant, reduce, box), block, block.nbytes)
             made.append(block)
         return made

@@ -26,7 +26,6 @@ from wavelic.lifting.jp2.file import Jp2File
 from wavelic.rect import Rect
 from wavelic.remote import merge_spans
 from wavelic.serving.facts import ENHANCED, STOCK, Facts, Variant
-from wavelic.serving.request import Box
 
 if TYPE_CHECKING:
     from wavelic.lifting.transform.transform import LiftingTransform
@@ -39,7 +38,7 @@ FIRST_SHARE, FIRST_FROM = 1 / 32, 1 << 16
 
 Samples = NDArray[np.uint8]
 #: Which picture, how often halved, and a box in samples of that level, upright.
-Window = tuple[Variant, int, Box]
+Window = tuple[Variant, int, Rect]
 
 
 class Source:
@@ -74,13 +73,13 @@ class Source:
             return None
         return found.reduce, found.layers
 
-    def window(self, variant: Variant, reduce: int, box: Box) -> Samples:
+    def window(self, variant: Variant, reduce: int, box: Rect) -> Samples:
         """Decode a part of a level; for JPEG 2000 only.
 
         Args:
             variant: which picture of the file.
             reduce: how often its sides are halved.
-            box: (x, y, width, height) in samples of that level, upright.
+            box: in samples of that level, upright.
 
         Returns:
             Samples (height, width, channels).
@@ -179,7 +178,7 @@ def _stock(file: Jp2File, reduce: int, layers: int | None, region: Rect) -> Samp
         data,
         reduce=reduce,
         max_layers=layers,
-        area=(region.x, region.y, region.width, region.height),
+        area=region,
         limits=file.codestream.limits,
         header=header,
     )

@@ -8,7 +8,6 @@ for coding is bounded by the tile.
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -17,6 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from wavelic.codec.opened import Progress
+from wavelic.codec.progress import Stages
+from wavelic.codec.tile_groups import groups_of
 from wavelic.codec.weights import card_by_id
 from wavelic.codec.wlic_parts import alpha_plane, check_tiled_header, coded_alpha, picture, sample_type, write_file
 from wavelic.container import DATA, Chunk, CodecId, Container, Header, PaddingRule, TileGrid
@@ -111,16 +112,16 @@ class Encoding:
         header = self._header(rate)
         grid = TileGrid.of(header)
         windows = len(analysis_windows(padded_size(grid.width, grid.height), self.model.config))
-        total = windows + grid.count
-        report = _shifted(self.progress, 0, total)
-        plane = analyse(self.model, self.image.colour(), rate, report)
+        stages = Stages(self.progress, windows + grid.count)
+        plane = analyse(self.model, self.image.colour(), rate, stages.stage(windows))
         chunks: dict[int, Chunk] = {}
-        groups = groups_of(grid, range(grid.count))
-        tiles, done = _shifted(self.progress, windows, total), 0
+        boxes = {index: padded_box(grid, index) for index in range(grid.count)}
+        groups = groups_of(boxes, GROUP_PIXELS)
+        tiles, done = stages.stage(grid.count), 0
 
         def work(number: int) -> None:
             nonlocal done
-            places = [cells(padded_box(grid, index)).slices() for index in groups[number]]
+            places = [cells(boxes[index]).slices() for index in groups[number]]
             coded = encode_tiles(self.model, [plane[:, *place] for place in places], rate)
             for index, place, (data, tile) in zip(groups[number], places, coded, strict=True):
                 _paste(plane[:, *place], tile)  # in place of what was coded
@@ -157,19 +158,6 @@ def padded_box(grid: TileGrid, index: int) -> Rect:
     return Rect(tile.x, tile.y, padded(tile.width), padded(tile.height))
 
 
-def groups_of(grid: TileGrid, tiles: Sequence[int]) -> list[list[int]]:
-    """Put tiles of one size together, as many as GROUP_PIXELS admits."""
-    by_size: dict[tuple[int, int], list[int]] = {}
-    for index in tiles:
-        box = padded_box(grid, index)
-        by_size.setdefault((box.width, box.height), []).append(index)
-    groups = []
-    for (width, height), members in by_size.items():
-        count = max(1, GROUP_PIXELS // (width * height))
-        groups += [members[begin : begin + count] for begin in range(0, len(members), count)]
-    return groups
-
-
 def check_header(header: Header) -> None:
     """Raise FormatError unless the header is one this codec writes."""
     if not -RATES <= header.gain <= RATES:
@@ -197,10 +185,9 @@ def decode_plane(
     header = container.header
     grid = TileGrid.of(header)
     boxes = {index: padded_box(grid, index) for index in tiles}
-    left, top = min(box.x for box in boxes.values()), min(box.y for box in boxes.values())
-    right, bottom = max(box.right for box in boxes.values()), max(box.bottom for box in boxes.values())
-    plane = torch.zeros(4 * model.config.latent, (bottom - top) // CELL, (right - left) // CELL)
-    payloads, groups, lock, done = container.tiles, groups_of(grid, tiles), threading.Lock(), 0
+    around = Rect.around(boxes.values())
+    plane = torch.zeros(4 * model.config.latent, around.height // CELL, around.width // CELL)
+    payloads, groups, lock, done = container.tiles, groups_of(boxes, GROUP_PIXELS), threading.Lock(), 0
 
     def work(number: int) -> None:
         nonlocal done
@@ -209,13 +196,13 @@ def decode_plane(
         rates = [header.gain] * len(group)
         decoded = decode_tiles(model, [payloads[i] for i in group], (size.height, size.width), rates, lock)
         for index, tile in zip(group, decoded, strict=True):
-            _paste(plane[:, *cells(boxes[index].moved(-left, -top)).slices()], tile)
+            _paste(plane[:, *cells(boxes[index].moved(-around.x, -around.y)).slices()], tile)
         done += len(group)
         if progress:
             progress(done, len(tiles))
 
     map_on_threads(work, range(len(groups)), header.width * header.height if len(groups) > 1 else 0)
-    return plane, (left, top)
+    return plane, (around.x, around.y)
 
 
 def decode(container: Container, area: Rect, device: str = "cpu", progress: Progress | None = None) -> Image:
@@ -240,11 +227,11 @@ def decode(container: Container, area: Rect, device: str = "cpu", progress: Prog
     alpha = alpha_plane(container)
     size = padded_size(header.width, header.height)
     tiles = window_tiles(TileGrid.of(header), area, model.config)
-    total = len(tiles) + len(synthesis_windows(area, size, model.config))
-    plane, corner = decode_plane(container, model, tiles, _shifted(progress, 0, total))
+    windows = len(synthesis_windows(area, size, model.config))
+    stages = Stages(progress, len(tiles) + windows)
+    plane, corner = decode_plane(container, model, tiles, stages.stage(len(tiles)))
     colours, dtype = header.channels - header.has_alpha, sample_type(header)
-    report = _shifted(progress, len(tiles), total)
-    colour = synthesise(model, plane, corner, size, header.gain, area, colours, dtype, report)
+    colour = synthesise(model, plane, corner, size, header.gain, area, colours, dtype, stages.stage(windows))
     return picture(container, colour, alpha, area)
 
 
@@ -264,13 +251,3 @@ def verify(container: Container) -> None:
 def _paste(place: Tensor, tile: Decoded) -> None:
     with torch.inference_mode(place.is_inference()):
         place.copy_(torch.from_numpy(tile.coefficients)).div_(VALUE)
-
-
-def _shifted(progress: Progress | None, before: int, total: int) -> Progress:
-    """The progress of a stage that comes after ``before`` parts of ``total``."""
-
-    def report(done: int, _: int) -> None:
-        if progress:
-            progress(before + done, total)
-
-    return report

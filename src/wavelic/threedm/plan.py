@@ -161,11 +161,12 @@ def plan_3d(
     Returns:
         The order of coding.
 
-    >>> [(s.name, s.channels, s.support) for s in plan_3d().slices][2:6]
-    [('HLL0', 80, 2), ('HLL1', 80, 3), ('LLH', 160, 4), ('LHL', 160, 5)]
-
     Raises:
         UsageError: the channels of a band cannot be cut into equal parts.
+
+    Examples:
+        >>> [(s.name, s.channels, s.support) for s in plan_3d().slices][2:6]
+        [('HLL0', 80, 2), ('HLL1', 80, 3), ('LLH', 160, 4), ('LHL', 160, 5)]
     """
     if latent < 2 or low_parts < 1 or latent % (2 * low_parts):
         raise UsageError(f"{latent} latent channels do not make two bands of {low_parts} slices; choose a multiple")
@@ -201,11 +202,12 @@ def plan_2d(
     Returns:
         The order of coding.
 
-    >>> [(s.name, s.channels, s.support) for s in plan_2d().slices][3:7]
-    [('LL3', 64, 3), ('LL4', 64, 4), ('high0', 192, 5), ('high1', 192, 6)]
-
     Raises:
         UsageError: the channels cannot be cut into equal parts.
+
+    Examples:
+        >>> [(s.name, s.channels, s.support) for s in plan_2d().slices][3:7]
+        [('LL3', 64, 3), ('LL4', 64, 4), ('high0', 192, 5), ('high1', 192, 6)]
     """
     if latent < 1 or min(low_parts, high_parts) < 1 or latent % low_parts or 3 * latent % high_parts:
         raise UsageError(f"{latent} latent channels do not make {low_parts} + {high_parts} slices; choose a multiple")

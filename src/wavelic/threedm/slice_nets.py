@@ -95,8 +95,8 @@ class Attention(nn.Module):
             return (product + t).clamp_(max=LIMIT).to(torch.uint8)
         y = t + trunk * gate.clamp(max=LIMIT / 2**_GATE)
         if isinstance(self.enter, QuantConv2d) and self.enter.quantised:
-            unit = 2.0 ** int(self.enter.exponents[1])
-            y = y.clamp(max=LIMIT / unit)
+            unit = torch.exp2(self.enter.exponents[1].float())
+            y = torch.minimum(y, (LIMIT / unit).to(y.dtype))
             y = y + (torch.floor(y.detach() * unit + 0.5) / unit - y.detach())
         return y
 

@@ -91,6 +91,7 @@ class ThreedmTask(Task):
 
     objective: TrainedNetwork
     stage: ThreedmStage
+    capturable = True
 
     def __init__(self, recipe: Recipe, stage: Stage) -> None:
         super().__init__(recipe, stage)

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from wavelic.codec.weights import Card, Tensors, load_weights
+from wavelic.codec.weights import Card, Tensors, load_weights, misfit, tensors_under
 from wavelic.entropy.tables import TableSet
 from wavelic.errors import ModelError, UsageError
 from wavelic.nn.exact import ExactConv2d, QuantConv2d
@@ -119,14 +119,11 @@ def _load_model(card: Card, device: str) -> Model:
         with torch.device("meta"):  # nothing is initialised that the file then replaces
             entropy = EntropyModel(config, ExactConv2d)
         entropy.load_state_dict(_tensors(arrays, _ENTROPY), assign=True)
-        tables = [TableSet.from_arrays(_part(arrays, prefix)) for prefix in (_HYPER_TABLES, _TABLES)]
+        tables = [TableSet.from_arrays(tensors_under(arrays, prefix)) for prefix in (_HYPER_TABLES, _TABLES)]
         medians = torch.from_numpy(np.array(arrays[_MEDIANS])).to(device)
         return make_model(card, transform.to(device), entropy.to(device), medians, *tables)
     except (RuntimeError, KeyError, UsageError) as error:
-        cause = " ".join(str(error).split())[:200]
-        raise ModelError(
-            f"{card.path.name} does not fit {card.architecture} ({cause}); install wavelic again"
-        ) from error
+        raise misfit(card, error) from error
 
 
 def float_state(card: Card) -> dict[str, Tensor]:
@@ -149,9 +146,5 @@ def float_state(card: Card) -> dict[str, Tensor]:
     return network.state_dict()
 
 
-def _part(arrays: dict[str, NDArray[Any]], prefix: str) -> dict[str, NDArray[Any]]:
-    return {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
-
-
 def _tensors(arrays: dict[str, NDArray[Any]], prefix: str) -> dict[str, Tensor]:
-    return {key: torch.from_numpy(np.array(value)) for key, value in _part(arrays, prefix).items()}
+    return {key: torch.from_numpy(np.array(value)) for key, value in tensors_under(arrays, prefix).items()}

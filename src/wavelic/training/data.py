@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -57,13 +60,12 @@ class PackedImages:
         if not index_file.exists():
             cache.mkdir(parents=True, exist_ok=True)
             sizes = []
-            with open(pixel_file, "wb") as out:
-                for file in track(files, f"decoding {folder.name}", console=Console(stderr=True)):
-                    pixels = load_image(file).colour()
-                    if pixels.dtype != np.uint8 or pixels.shape[2] != 3 or min(pixels.shape[:2]) < min_side:
-                        continue
-                    out.write(pixels.tobytes())
-                    sizes.append(pixels.shape[:2])
+            with open(pixel_file, "wb") as out, ThreadPoolExecutor() as pool:
+                decoded = _ahead(pool, _decoded, files)
+                for pixels in track(decoded, f"decoding {folder.name}", len(files), console=Console(stderr=True)):
+                    if pixels.dtype == np.uint8 and pixels.shape[2] == 3 and min(pixels.shape[:2]) >= min_side:
+                        out.write(pixels.tobytes())
+                        sizes.append(pixels.shape[:2])
             if not sizes:
                 raise UsageError(f"no 8-bit RGB image of at least {min_side} pixels a side in {folder}")
             temporary = index_file.with_suffix(".tmp")
@@ -119,6 +121,22 @@ def to_batch(crops: NDArray[np.uint8], device: torch.device) -> Tensor:
     return torch.from_numpy(crops).to(device, non_blocking=True).permute(0, 3, 1, 2)
 
 
+def _decoded(file: Path) -> NDArray[Any]:
+    return load_image(file).colour()
+
+
+def _ahead(
+    pool: ThreadPoolExecutor, task: Callable[[Path], NDArray[Any]], files: Sequence[Path], count: int = 32
+) -> Iterator[NDArray[Any]]:
+    """Results in the order of the files, of which ``count`` are worked on ahead."""
+    waiting = deque(pool.submit(task, file) for file in files[:count])
+    for file in (*files[count:], *(None,) * count):
+        if waiting:
+            yield waiting.popleft().result()
+        if file is not None:
+            waiting.append(pool.submit(task, file))
+
+
 class CropSource:
     """Batches of random crops on a device.
 
@@ -136,13 +154,17 @@ class CropSource:
         """uint8 (count, 3, side, side), channels-last: the crops of `PackedImages.random_crops`."""
         if self._pixels is None:
             return to_batch(self.images.random_crops(count, side, *key), self.device)
-        places = self.images.draw(count, side, *key)
+        # a crop's samples lie at first + row * down + column * across, whichever way it is turned
+        walks = [self._walk(place, side) for place in self.images.draw(count, side, *key)]
+        first, down, across = torch.tensor(walks).to(self.device, non_blocking=True)[:, :, None, None].unbind(1)
         along = torch.arange(side, device=self.device)
-        index = torch.empty((count, side, side), dtype=torch.int64, device=self.device)
-        for target, place in zip(index, places, strict=True):
-            rows = place.top + (along.flip(0) if place.flip_v else along)
-            columns = place.left + (along.flip(0) if place.flip_h else along)
-            first, width = int(self.images.offsets[place.image]) // 3, int(self.images.sizes[place.image][1])
-            grid = first + rows[:, None] * width + columns
-            target.copy_(grid.T if place.transpose else grid)
+        index = first + down * along[:, None] + across * along
         return self._pixels[index].permute(0, 3, 1, 2)
+
+    def _walk(self, place: Place, side: int) -> tuple[int, int, int]:
+        """First sample of a crop, and the distance to the next row and to the next column."""
+        width = int(self.images.sizes[place.image][1])
+        top, down = (place.top + side - 1, -width) if place.flip_v else (place.top, width)
+        left, across = (place.left + side - 1, -1) if place.flip_h else (place.left, 1)
+        first = int(self.images.offsets[place.image]) // 3 + top * width + left
+        return (first, across, down) if place.transpose else (first, down, across)

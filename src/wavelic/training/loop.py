@@ -34,8 +34,10 @@ from safetensors.torch import load_file, save_file
 from wavelic.codec.architectures import architecture
 from wavelic.codec.weights import card_called
 from wavelic.errors import UsageError
+from wavelic.training.capture import WARM_UP, CapturedStep, use_stream_of_its_own
 from wavelic.training.data import CropSource, PackedImages
 from wavelic.training.recipe import load_recipe
+from wavelic.training.soap import SOAP
 from wavelic.training.stages import Recipe, Stage
 from wavelic.training.task import make_task
 from wavelic.training.throughput import Throughput
@@ -96,23 +98,12 @@ def learning_rate(stage: Stage, step: int, fraction: float | None = None) -> flo
 
 
 def make_optimizer(stage: Stage, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
-    """The optimiser that a stage names.  Raises UsageError for an unknown name or a package that is not installed."""
+    """The optimiser that a stage names.  Raises UsageError for an unknown name."""
     if stage.optimizer == "adam":
         return torch.optim.Adam(groups, stage.learning_rate)
     if stage.optimizer != "soap":
         raise UsageError(f"optimizer {stage.optimizer!r}; expected 'adam' or 'soap'")
-    try:
-        from pytorch_optimizer import SOAP
-    except ImportError as error:
-        raise UsageError("optimizer soap needs pytorch-optimizer; pip install 'wavelic[train]'") from error
-    return SOAP(
-        groups,
-        lr=stage.learning_rate,
-        betas=(0.95, 0.95),
-        weight_decay=0.0,
-        precondition_frequency=stage.precondition_every,
-        max_precondition_dim=400,
-    )
+    return SOAP(groups, lr=stage.learning_rate, precondition_every=stage.precondition_every)
 
 
 def _atomic_save(value: dict[str, Any], path: Path) -> None:
@@ -165,6 +156,9 @@ class StageRunner:
         self.wrapped, self.optimizer = accelerator.prepare(self.objective, optimizer)
         if stage.compile:
             self.wrapped = torch.compile(self.wrapped)
+        self.noise = torch.Generator(accelerator.device)
+        self.warm_up = WARM_UP
+        self.captured: CapturedStep | None = None
         self.step = 0
         self.best = math.inf
         self.seconds = 0.0
@@ -227,20 +221,46 @@ class StageRunner:
         started = clock()
         share = stage.batch // self.accelerator.num_processes
         crops = data.batch(share, stage.crop, self.recipe.seed + stage.seed, self.step, rank)
-        noise = torch.Generator(self.accelerator.device)
-        noise.manual_seed(((self.recipe.seed + stage.seed) * 1_000_003 + self.step) * 4099 + rank)
+        self.noise.manual_seed(((self.recipe.seed + stage.seed) * 1_000_003 + self.step) * 4099 + rank)
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(stage, self.step, self.fraction) * group["scale"]
-        terms = self.task.losses(self.wrapped, crops, self.fraction, noise)
-        self.accelerator.backward(terms["loss"])
-        if stage.clip:
-            self.accelerator.clip_grad_norm_(self.objective.parameters(), stage.clip)
-        self.optimizer.step()
-        self.optimizer.zero_grad()
+        soap = getattr(self.optimizer, "optimizer", self.optimizer)
+        if self.captured is None and self.may_capture(soap):
+            self.captured = CapturedStep(lambda crops: self._gradients_and_update(crops, soap), crops, self.noise)
+        if self.captured is not None:
+            soap.begin()
+            terms = self.captured(crops)
+            soap.refresh()
+        else:
+            terms = self._gradients(crops)
+            self.optimizer.step()
+            self.optimizer.zero_grad()
         self.step += 1
         self._update_average()
         self.spent += clock() - started
         return {name: term.detach() for name, term in terms.items()}
+
+    def may_capture(self, optimizer: torch.optim.Optimizer) -> bool:
+        """Whether steps are replayed from now on: on one GPU, after a few steps, if the task allows it."""
+        self.warm_up -= 1
+        alone = self.accelerator.device.type == "cuda" and self.accelerator.num_processes == 1
+        able = self.task.capturable and isinstance(optimizer, SOAP) and not self.stage.compile
+        return alone and able and self.stage.capture and self.warm_up < 0
+
+    def _gradients(self, crops: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Compute the terms of the loss and the clipped gradients."""
+        terms = self.task.losses(self.wrapped, crops, self.fraction, self.noise)
+        self.accelerator.backward(terms["loss"])
+        if self.stage.clip:
+            self.accelerator.clip_grad_norm_(self.objective.parameters(), self.stage.clip)
+        return terms
+
+    def _gradients_and_update(self, crops: torch.Tensor, optimizer: SOAP) -> dict[str, torch.Tensor]:
+        """A whole step for recording; gradients lie in the recording's memory."""
+        self.optimizer.zero_grad()
+        terms = self._gradients(crops)
+        optimizer.update()
+        return terms
 
     @torch.no_grad()
     def _update_average(self) -> None:
@@ -304,6 +324,7 @@ def train(recipe: Recipe, runs: Path, device: str = "cpu") -> Path:
         Interrupted: SIGINT or SIGTERM came; the checkpoint is written.
     """
     accelerator = Accelerator(cpu=device == "cpu")
+    use_stream_of_its_own(accelerator.device)
     folder = runs / recipe.name
     crop = max(stage.crop for stage in recipe.stages)
     with accelerator.main_process_first():

@@ -23,8 +23,7 @@ class Stage:
             the same weights every time.
         batch: crops per step over all processes.
         crop: side of the square crops in pixels.
-        optimizer: "adam", or "soap": Adam in the eigenbasis of Shampoo's preconditioner (Vyas et al., 2024), of the
-            package pytorch-optimizer.
+        optimizer: "adam", or "soap": Adam in the eigenbasis of Shampoo's preconditioner (`wavelic.training.soap`).
         precondition_every: steps between two updates of soap's eigenbases.
         learning_rate: peak of the optimiser's step size.
         warmup: steps of linear warm-up.
@@ -32,6 +31,8 @@ class Stage:
             fifth linear down to 1 %.  A trapezoid keeps ``level.pt``, the checkpoint before its fall, to train on from.
         ema: decay of the weights' moving average, which is what is validated and exported; 0 turns it off.
         clip: largest gradient norm; 0 turns it off.
+        capture: on a GPU, record the step once and replay it (`wavelic.training.capture`), where task and optimiser
+            allow it.
         compile: let torch.compile fuse the objective's operations; it begins with minutes of compiling.
         validate_every, checkpoint_every: in steps.
         keep: "best" validation model or "last".
@@ -52,6 +53,7 @@ class Stage:
     schedule: str = "constant"
     ema: float = 0.0
     clip: float = 0.0
+    capture: bool = True
     compile: bool = False
     validate_every: int = 500
     checkpoint_every: int = 500

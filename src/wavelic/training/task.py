@@ -29,6 +29,8 @@ class Task(ABC):
     """
 
     objective: nn.Module
+    #: Whether `losses` is the same sequence of operations at every step, and waits for none: see `training.capture`.
+    capturable = False
 
     def __init__(self, recipe: Recipe, stage: Stage) -> None:
         self.recipe, self.stage = recipe, stage

@@ -2,12 +2,13 @@
 
     wavelic train-pack weconvene-gpu away data=DIR validation=DIR [--init FILE] [--wheels DIR]       here
     sh away/go.sh OUT [KEY=VALUE ...]                                                                there
-    wavelic train-join OUT weights.safetensors                                                       here
+    wavelic train-join OUT runs/away/finish/final.pt                                                 here
+    wavelic export runs/away --to DIR ...
 
-The folder holds the package's code, pictures as AVIF at a quality that fits the size asked for, weights to start from,
+The folder holds the package's code, pictures (as they are if they fit, else as AVIF), weights to start from,
 and packages that the other machine may lack.  There, weights and logs are written to OUT once a minute while training
 goes on, so that a machine that is taken back early leaves what it had.  `join` puts the pieces together and checks
-them; the result is a stage's ``init`` or goes to ``wavelic export``.
+them; the result is a finished stage for ``wavelic export``, or a stage's ``init`` (``.safetensors``).
 """
 
 from __future__ import annotations
@@ -26,11 +27,11 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 import torch
-from safetensors.torch import save
+from safetensors.torch import load, save
 
 from wavelic.errors import FormatError, UsageError
 from wavelic.images import list_images, load_image
-from wavelic.training.loop import CHECKPOINT, FINAL, Interrupted, load_objective, save_objective, train
+from wavelic.training.loop import CHECKPOINT, FINAL, Interrupted, save_objective, train
 from wavelic.training.recipe import load_recipe, recipe_path
 
 PLAN, CODE, INIT, MANIFEST = "plan.json", "wavelic.zip", "init.safetensors", "manifest.json"
@@ -98,17 +99,18 @@ def pack(
     )
     room = int(megabytes * (1 << 20)) - _RESERVE - _size(folder)
     pictures = [(part, path) for part, paths in sources.items() for path in paths]
-    quality = _fitting_quality([path for _, path in pictures], room)
+    as_they_are = sum(path.stat().st_size for _, path in pictures) <= room
+    quality = 100 if as_they_are else _fitting_quality([path for _, path in pictures], room)
     used = 0
     for number, (part, path) in enumerate(pictures):
-        data = _avif(path, quality)
+        data = path.read_bytes() if as_they_are else _avif(path, quality)
         used += len(data)
         if used > room:
             shutil.rmtree(folder)
             raise UsageError(
                 f"{len(pictures)} pictures do not fit into {megabytes:g} MiB at quality {quality}; give fewer"
             )
-        target = folder / part / f"{path.stem}.avif"
+        target = folder / part / (path.name if as_they_are else f"{path.stem}.avif")
         target.parent.mkdir(exist_ok=True)
         target.write_bytes(data)
         if progress:
@@ -137,7 +139,7 @@ def arrive(folder: Path, out: Path, overrides: tuple[str, ...] = (), device: str
 
 
 def deliver(stages: list[Path], out: Path) -> None:
-    """Write the newest averaged weights of some stages, in bfloat16 and in pieces, and their logs.
+    """Write the newest averaged weights of some stages, in pieces, and their logs.
 
     Args:
         stages: folders of stages in their order; those that have not begun are passed over.
@@ -147,16 +149,17 @@ def deliver(stages: list[Path], out: Path) -> None:
     if not begun:
         return
     last = begun[-1]
+    about = None
     if (last / FINAL).exists():
-        state, step = load_objective(last / FINAL), -1
+        final = torch.load(last / FINAL, map_location="cpu", weights_only=True)
+        state, about = final["objective"], json.loads(final["about"])
     else:
-        checkpoint = torch.load(last / CHECKPOINT, map_location="cpu", weights_only=True)
-        state, step = checkpoint["average"], checkpoint["step"]
-    data = save({k: (v.bfloat16() if v.is_floating_point() else v).contiguous().cpu() for k, v in state.items()})
+        state = torch.load(last / CHECKPOINT, map_location="cpu", weights_only=True)["average"]
+    data = save({k: v.contiguous().cpu() for k, v in state.items()})
     pieces = [data[begin : begin + PIECE] for begin in range(0, len(data), PIECE)]
     for number, piece in enumerate(pieces):
         (out / f"weights.{number}").write_bytes(piece)
-    manifest = {"stage": last.name, "step": step, "pieces": len(pieces), "sha256": hashlib.sha256(data).hexdigest()}
+    manifest = {"stage": last.name, "pieces": len(pieces), "sha256": hashlib.sha256(data).hexdigest(), "about": about}
     (out / MANIFEST).write_text(json.dumps(manifest))
     (out / "log.jsonl").write_text(
         "".join(log.read_text() for stage in begun if (log := stage / "log.jsonl").exists()), encoding="utf-8"
@@ -168,10 +171,12 @@ def join(out: Path, path: Path) -> None:
 
     Args:
         out: the folder that came back.
-        path: of the weights, ``.safetensors``.
+        path: of the weights: ``.safetensors``, to train on from; or ``.pt``, a finished stage, to export as that
+            of a run that was made here.
 
     Raises:
         FormatError: pieces are missing or damaged.
+        UsageError: a ``.pt`` is wanted of a stage that was not finished.
     """
     try:
         manifest = json.loads((out / MANIFEST).read_text())
@@ -183,7 +188,13 @@ def join(out: Path, path: Path) -> None:
         raise FormatError(
             f"the pieces in {out} are not those that {MANIFEST} lists; the last delivery was cut short, get it again"
         )
-    path.write_bytes(data)
+    if path.suffix != ".pt":
+        path.write_bytes(data)
+        return
+    if manifest.get("about") is None:
+        raise UsageError(f"the stage in {out} was not finished; name a .safetensors file, and train on from it")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    torch.save({"objective": load(data), "about": json.dumps(manifest["about"])}, path)
 
 
 @contextmanager

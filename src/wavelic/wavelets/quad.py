@@ -30,10 +30,10 @@ def suits(x: Tensor, start: tuple[int, int]) -> bool:
         start: absolute (row, column) of its first sample.
 
     Returns:
-        True for even sizes and coordinates, float32 or float64, and at most MOST_ELEMENTS elements.
+        True for even sizes and coordinates, float32 or float64, and at most MOST_ELEMENTS elements, on a CPU.
     """
     even = all(number % 2 == 0 for number in (*x.shape[-2:], *start))
-    return even and x.dtype in _DTYPES and 0 < x.numel() <= MOST_ELEMENTS
+    return even and x.dtype in _DTYPES and 0 < x.numel() <= MOST_ELEMENTS and x.device.type == "cpu"
 
 
 def analyze_quad(x: Tensor, steps: tuple[Step, ...], gains: list[float]) -> Four:

@@ -13,7 +13,7 @@ from wavelic.codec.opened import Progress
 from wavelic.codec.options import Encoded, Options
 from wavelic.codec.request import Request
 from wavelic.codec.target import Target
-from wavelic.codec.weights import Card, card_by_id, family
+from wavelic.codec.weights import Card, card_by_id, cards, family
 from wavelic.codec.wlic import WlicCodec
 from wavelic.container import CodecId, Container, Header, TileGrid
 from wavelic.images import Image
@@ -23,6 +23,8 @@ _TRAINER = Trainer(
     "wavelic.weconvene.training:WeconveneTask",
     "wavelic.weconvene.export:export_stages",
 )
+#: The family of the weights for each `Options.tune`; the last one of it is used.
+FAMILIES = {"psnr": "weconvene", "msssim": "weconvene-msssim"}
 _NETWORKS = {
     "weconvene": (2_582_268, "the default: wide residual corrections of 9/7 subbands, contexts with carried state"),
     "weconvene-m": (10_211_484, "the same, larger: for training on a GPU"),
@@ -39,7 +41,7 @@ class WeconveneCodec(WlicCodec):
     label = "weconvene"
     summary = "learned corrections of 9/7 subbands, integer-exact context networks, tiles"
     codec_id = CodecId.WECONVENE
-    options = frozenset({"access", "effort"})
+    options = frozenset({"access", "effort", "tune"})
     batches = True
 
     def encode(self, image: Image, target: Target, options: Options) -> Encoded:
@@ -79,12 +81,14 @@ class WeconveneCodec(WlicCodec):
         return [Architecture(name, "weconvene", *about, make, _TRAINER) for name, about in _NETWORKS.items()]
 
     def weights(self) -> Sequence[Card]:
-        return family("weconvene")[-1:]
+        tuned = [card for card in cards() if card.family == FAMILIES["msssim"]]
+        return (family(FAMILIES["psnr"])[-1], *tuned[-1:])
 
     def load(self, device: str) -> None:
         from wavelic.weconvene.weights import load_model
 
-        load_model(self.weights()[0], device)
+        for card in self.weights():
+            load_model(card, device)
 
 
 WECONVENE = WeconveneCodec()

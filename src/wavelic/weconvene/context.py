@@ -26,12 +26,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import cache
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
+from wavelic.nn.constants import constant
 from wavelic.nn.exact import Conv, ExactConv2d, QuantConv2d
 from wavelic.weconvene.features import (
     FEATURE,
@@ -44,7 +44,7 @@ from wavelic.weconvene.features import (
     low_features,
     parent_features,
 )
-from wavelic.weconvene.subbands import BANDS, LEVELS, PACKED, SLICES, Slice, unpack, unpack_slices
+from wavelic.weconvene.subbands import BANDS, LEVELS, PACKED, SLICES, Slice, coding_order, unpack, unpack_slices
 
 #: Units of an octave of scale and of an octave of the quantiser step.
 SCALE_UNIT, STEP_UNIT = 64, 32
@@ -244,7 +244,9 @@ def code_levels(model: ContextModel, low: Tensor, log2_step: Tensor, levels: int
     """
     octaves = log2_step[:, None, None, None] - FINEST / STEP_UNIT
     step = (octaves * FEATURE).round() if model.exact else octaves
-    starts = [model.starts(log2_step)[:, :, part.channels, None, None] for part in model.slices]
+    order, counts = coding_order(model.slices)
+    ordered = model.starts(log2_step).index_select(2, constant(order, low, torch.int64))
+    starts = [start[..., None, None] for start in ordered.split(counts, 2)]
     batch, _, height, width = low.shape
     parent = low.new_zeros(batch, BANDS, height // 2, width // 2)
     state: Tensor | None = None
@@ -264,7 +266,8 @@ def code_levels(model: ContextModel, low: Tensor, log2_step: Tensor, levels: int
         if model.exact:
             parent = unpack_slices(parts, model.slices)
         else:
-            parent = unpack(torch.cat(parts, 1)[:, _places(model.slices)])
+            places = tuple(order.index(channel) for channel in range(PACKED))
+            parent = unpack(torch.cat(parts, 1).index_select(1, constant(places, low, torch.int64)))
         results.append(parent)
     return results[::-1]
 
@@ -278,10 +281,3 @@ def _ordered(layer: nn.Module, order: tuple[int, ...]) -> None:
 def _exponents(layer: nn.Module) -> Tensor:
     assert isinstance(layer, QuantConv2d)
     return layer.exponents
-
-
-@cache
-def _places(slices: tuple[Slice, ...]) -> list[int]:
-    """Where every packed channel stands in the slices one after another."""
-    order = [channel for part in slices for channel in part.channels]
-    return [order.index(channel) for channel in range(PACKED)]

@@ -12,6 +12,7 @@ from wavelic.codec.options import Encoded, Options, check_device, psnr
 from wavelic.codec.target import Target, search
 from wavelic.codec.weights import family
 from wavelic.images import Image
+from wavelic.weconvene.codec import FAMILIES
 from wavelic.weconvene.context import COARSEST, FINEST, STEP_UNIT
 from wavelic.weconvene.files import (
     TILE,
@@ -65,8 +66,8 @@ def effort_of(level: int | None) -> Effort:
 
 
 def encode_weconvene(image: Image, target: Target, options: Options) -> Encoded:
-    """Compress ``image`` with the shipped `weconvene` weights.  Raises ModelError if there are none."""
-    card = family("weconvene")[-1]
+    """Compress ``image`` with the weights for what it is tuned for.  Raises ModelError if there are none."""
+    card = family(FAMILIES[options.tune])[-1]
     model = load_model(card, check_device(options.device))
     tile = None if options.access == "whole" else WINDOW_TILE
     effort = effort_of(options.effort)

@@ -8,13 +8,14 @@ tiles that its coefficients lie in, and memory for coding is bounded by the tile
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wavelic.codec.opened import Progress, Region, reduced_region
+from wavelic.codec.progress import Stages
+from wavelic.codec.tile_groups import groups_of
 from wavelic.codec.weights import card_by_id
 from wavelic.codec.wlic_parts import alpha_plane, check_tiled_header, coded_alpha, picture, sample_type, write_file
 from wavelic.container import DATA, Chunk, CodecId, Container, Header, PaddingRule, TileGrid
@@ -70,31 +71,6 @@ def tile_size(side: int, width: int, height: int) -> tuple[int, int]:
         return min(MAX_TILE, max(side, side * side // padded(other, levels) // MULTIPLE * MULTIPLE))
 
     return beside(height), beside(width)
-
-
-@dataclass
-class Stages:
-    """One count for stages that each count their own parts.
-
-    Attributes:
-        progress: what is told of it all, if anything.
-        total: parts of all stages.
-    """
-
-    progress: Progress | None
-    total: int
-    _before: int = 0
-
-    def stage(self, parts: int) -> Progress:
-        """The progress of the next stage, of ``parts``."""
-        before = self._before
-        self._before += parts
-
-        def report(done: int, _: int) -> None:
-            if self.progress:
-                self.progress(before + done, self.total)
-
-        return report
 
 
 @dataclass
@@ -157,7 +133,7 @@ class Encoding:
         _give_back(grid)
         tiles, done = report.stage(grid.count), 0
         chunks: dict[int, Chunk] = {}
-        groups = groups_of(grid, range(grid.count))
+        groups = groups_of(dict(enumerate(boxes)), GROUP_PIXELS)
 
         def work(number: int) -> None:
             nonlocal done
@@ -199,19 +175,6 @@ def padded_tile(grid: TileGrid, index: int) -> Rect:
     return Rect(tile.x, tile.y, padded(tile.width, levels), padded(tile.height, levels))
 
 
-def groups_of(grid: TileGrid, tiles: Sequence[int]) -> list[list[int]]:
-    """Tiles of one size, as many together as GROUP_PIXELS admits."""
-    by_size: dict[tuple[int, int], list[int]] = {}
-    for index in tiles:
-        tile = padded_tile(grid, index)
-        by_size.setdefault((tile.width, tile.height), []).append(index)
-    groups = []
-    for (width, height), members in by_size.items():
-        count = max(1, GROUP_PIXELS // (width * height))
-        groups += [members[begin : begin + count] for begin in range(0, len(members), count)]
-    return groups
-
-
 def check_header(header: Header) -> None:
     """Raise FormatError unless the header is one this codec writes."""
     if not FINEST <= header.gain <= COARSEST:
@@ -233,7 +196,7 @@ def decode_planes(
     around = Rect.around(boxes.values())
     levels = levels_of(header.width, header.height)
     planes = Planes.empty(around.height, around.width, levels)
-    payloads, groups, lock, done = container.tiles, groups_of(grid, tiles), threading.Lock(), 0
+    payloads, groups, lock, done = container.tiles, groups_of(boxes, GROUP_PIXELS), threading.Lock(), 0
 
     def work(number: int) -> None:
         nonlocal done

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
 
+from wavelic.nn.constants import constant
 from wavelic.nn.likelihood import round_straight_through
 from wavelic.nn.wavelet_conv import WaveletConv
 from wavelic.weconvene.config import Config
@@ -34,6 +35,7 @@ from wavelic.weconvene.subbands import (
     SLICES_2D,
     Slice,
     Subbands,
+    coding_order,
     from_grid,
     join_grid,
     pack,
@@ -200,12 +202,14 @@ class Network(Transform):
             Quantised subbands, with the quantizer's gradient, and the bits of each level and image (LEVELS, N), level 1
             first.  The lowest band, a few hundredths of a percent of the samples, is not counted.
         """
-        packed = [pack(details) for details in subbands.details]
+        order, counts = coding_order(self.entropy.slices)
+        chosen = constant(order, subbands.low, torch.int64)
+        packed = [pack(details).index_select(1, chosen).split(counts, 1) for details in subbands.details]
         levels = len(packed)
         bits = [subbands.low.new_zeros(len(subbands.low)) for _ in range(levels)]
 
         def coder(number: int, index: int, mean: Tensor, scale: Tensor) -> Tensor:
-            offset = packed[number - 1][:, list(self.entropy.slices[index].channels)] - mean
+            offset = packed[number - 1][index] - mean
             symbols, cost = quantizer(offset, scale)
             bits[number - 1] = bits[number - 1] + cost.flatten(1).sum(1)
             return symbols + mean

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 
+from wavelic.nn.constants import constant
 from wavelic.wavelets import Bands2d, Coefficients2d, dwt2, idwt2
 
 LEVELS = 6
@@ -74,6 +75,11 @@ SLICES = (
 SLICES_2D = tuple(Slice((0, 1, 2), phases) for phases in ((0,), (3,), (1, 2)))
 
 
+def coding_order(slices: tuple[Slice, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """All packed channels of a level in coding order, and how many each slice has."""
+    return tuple(channel for part in slices for channel in part.channels), tuple(len(p.channels) for p in slices)
+
+
 @dataclass(frozen=True)
 class Subbands:
     """Coefficients of images: ``low`` (N, 3, h, w) and the details of level 1 (finest) first, (N, 9, h_d, w_d) each."""
@@ -84,12 +90,12 @@ class Subbands:
 
 def to_colours(rgb: Tensor) -> Tensor:
     """(N, 3, H, W) RGB -> (N, 3, H, W) Y, U, V, orthonormal."""
-    return torch.einsum("ij,njhw->nihw", torch.tensor(COLOUR, dtype=rgb.dtype, device=rgb.device), rgb)
+    return torch.einsum("ij,njhw->nihw", constant(COLOUR, rgb), rgb)
 
 
 def to_rgb(colours: Tensor) -> Tensor:
     """Inverse of `to_colours`."""
-    return torch.einsum("ij,nihw->njhw", torch.tensor(COLOUR, dtype=colours.dtype, device=colours.device), colours)
+    return torch.einsum("ij,nihw->njhw", constant(COLOUR, colours), colours)
 
 
 def decompose(x: Tensor, levels: int) -> tuple[Tensor, list[Tensor]]:

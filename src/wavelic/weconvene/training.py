@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import warnings
+from functools import cache
 from typing import Any
 
 import torch
@@ -10,6 +12,7 @@ from torch import Tensor, nn
 
 from wavelic.codec.weights import Card
 from wavelic.errors import UsageError
+from wavelic.nn.constants import constant
 from wavelic.nn.exact import fitting_exponent, layers, set_quantised
 from wavelic.training.data import PackedImages, to_batch
 from wavelic.training.stages import Recipe, Stage
@@ -20,6 +23,9 @@ from wavelic.weconvene.quantizers import Coded, CodedInTraining, Noisy, Quantize
 from wavelic.weconvene.stage import WeconveneStage
 from wavelic.weconvene.subbands import LEVELS
 
+#: Of the five scales (Wang, Simoncelli and Bovik, 2003).
+_MS_SSIM_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
+_VALIDATED_TOGETHER = 16  # crops, on a GPU
 _START_CROPS = 48
 _CALIBRATION_CROPS = 16
 
@@ -72,8 +78,20 @@ def _one_minus_ms_ssim(test: Tensor, reference: Tensor) -> Tensor:
     """1 - MS-SSIM of pictures (N, 3, H, W) with samples 0..255 and sides above 160: (N,)."""
     from pytorch_msssim import ms_ssim
 
-    result: Tensor = 1 - ms_ssim(test, reference, data_range=255.0, size_average=False)
-    return result
+    # window and weights are given, since a step that makes them from numbers cannot be recorded on a GPU
+    window = constant((((_window(),),),) * 3, reference)
+    weights = constant(_MS_SSIM_WEIGHTS, reference)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # that weights are a tensor
+        similarity: Tensor = ms_ssim(test, reference, 255.0, size_average=False, win=window, weights=weights)
+    return 1 - similarity
+
+
+@cache
+def _window() -> tuple[float, ...]:
+    """A Gaussian of 11 samples and deviation 1.5."""
+    values = [math.exp(-(x**2) / (2 * 1.5**2)) for x in range(-5, 6)]
+    return tuple(value / sum(values) for value in values)
 
 
 @torch.no_grad()
@@ -102,6 +120,7 @@ class WeconveneTask(Task):
 
     objective: RateDistortion
     stage: WeconveneStage
+    capturable = True
 
     def __init__(self, recipe: Recipe, stage: Stage) -> None:
         super().__init__(recipe, stage)
@@ -146,14 +165,16 @@ class WeconveneTask(Task):
         crops = held_out.centre_crops(self.stage.crop)[:32]
         average.eval()
         loss, rows = 0.0, []
+        device = next(average.parameters()).device
+        together = 1 if device.type == "cpu" else _VALIDATED_TOGETHER
         for step in self.stage.validation_steps:
             bpp = psnr = 0.0
-            for crop in crops:
-                batch = to_batch(crop[None], next(average.parameters()).device)
-                terms = average(batch, torch.full((1,), math.log2(step), device=batch.device))
-                loss += float(terms[0]) / (len(crops) * len(self.stage.validation_steps))
-                bpp += float(terms[1]) / len(crops)
-                psnr += 10 * math.log10(255**2 / float(terms[2])) / len(crops)
+            for first in range(0, len(crops), together):
+                batch = to_batch(crops[first : first + together], device)
+                terms = average(batch, torch.full((len(batch),), math.log2(step), device=device))
+                loss += float(terms[0].sum()) / (len(crops) * len(self.stage.validation_steps))
+                bpp += float(terms[1].sum()) / len(crops)
+                psnr += float((10 * torch.log10(255**2 / terms[2])).sum()) / len(crops)
             rows.append({"step": step, "bpp": bpp, "psnr": psnr})
         average.train()
         return {"loss": loss, "rates": rows}

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from wavelic.codec.weights import Card, Tensors, load_weights
+from wavelic.codec.weights import Card, Tensors, load_weights, misfit, tensors_under
 from wavelic.entropy.tables import TableSet
 from wavelic.errors import ModelError, UsageError
 from wavelic.nn.exact import ExactConv2d, QuantConv2d
@@ -120,21 +120,14 @@ def _load_model(card: Card, device: str) -> Model:
             transform, entropy = Transform(config), ContextModel(config.contexts, slices_of(config), ExactConv2d)
         transform.load_state_dict({k: v.float() for k, v in _tensors(arrays, _TRANSFORM).items()}, assign=True)
         entropy.load_state_dict(_tensors(arrays, _ENTROPY), assign=True)
-        tables = TableSet.from_arrays(_part(arrays, _TABLES))
+        tables = TableSet.from_arrays(tensors_under(arrays, _TABLES))
         return make_model(card, transform.to(device), entropy.to(device), tables)
     except (RuntimeError, UsageError) as error:
-        cause = " ".join(str(error).split())[:200]
-        raise ModelError(
-            f"{card.path.name} does not fit {card.architecture} ({cause}); install wavelic again"
-        ) from error
-
-
-def _part(arrays: dict[str, NDArray[Any]], prefix: str) -> dict[str, NDArray[Any]]:
-    return {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
+        raise misfit(card, error) from error
 
 
 def _tensors(arrays: dict[str, NDArray[Any]], prefix: str) -> dict[str, Tensor]:
-    return {key: torch.from_numpy(np.array(value)) for key, value in _part(arrays, prefix).items()}
+    return {key: torch.from_numpy(np.array(value)) for key, value in tensors_under(arrays, prefix).items()}
 
 
 def residual_costs(tables: TableSet, largest: int = 255) -> NDArray[np.float32]:
