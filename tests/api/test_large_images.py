@@ -154,11 +154,15 @@ def test_files_of_all_targets_are_those_of_one_piece(small_windows: Callable[[],
 
 
 @pytest.mark.parametrize("limit", [1 << 28, 0])
-def test_codes_come_back_from_memory_and_from_a_file(limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("dtype", [np.int16, np.int32])
+def test_codes_come_back_from_memory_and_from_a_file(
+    limit: int, dtype: type[np.integer], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(sample_store, "IN_MEMORY", limit)
     monkeypatch.setattr(sample_store, "_BAND_BYTES", 500)
-    samples = np.random.default_rng(0).integers(0, 1 << 16, (3, 70, 45), np.uint16)
-    kept = SampleStore(*samples.shape)
+    range_ = np.iinfo(dtype)
+    samples = np.random.default_rng(0).integers(range_.min, range_.max, (3, 70, 45), dtype)
+    kept = SampleStore(3, 70, 45, dtype)
     for top in range(0, 70, 32):
         for left in range(0, 45, 20):
             kept.write(top, left, samples[:, top : top + 32, left : left + 20])

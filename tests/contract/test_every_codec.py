@@ -36,6 +36,8 @@ UNUSUAL = {
     "resync": True,
     "enhance": True,
     "effort": 2,
+    "learned": "luma",
+    "tune": "msssim",
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +12,14 @@ from enhance_support import SMALL
 from pictures import image
 
 from wavelic.enhance.catalogue import find_enhance
-from wavelic.enhance.examples import Coding, coded, decoded, drawing
+from wavelic.enhance.drawings import KINDS, drawing
+from wavelic.enhance.examples import Coding, coded, decoded
 from wavelic.enhance.export import export_stages
 from wavelic.enhance.network import Network
 from wavelic.enhance.objective import Enhancement
 from wavelic.enhance.signals import colour_components
 from wavelic.enhance.stage import EnhanceStage
+from wavelic.enhance.surfaces import surface
 from wavelic.enhance.training import EnhanceTask, example
 from wavelic.enhance.weights import load_network
 from wavelic.errors import UsageError
@@ -70,11 +73,53 @@ def test_the_network_learns_an_example(reversible: bool) -> None:
     assert float(ours[0, 0] / plain[0, 0]) < 0.995
 
 
-def test_drawings_differ_and_are_repeatable() -> None:
-    first, again, other = (drawing(64, np.random.default_rng(seed)) for seed in (1, 1, 2))
+@pytest.mark.parametrize("draw", [drawing, *(kind for kind, _ in KINDS)])
+def test_drawings_differ_and_are_repeatable(draw: Callable[[int, np.random.Generator], np.ndarray]) -> None:
+    first, again, other = (draw(64, np.random.default_rng(seed)) for seed in (1, 1, 2))
     assert first.shape == (64, 64, 3)
+    assert first.dtype == np.uint8
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
+
+
+def test_shares_of_the_kinds_of_drawings_are_all_there_is() -> None:
+    assert sum(share for _, share in KINDS) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("bits", [10, 16])
+def test_surfaces_are_gray_within_their_range_and_repeatable(bits: int) -> None:
+    first, again, other = (surface(bits, np.random.default_rng(seed), 64) for seed in (1, 1, 2))
+    assert first.shape == (64, 64, 3)
+    assert int(max(first.max(), other.max())) < 2**bits
+    assert (first == first[..., :1]).all()
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+def test_a_surface_of_a_photograph_looks_like_it() -> None:
+    photograph = image(64, 64)
+    made = surface(16, np.random.default_rng(3), 64, photograph)[..., 0]
+    assert np.corrcoef(made.ravel(), photograph.mean(-1).ravel())[0, 1] > 0.8
+
+
+@pytest.mark.parametrize("reversible", [False, True])
+def test_errors_of_many_bits_are_those_of_the_decode(reversible: bool) -> None:
+    pixels = surface(16, np.random.default_rng(0), 64)
+    task = EnhanceTask(load_recipe("enhance-cpu"), EnhanceStage(bfloat16=False))
+    coding = Coding((1.0,), reversible, gray=True, bits=16)
+    examples, originals = example(pixels, coding)
+    _, plain = task.objective(examples[0], originals)
+    (seen,) = decode_codestream(coded(pixels, coding)).planes
+    assert examples[0].levels[0].bits == 16
+    assert float(plain[0, 0]) == pytest.approx(((seen.astype(float) - pixels[..., 0]) ** 2).mean(), rel=0.05)
+
+
+@pytest.mark.parametrize("share", ["deep", "drawn"])
+def test_shares_of_made_pictures_are_trained_on(share: str) -> None:
+    task = EnhanceTask(load_recipe("enhance-cpu"), EnhanceStage(**{"bfloat16": False, "views": 1, share: 1.0}))
+    crops = torch.from_numpy(image(64, 64)).permute(2, 0, 1)[None]
+    losses = [task.losses(task.objective, crops, 0.0, torch.Generator().manual_seed(seed))["loss"] for seed in range(3)]
+    assert all(float(loss.detach()) == pytest.approx(1.2) for loss in losses)  # a new network corrects nothing
 
 
 def test_an_unknown_model_is_refused() -> None:

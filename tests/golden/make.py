@@ -99,12 +99,15 @@ def threedm() -> None:
 
 
 def lifting() -> None:
-    """Each kind, with three layers; always with the hash of the weights in the name."""
+    """Each kind, with three layers; always with the hash of the weights in the name.
+
+    Files without ``range`` in their names are from when a tenth of the codes was headroom.
+    """
     from wavelic.lifting.cards import PRODUCT, find_lifting
 
     model = find_lifting(PRODUCT).hash[:8]
     for kind, (channels, dtype) in KINDS.items():
-        path = HERE / f"v1-lifting-{model}-{kind}.jp2"
+        path = HERE / f"v1-lifting-{model}-range-{kind}.jp2"
         if path.exists():
             continue
         metadata = Metadata(exif=b"II*\0\x08\0\0\0\0\0") if kind == "rgb" else Metadata()

@@ -13,7 +13,7 @@ from commands import error_of, wavelic_cli
 from pictures import image
 
 import wavelic
-from wavelic.lifting.cards import PRODUCT
+from wavelic.lifting.cards import LUMA, PRODUCT
 
 torch.set_num_threads(1)
 pytestmark = pytest.mark.usefixtures("weights")
@@ -40,6 +40,19 @@ def test_the_command_line(tmp_path: Path) -> None:
     assert sum(chunk["bytes"] for chunk in facts["chunks"]) == facts["bytes"]
 
 
+@pytest.mark.parametrize(("learned", "model", "warned"), [("all", PRODUCT, 1), ("luma", LUMA, 1), ("none", "none", 0)])
+def test_learned_steps_can_be_left_out(learned: str, model: str, warned: int, tmp_path: Path) -> None:
+    """And who writes a file that other software shows worse is told so, once."""
+    for name in "ab":
+        PIL.Image.fromarray(image(90, 120)).save(tmp_path / f"{name}.png")
+    command = ["encode", tmp_path / "a.png", tmp_path / "b.png", f"{tmp_path}/out/", "--codec", "lifting", "--bpp", "4"]
+    done = wavelic_cli(*command, "--learned", learned)
+    assert done.stderr.count("other JPEG 2000 software") == warned
+    file = wavelic.open(tmp_path / "out" / "a.jp2")
+    assert (file.info["model"], file.codec) == (model, "lifting")
+    assert "other JPEG 2000 software" not in wavelic_cli(*command, "--learned", learned, "-f", "--quiet").stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "part"),
     [
@@ -50,6 +63,8 @@ def test_the_command_line(tmp_path: Path) -> None:
         (["encode", "photo.png", "x.jp2", "--layers", "2,1"], "ascending"),
         (["encode", "photo.png", "x.jp2", "--access", "fast"], "choose whole or windows"),
         (["encode", "photo.png", "x.jp2", "--published"], "it is an option of wcae"),
+        (["encode", "photo.png", "x.jp2", "--learned", "chroma"], "choose all, luma, none"),
+        (["encode", "photo.png", "x.wlic", "--learned", "luma"], "it is an option of lifting"),
         (["decode", "a.jp2", "x.png", "--region", "1,2,3"], "x,y,width,height"),
         (["decode", "a.jp2", "x.png", "--region", "0,0,999,1"], "not inside the image"),
         (["decode", "a.jp2", "x.png", "--reduce", "6"], "the file has 0..5"),

@@ -16,14 +16,14 @@ from torch import Tensor
 
 from wavelic.errors import ModelError, UsageError
 from wavelic.images import Image
-from wavelic.jpeg2000 import EncodeOptions
+from wavelic.jpeg2000 import EncodeOptions, decode_codestream
 from wavelic.lifting.cards import PRODUCT, find_lifting
 from wavelic.lifting.jp2 import synthesis, windows
 from wavelic.lifting.jp2.analysis import pseudo_image_in_windows
 from wavelic.lifting.jp2.opening import open_jp2
 from wavelic.lifting.jp2.pseudo_image import encode_coefficients, pseudo_image
 from wavelic.lifting.jp2.samples import to_components
-from wavelic.lifting.transform.steps import EVERYWHERE, NEVER, PRODUCT_STEPS, LearnedSteps, Steps
+from wavelic.lifting.transform.steps import EVERYWHERE, LUMA_STEPS, NEVER, PRODUCT_STEPS, LearnedSteps, Steps
 from wavelic.lifting.transform.transform import LiftingTransform
 from wavelic.lifting.weights import load_lifting_card, save_lifting
 from wavelic.wavelets import Coefficients2d, dwt2
@@ -118,6 +118,23 @@ def test_the_choice_belongs_to_the_identity_of_weights(tmp_path: Path) -> None:
     for numbers in ((1, 1, 1, 1, 1), (0, 1, 1, 1, 1, 1), (1, 1, 1, 1, 1, 256)):
         with pytest.raises(ModelError, match="export"):
             LearnedSteps.unpack(numbers)
+
+
+def test_without_steps_of_chroma_other_software_shows_its_colours() -> None:
+    """Luma differs, colour differences do not."""
+    gray, level = image(96, 96, 1)[..., 0], learned().level
+    pixels = np.stack([gray, gray[::-1], gray[:, ::-1]], -1)
+    errors = []
+    for steps in (PRODUCT_STEPS, LUMA_STEPS):
+        with torch.no_grad():
+            coefficients = LiftingTransform(level, steps=steps).analysis(to_components(pixels), 5)
+        codestream = open_jp2(encode_coefficients(coefficients, 8, EncodeOptions(), model=b"m" * 8)).jp2.codestream
+        seen = np.stack(decode_codestream(codestream).planes, -1) / 4095 * 255
+        errors.append(to_components(seen.round().astype(np.uint8)) - to_components(pixels))
+    (_, *learned_chroma), (luma, *chroma) = (error.square().mean((0, 2, 3)).sqrt().tolist() for error in errors)
+    assert luma > 1 / 255
+    assert max(chroma) < 0.5 / 255
+    assert min(learned_chroma) > 2 * max(chroma)
 
 
 @pytest.mark.parametrize("steps", [EVERYWHERE, LUMA_ONLY, PRODUCT_STEPS])

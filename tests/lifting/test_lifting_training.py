@@ -29,6 +29,7 @@ from wavelic.lifting.training.oracle import Oracle, oracle_maps
 from wavelic.lifting.training.progressive import progressive_error, selections
 from wavelic.lifting.training.score import Validator, luma
 from wavelic.lifting.training.task import transform_of
+from wavelic.lifting.transform.steps import LUMA_STEPS, PRODUCT_STEPS
 from wavelic.lifting.transform.transform import LiftingTransform
 from wavelic.lifting.weights import load_lifting_card
 from wavelic.training.export import Export, export_run
@@ -250,12 +251,14 @@ def test_hybrid_beats_its_base_on_held_out_patches(folder: Path, tmp_path: Path)
     assert [row["step"] for row in rows] == [20, 40, 60]
     assert {"loss", "gain", "bpp", "h2l1", "h2l5"} <= rows[0]["train"].keys()
     assert {"bd_rate", "stock_psnr", "lowest", "highest", "clipped"} <= rows[0]["validation"].keys()
-    (card,) = export_run(run, Export(tmp_path / "weights", folder, folder))
-    assert card.name == "lifting"
-    assert (tmp_path / "weights" / "lifting.safetensors").exists()
-    shipped = load_lifting_card(card)
-    for name, value in shipped.state_dict().items():
-        torch.testing.assert_close(value, transform.state_dict()[name].half().float())
+    cards = export_run(run, Export(tmp_path / "weights", folder, folder))
+    assert [card.name for card in cards] == ["lifting", "lifting-luma"]
+    for card, steps in zip(cards, (PRODUCT_STEPS, LUMA_STEPS), strict=True):
+        assert (tmp_path / "weights" / f"{card.name}.safetensors").exists()
+        shipped = load_lifting_card(card)
+        assert shipped.steps == steps
+        for name, value in shipped.state_dict().items():
+            torch.testing.assert_close(value, transform.state_dict()[name].half().float())
 
 
 def test_three_oracle_stages_and_progressive_selection_run(folder: Path, tmp_path: Path) -> None:

@@ -33,6 +33,7 @@ from wavelic.remote import open_source
 from wavelic.serving.app import Settings
 from wavelic.serving.request import SizeLimits
 from wavelic.serving.site import Site
+from wavelic.serving.source import FIRST_SHARE
 
 
 @pytest.fixture(scope="module")
@@ -215,6 +216,23 @@ def test_details_of_an_image(server: RunningServer, folder: Path) -> None:
     assert "stock" not in server.json("/api/images/awkward-1x1.jp2")["decodes"]
     assert server.json("/api/images/gray.wlic")["codec"] == "wcae"
     assert server.json("/api/images/awkward-1x1.jp2")["codec"] == "jpeg2000"
+
+
+def test_a_first_view_lies_in_the_first_part_of_the_file(server: RunningServer, folder: Path) -> None:
+    options = EncodeOptions(layer_bytes=(2e3, 2e4, 2e5), colour_transform=True)
+    data = plain_jp2(photograph(1100, 1437), options)
+    (folder / "large.jp2").write_bytes(data)
+    try:
+        first = server.json("/api/images/large.jp2")["first"]
+        view = wavelic.open(data).best_within(int(len(data) * FIRST_SHARE))
+        assert (first["layers"], first["width"]) == (view.layers, -(-1437 // 2**view.reduce))
+        size = f"{first['width']},{first['height']}"
+        shown = server.get(f"/iiif/3;layers={first['layers']}/large.jp2/full/{size}/0/default.png")
+        np.testing.assert_array_equal(shown.pixels, wavelic.decode(data, reduce=view.reduce, layers=view.layers))
+    finally:
+        (folder / "large.jp2").unlink()
+    assert server.json("/api/images/awkward-1x1.jp2")["first"] is None
+    assert server.json("/api/images/gray.wlic")["first"] is None
 
 
 def test_ranges_hold_all_that_a_tile_is_decoded_from(server: RunningServer, folder: Path) -> None:

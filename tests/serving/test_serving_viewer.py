@@ -70,9 +70,15 @@ class Page:
         return self.page.inner_text(selector)
 
     def tiles(self) -> list[str]:
-        """Paths of the image requests so far, but for thumbnails."""
-        paths = [url.removeprefix(self.base).partition("?")[0] for url in self.requests]
+        """Paths of the image requests so far, but for thumbnails and first views."""
+        parts = [url.removeprefix(self.base).partition("?") for url in self.requests]
+        paths = [path for path, _, query in parts if not query.startswith("first=")]
         return [p for p in paths if p.startswith("iiif/3") and p.endswith((".png", ".jpg")) and "square" not in p]
+
+    def first_views(self) -> list[str]:
+        """Paths of the first views that were asked for so far."""
+        parts = [url.removeprefix(self.base).partition("?") for url in self.requests]
+        return [path for path, _, query in parts if query.startswith("first=")]
 
     def close(self) -> None:
         """Nothing came from elsewhere, and nothing was wrong."""
@@ -111,6 +117,27 @@ def test_opens_lists_and_zooms(browser: Any, server: RunningServer) -> None:
     page.page.click("#fit")
     shrunk = "was => parseFloat(document.querySelector('#zoom').textContent) < was * 1.05"
     page.page.wait_for_function(shrunk, arg=before)
+    page.close()
+
+
+def test_a_first_view_comes_before_the_picture_and_goes(browser: Any, server: RunningServer) -> None:
+    """Of a few percent of the file; none where a layer is asked for that may be coarser, nor of small files."""
+    name = "sub%2Fplain%20%26%20wide.jp2"
+    first = server.json(f"/api/images/{name}")["first"]
+    wanted = f"iiif/3;layers={first['layers']}/{name}/full/{first['width']},{first['height']}/0/default.jpg"
+    page = Page(browser, server, "#image=sub%2Fplain+%26+wide.jp2")
+    page.wait_open("sub/plain & wide.jp2")
+    assert page.first_views() == [wanted]
+    images = [url for url in page.requests if "/iiif/3" in url and "/default." in url and "square" not in url]
+    assert "first=" in images[0]
+    page.page.wait_for_function("() => window.wavelic.stage.viewer.world.getItemCount() === 1")
+    page.page.goto(page.base + "#image=a+learned.jp2")
+    page.wait_open("a learned.jp2")
+    assert page.first_views() == [wanted]
+    page.close()
+    page = Page(browser, server, "#image=sub%2Fplain+%26+wide.jp2&layers=2")
+    page.wait_open("sub/plain & wide.jp2")
+    assert not page.first_views()
     page.close()
 
 

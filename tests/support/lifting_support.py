@@ -11,7 +11,8 @@ from pictures import image
 
 import wavelic
 from wavelic.images import Metadata
-from wavelic.lifting.cards import PRODUCT
+from wavelic.lifting.cards import LUMA, PRODUCT
+from wavelic.lifting.transform.steps import LUMA_STEPS
 from wavelic.lifting.weights import save_lifting
 
 METADATA = Metadata(b"an ICC profile", b"II*\0 exif", b"<x:xmpmeta/>")
@@ -19,7 +20,9 @@ METADATA = Metadata(b"an ICC profile", b"II*\0 exif", b"<x:xmpmeta/>")
 
 def installed_weights(folder: Path) -> Iterator[Path]:
     """Weights of the product's name in a folder of their own: random, and large enough for margins to matter."""
-    save_lifting(folder / PRODUCT, "Hybrid(9/7)-U16", learned().state_dict(), {"seed": 7})
+    state = learned().state_dict()
+    save_lifting(folder / PRODUCT, "Hybrid(9/7)-U16", state, {"seed": 7})
+    save_lifting(folder / LUMA, "Hybrid(9/7)-U16", state, {"seed": 7}, steps=LUMA_STEPS)
     before = os.environ.get("WAVELIC_WEIGHTS")
     os.environ["WAVELIC_WEIGHTS"] = str(folder)
     yield folder

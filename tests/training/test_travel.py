@@ -5,21 +5,25 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import PIL.Image
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 from typer.testing import CliRunner
 
 from wavelic.cli.main import app
 from wavelic.errors import FormatError, UsageError
 from wavelic.training import travel
-from wavelic.training.loop import FINAL, load_objective, train
+from wavelic.training.export import about_run
+from wavelic.training.loop import CHECKPOINT, FINAL, load_objective, train
 from wavelic.training.recipe import load_recipe
 
 SETTINGS = ("model=weconvene", "defaults.batch=1", "defaults.crop=128", "defaults.validate_every=2", "seed=3")
-SETTINGS = (*SETTINGS, "stages.0.steps=2", "stages.1.steps=1", "stages.1.crop=128", "stages.1.batch=1")
+SETTINGS = (*SETTINGS, "stages.0.steps=2", "stages.1.steps=1", "stages.2.steps=1")
 
 
 @pytest.fixture(scope="module")
@@ -49,16 +53,40 @@ def test_there_and_back(pictures: Path, tmp_path: Path, monkeypatch: pytest.Monk
     travel.deliver([away / "runs" / "away" / name for name in ("main", "finish")], out)
     manifest = json.loads((out / "manifest.json").read_text())
     assert manifest["stage"] == "finish"
+    assert manifest["about"]["step"] == 1
     assert manifest["pieces"] == len(list(out.glob("weights.*"))) > 2
     run = CliRunner().invoke(app, ["train-join", str(out), str(joined)])
     assert run.exit_code == 0, run.output
     trained = load_objective(away / "runs" / "away" / "finish" / FINAL)
     for name, value in load_objective(joined).items():
-        assert torch.allclose(value.float(), trained[name].float(), rtol=2**-7, atol=1e-6), name
+        assert torch.equal(value, trained[name]), name
+    final = tmp_path / "away" / "finish" / FINAL
+    run = CliRunner().invoke(app, ["train-join", str(out), str(final)])
+    assert run.exit_code == 0, run.output
+    assert about_run(final) == about_run(away / "runs" / "away" / "finish" / FINAL)
+    assert all(torch.equal(value, trained[name]) for name, value in load_objective(final).items())
     recipe = load_recipe("weconvene-cpu", (*sources, *SETTINGS, f"stages.0.init={joined}", "stages.0.steps=1"))
     recipe.stages = recipe.stages[:1]
     train(recipe, tmp_path / "runs")
     assert len((out / "log.jsonl").read_text().splitlines()) == 2
+    travel.deliver([_interrupted(away / "runs" / "away" / "main", tmp_path / "stopped")], out)
+    with pytest.raises(UsageError, match=r"was not finished; name a \.safetensors file"):
+        travel.join(out, final)
+
+
+def _interrupted(stage: Path, folder: Path) -> Path:
+    """A stage that has a checkpoint, and no end."""
+    folder.mkdir()
+    (folder / CHECKPOINT).write_bytes((stage / CHECKPOINT).read_bytes())
+    return folder
+
+
+def test_pictures_that_do_not_fit_are_coded(pictures: Path, tmp_path: Path) -> None:
+    sources = (f"data={pictures}", f"validation={pictures}")
+    for megabytes, suffix in ((8.0, ".png"), (1.8, ".avif")):
+        away = tmp_path / suffix[1:]
+        travel.pack("weconvene-gpu", away, sources, megabytes)
+        assert {path.suffix for path in (away / "train").iterdir()} == {suffix}
 
 
 def test_what_cannot_be_packed_or_joined(pictures: Path, tmp_path: Path) -> None:
@@ -76,18 +104,45 @@ def test_what_cannot_be_packed_or_joined(pictures: Path, tmp_path: Path) -> None
         travel.join(tmp_path, tmp_path / "weights.safetensors")
 
 
-@pytest.mark.parametrize(("model", "rdoq_lambda"), [("weconvene-m", 0.0), ("weconvene", 0.1)])
-def test_training_steps_stay_on_their_device(model: str, rdoq_lambda: float) -> None:
-    """On a device without values: nothing is made on another one, and nothing waits for a value."""
+class _NoOtherDevice(TorchDispatchMode):
+    """Refuses operations on tensors of the CPU, but for single numbers, which are a kernel's arguments."""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        for value in tree_leaves((args, kwargs, result)):
+            assert not isinstance(value, torch.Tensor) or value.device.type != "cpu" or value.dim() == 0, func
+        return result
+
+
+@pytest.mark.parametrize(
+    ("model", "settings"),
+    [
+        ("weconvene-m", {}),
+        ("weconvene", {"rdoq_lambda": 0.1}),
+        ("weconvene", {"rdoq_lambda": 0.1, "quantised": True}),
+        ("weconvene", {"metric": "ms-ssim"}),
+    ],
+)
+def test_training_steps_stay_on_their_device(model: str, settings: dict[str, Any]) -> None:
+    """On a device without values: nothing is made on another one, and nothing waits for a value.
+
+    So a step can be recorded as a CUDA graph.  Constants are made once, in the first pass.
+    """
+    from wavelic.nn.exact import set_quantised
     from wavelic.weconvene.config import CONFIGS
     from wavelic.weconvene.network import Network
     from wavelic.weconvene.stage import WeconveneStage
     from wavelic.weconvene.training import RateDistortion
 
-    stage = WeconveneStage(bfloat16=False, rdoq_lambda=rdoq_lambda)
-    objective = RateDistortion(Network(CONFIGS[model]), stage).to("meta")
-    crops = torch.empty((2, 3, 128, 128), dtype=torch.uint8, device="meta")
-    loss, *_ = objective(crops, torch.full((2,), 6.0, device="meta"))
-    loss.sum().backward()
+    stage = WeconveneStage(bfloat16=False, **settings)
+    network = Network(CONFIGS[model])
+    set_quantised(network.entropy, stage.quantised)
+    objective = RateDistortion(network, stage).to("meta")
+    crops = torch.empty((2, 3, 256, 256), dtype=torch.uint8, device="meta")
+    log2_step = torch.full((2,), 6.0, device="meta")
+    objective(crops, log2_step)
+    with _NoOtherDevice():
+        loss, *_ = objective(crops, log2_step)
+        loss.sum().backward()
     gradients = {parameter.grad.device.type for parameter in objective.parameters() if parameter.grad is not None}
     assert gradients == {"meta"}

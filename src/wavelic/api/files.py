@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, overload
 from wavelic.api.inputs import FileLike, image_of, read_image, tensor_of
 from wavelic.api.opening import open_file, open_url, open_within, read_file, trim
 from wavelic.codec.opened import OpenedFile, Pixels, Progress, Region
-from wavelic.codec.options import Encoded, Options, Strip, check_access, check_device, check_tune, psnr
+from wavelic.codec.options import Encoded, Options, Strip, check_access, check_device, check_learned, check_tune, psnr
 from wavelic.codec.registry import DEFAULT_CODEC, check_options, get_codec, special_for
 from wavelic.codec.target import Target
 from wavelic.container import DEFAULT_LIMITS, Limits
@@ -135,6 +135,8 @@ def encode(
     tune: str = "psnr",
     lossless: bool = False,
     tile_size: int | None = None,
+    learned: str = "all",
+    enhance: bool = False,
     strip: bool | Strip = False,
     device: str = "cpu",
     bit_depth: int = 8,
@@ -159,6 +161,9 @@ def encode(
         tune: weconvene only: "psnr", or "msssim" for weights that were trained for MS-SSIM.  Files decode alike.
         lossless: jp2 only: every sample comes back; without a target.
         tile_size: jp2 only: side of independent tiles in pixels; None: one tile, which codes better.
+        learned: lifting only: which components have learned steps: "all", "luma" or "none".  Other JPEG 2000 software
+            undoes none of them.
+        enhance: jp2 only: say in the file that it is meant to be decoded with a network.
         strip: True or "all" to leave out ICC, Exif, XMP, IPTC and resolution, with the samples turned upright; "gps"
             to leave out the position alone.
         device: torch device of the network.
@@ -184,6 +189,8 @@ def encode(
         tune=check_tune(tune),
         lossless=lossless,
         tile_size=tile_size,
+        learned=check_learned(learned),
+        enhance=enhance,
     )
     return encode_image(image_of(image, bit_depth), codec, target, options).data
 

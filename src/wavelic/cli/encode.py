@@ -13,7 +13,7 @@ import typer
 from wavelic.cli.files import STREAM, Job, Naming, beside, open_output, plan, read_stdin, split_names
 from wavelic.cli.jobs import Outcome, run_jobs, use_threads
 from wavelic.cli.shared import CODEC_NAMES, Device, Force, Out, Processors, Strip, StripGps, complete_codec
-from wavelic.cli.terminal import Step
+from wavelic.cli.terminal import Step, remark
 from wavelic.errors import UsageError
 
 if TYPE_CHECKING:
@@ -136,6 +136,17 @@ def encode(
         bool,
         typer.Option("--resync", help="jp2: markers around packets (SOP, EPH), by which decoders get past damage."),
     ] = False,
+    learned: Annotated[
+        str,
+        typer.Option(
+            help="lifting: which components have learned steps: all, luma or none. Other JPEG 2000 software undoes none"
+            " of them."
+        ),
+    ] = "all",
+    enhance: Annotated[
+        bool,
+        typer.Option("--enhance", help="jp2: say in the file that it is meant to be decoded with a network."),
+    ] = False,
     output: Out = None,
     force: Force = False,
     processors: Processors = 0,
@@ -143,7 +154,7 @@ def encode(
     as_json: Annotated[bool, typer.Option("--json", help="Print what was done as JSON on standard output.")] = False,
 ) -> None:
     """Compress images."""
-    from wavelic.codec.options import Options, check_access, check_tune
+    from wavelic.codec.options import Options, check_access, check_learned, check_tune
     from wavelic.codec.registry import DEFAULT_CODEC, check_options, codecs, get_codec
     from wavelic.codec.target import Target
 
@@ -162,6 +173,8 @@ def encode(
         lossless=lossless,
         tile_size=tile_size,
         resync=resync,
+        enhance=enhance,
+        learned=check_learned(learned),
     )
     target = Target.of(quality, bpp, psnr, size)
     if lossless and target is not None:
@@ -176,6 +189,8 @@ def encode(
         check_options(chosen, options)
     work = EncodeWork(None if open_choice else chosen.name, target, options, force)  # before any file is touched
     run_jobs(work, jobs, processors, "encoding", _describe, as_json)
+    if caution := chosen.caution(options):
+        remark(caution)
 
 
 def _codec_for(output: str, options: Options) -> Codec:

@@ -57,6 +57,14 @@ class Codec(ABC):
             ModelError: the weights are not installed.
         """
 
+    def caution(self, options: Options) -> str:
+        """Return what users should know of the files it writes, in one line; empty if there is nothing.
+
+        Args:
+            options: as for `encode`.
+        """
+        return ""
+
     def suits(self, image: Image) -> bool:
         """Return whether it is the codec for this image where none is named; asked of special codecs only."""
         return False

@@ -19,6 +19,8 @@ Tune = Literal["psnr", "msssim"]
 _TUNES: tuple[Tune, ...] = ("psnr", "msssim")
 _ACCESSES: tuple[Access, ...] = ("whole", "windows")
 Strip = Literal["all", "gps"]
+Learned = Literal["all", "luma", "none"]
+_LEARNED: tuple[Learned, ...] = ("all", "luma", "none")
 MAX_LAYERS = 64
 MAX_EFFORT = 9
 #: Options of every codec; which of the others it takes is for each codec to say (`Codec.options`).
@@ -47,6 +49,8 @@ class Options:
         resync: codec jp2: markers around every packet (SOP, EPH), by which some decoders get past damage.
         enhance: codec jp2: say in the file that it is meant to be decoded with what a network estimates of its
             coefficients.
+        learned: codec lifting: which components have learned steps: "all", "luma" alone, or "none".  Other software
+            undoes none of them: the fewer there are, the more the picture it shows is like ours.
     """
 
     strip: bool = False
@@ -61,6 +65,7 @@ class Options:
     tile_size: int | None = None
     resync: bool = False
     enhance: bool = False
+    learned: Learned = "all"
     tune: Tune = "psnr"
 
     def __post_init__(self) -> None:
@@ -95,6 +100,14 @@ def check_access(name: str) -> Access:
         if name == access:
             return access
     raise UsageError(f"access is {name!r}; choose whole or windows")
+
+
+def check_learned(name: str) -> Learned:
+    """``name`` if it says which components have learned steps, else UsageError."""
+    for learned in _LEARNED:
+        if name == learned:
+            return learned
+    raise UsageError(f"learned is {name!r}; choose {', '.join(_LEARNED)}")
 
 
 def check_tune(name: str) -> Tune:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from wavelic.enhance.knowledge import TileKnowledge
@@ -33,12 +32,14 @@ class Coding:
         reversible: with 5/3, else 9/7.
         gray: only luma.
         block: side of the code-blocks.
+        bits: per sample.
     """
 
     rates: tuple[float, ...]
     reversible: bool = False
     gray: bool = False
     block: int = 64
+    bits: int = 8
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ def components_of(pixels: NDArray[np.integer], coding: Coding) -> list[NDArray[n
     return [np.rint(pixels @ np.array([0.299, 0.587, 0.114])).astype(pixels.dtype)]
 
 
-def coded(pixels: NDArray[np.integer], coding: Coding, bits: int = 8) -> bytes:
+def coded(pixels: NDArray[np.integer], coding: Coding) -> bytes:
     """Code a crop (H, W, 3) with libopenjp2 at the rates of its layers."""
     area = pixels.shape[0] * pixels.shape[1]
     sizes: list[int] = []
@@ -77,7 +78,7 @@ def coded(pixels: NDArray[np.integer], coding: Coding, bits: int = 8) -> bytes:
         code_block=(coding.block, coding.block),
         packet_lengths=False,
     )
-    return encode_codestream(components_of(pixels, coding), bits, options)
+    return encode_codestream(components_of(pixels, coding), coding.bits, options)
 
 
 def decoded(codestream: bytes, layers: int) -> Examples:
@@ -112,29 +113,3 @@ def joined(examples: list[Examples]) -> Examples:
     count = len(examples[0].signals)
     signals = tuple(torch.cat([one.signals[index] for one in examples]) for index in range(count))
     return Examples(levels, signals, examples[0].wavelet)
-
-
-def drawing(side: int, random: np.random.Generator) -> NDArray[np.uint8]:
-    """Draw what photographs do not show: lines of text, rules and flat areas, (side, side, 3)."""
-    dark, light = random.integers(0, 90, 3), random.integers(180, 256, 3)
-    if random.random() < 0.6:
-        dark, light = dark // 4, 255 - (255 - light) // 6
-    ink, paper = (tuple(int(v) for v in one) for one in ((dark, light) if random.random() < 0.8 else (light, dark)))
-    image = Image.new("RGB", (side, side), paper)
-    draw = ImageDraw.Draw(image)
-    for _ in range(int(random.integers(0, 5))):
-        x, y, w, h = (int(v) for v in random.integers(0, side, 4))
-        colour = tuple(int(v) for v in random.integers(0, 256, 3))
-        if random.random() < 0.5:
-            draw.rectangle((x, y, x + w // 2, y + h // 2), fill=colour)
-        else:
-            draw.line((x, y, w, h), fill=colour, width=int(random.integers(1, 4)))
-    size = float(random.uniform(8, 28))
-    font = ImageFont.load_default(size)
-    letters = np.array(list("abcdefghijklmnopqrstuvwxyz ABCDEFGHIKLMNOPRSTW  0123456789.,;-"))
-    top = float(random.uniform(0, size))
-    while top < side:
-        line = "".join(random.choice(letters, int(side / size * 2.2)))
-        draw.text((float(random.uniform(0, 20)), top), line, fill=ink, font=font)
-        top += size * float(random.uniform(1.1, 1.7))
-    return np.asarray(image)

@@ -9,10 +9,16 @@ from wavelic.enhance.examples import Examples
 from wavelic.enhance.level import LevelInput, Span, correct, doubled, framed, merged
 from wavelic.enhance.network import Network
 from wavelic.enhance.signals import to_colours
+from wavelic.enhance.weights import multiplies_bfloat16
 
 
 class Enhancement(nn.Module):
-    """The network from level to level, and the squared errors that training looks at."""
+    """The network from level to level, and the squared errors that training looks at.
+
+    Args:
+        network: new or trained.
+        bfloat16: run it in bfloat16 where the device multiplies that.
+    """
 
     def __init__(self, network: Network, bfloat16: bool = False) -> None:
         super().__init__()
@@ -31,6 +37,7 @@ class Enhancement(nn.Module):
         """
         first = levels[-1].low
         low = first.new_zeros((*first.shape[:2], *sizes[-1]))
+        device = "cpu" if low.device.type == "cpu" else "cuda"
         carried: Tensor | None = None
         found = [low]
         for number in range(len(levels), 0, -1):
@@ -41,7 +48,7 @@ class Enhancement(nn.Module):
             padded = framed(low, signal[0].band(False), signal[1].band(False), frame)
             if carried is not None:
                 carried = doubled(carried, (0, 0), (Span(0, frame[0].stop // 2), Span(0, frame[1].stop // 2)))
-            with torch.autocast("cpu" if low.device.type == "cpu" else "cuda", torch.bfloat16, self._bfloat16):
+            with torch.autocast(device, torch.bfloat16, self._bfloat16 and multiplies_bfloat16(device)):
                 details, carried = correct(self.network, x, padded, carried, torch.float32)
             low = merged(low, details, signal, wavelet)
             found.append(low)

@@ -178,19 +178,21 @@ def to_colours(components: Tensor, reversible: bool) -> Tensor:
     return _mixed(components, torch.linalg.inv(matrix))
 
 
-def colour_components(pixels: NDArray[np.integer], reversible: bool, gray: bool = False) -> Tensor:
+def colour_components(pixels: NDArray[np.integer], reversible: bool, gray: bool = False, bits: int = 8) -> Tensor:
     """Components of an original that those of a codestream of it are compared with.
 
     Args:
-        pixels: (H, W, 3), 8 bits.
+        pixels: (H, W, 3).
         reversible: by RCT, else by ICT.
         gray: luma as a gray image is coded, and no colour differences.
+        bits: per sample.
 
     Returns:
         float32 (1, 3, H, W), in levels around 0.
     """
     planes = torch.from_numpy(pixels.astype(np.float32)).permute(2, 0, 1)
+    zero = 2 ** (bits - 1)
     if gray:
-        luma = _mixed(planes, torch.tensor(_ICT))[:1].round() - 128
+        luma = _mixed(planes, torch.tensor(_ICT))[:1].round() - zero
         return torch.cat((luma, torch.zeros_like(luma).repeat(2, 1, 1)))[None]
-    return _mixed(planes - 128, torch.tensor(_RCT if reversible else _ICT))[None]
+    return _mixed(planes - zero, torch.tensor(_RCT if reversible else _ICT))[None]

@@ -16,11 +16,12 @@ class EnhanceStage(Stage):
         views: quality layers of each codestream, each of which counts as a crop of the batch.
         reversible: share of batches that are coded with 5/3, the others with 9/7.
         gray: share of crops that are coded as gray images.
-        drawn: share of crops that are replaced by drawings: text, lines and areas of one colour.
+        drawn: share of crops that are replaced by drawings: text, screens, line art and scans.
+        deep: share of batches of gray pictures of 10 to 16 bits, smooth ones or photographs, instead of 8 bits.
         small_blocks: share of crops with code-blocks of 32 x 32 samples instead of 64 x 64.
         coarse_weight: what the errors of the image halved once and twice count beside those at full size.
-        floor: squared error, in 8-bit levels, that is added to both sides of a crop's ratio of errors.
-        bfloat16: the network in bfloat16 under autocast; the wavelet transform never is.
+        floor: squared error, in levels, that is added to both sides of a crop's ratio of errors.
+        bfloat16: the network in bfloat16 under autocast, where the device multiplies it; the wavelets never are.
         validation_rates: bits per pixel at which held-out crops are judged.
         judged: held-out crops.
     """
@@ -28,12 +29,13 @@ class EnhanceStage(Stage):
     lowest: float = 0.05
     highest: float = 2.5
     views: int = 3
-    reversible: float = 0.25
-    gray: float = 0.1
-    drawn: float = 0.06
+    reversible: float = 0.4
+    gray: float = 0.12
+    drawn: float = 0.2
+    deep: float = 0.15
     small_blocks: float = 0.15
     coarse_weight: float = 0.1
-    floor: float = 1.0
+    floor: float = 0.1
     bfloat16: bool = True
     validation_rates: tuple[float, ...] = (0.1, 0.25, 0.5, 1.0)
     judged: int = 24

@@ -11,11 +11,13 @@ from torch import Tensor, nn
 
 from wavelic.codec.weights import Card
 from wavelic.enhance.config import CONFIGS
-from wavelic.enhance.examples import Coding, Examples, coded, decoded, drawing, joined
+from wavelic.enhance.drawings import drawing
+from wavelic.enhance.examples import Coding, Examples, coded, decoded, joined
 from wavelic.enhance.network import Network
 from wavelic.enhance.objective import Enhancement
 from wavelic.enhance.signals import colour_components
 from wavelic.enhance.stage import EnhanceStage
+from wavelic.enhance.surfaces import surface
 from wavelic.enhance.weights import float_state
 from wavelic.errors import UsageError
 from wavelic.training.data import PackedImages
@@ -25,6 +27,8 @@ from wavelic.wavelets import dwt2
 
 #: Signals whose errors training looks at: the image, and the image halved once and twice.
 SIGNALS = 3
+#: Bits of pictures of more than 8, and how many of these are made of photographs.
+DEPTHS, PHOTOGRAPHS = (10, 12, 16, 16), 0.4
 
 
 class EnhanceTask(Task):
@@ -60,15 +64,19 @@ class EnhanceTask(Task):
     def _examples(self, crops: np.ndarray, random: np.random.Generator) -> tuple[Examples, tuple[Tensor, ...]]:
         stage = self.stage
         reversible = bool(random.random() < stage.reversible)
+        bits = int(random.choice(DEPTHS)) if random.random() < stage.deep else 8
         examples, originals = [], []
-        for pixels in crops:
-            if random.random() < stage.drawn:
-                pixels = drawing(pixels.shape[0], random)
+        for crop in crops:
+            side, pixels = crop.shape[0], crop
+            if bits > 8:
+                pixels = surface(bits, random, side, crop if random.random() < PHOTOGRAPHS else None)
+            elif random.random() < stage.drawn:
+                pixels = drawing(side, random)
             low, high = math.log(stage.lowest), math.log(stage.highest)
             rates = tuple(sorted(math.exp(random.uniform(low, high)) for _ in range(stage.views)))
-            gray = bool(random.random() < stage.gray)
+            gray = bits > 8 or bool(random.random() < stage.gray)
             block = 32 if random.random() < stage.small_blocks else 64
-            one, signals = example(pixels, Coding(rates, reversible, gray, block))
+            one, signals = example(pixels, Coding(rates, reversible, gray, block, bits))
             examples += one
             originals += [signals] * len(one)
         return joined(examples), stacked(originals)
@@ -107,7 +115,7 @@ def example(pixels: np.ndarray, coding: Coding) -> tuple[list[Examples], tuple[T
     """Code a crop and decode each of its layers.
 
     Args:
-        pixels: uint8 (H, W, 3).
+        pixels: (H, W, 3).
         coding: how.
 
     Returns:
@@ -115,7 +123,7 @@ def example(pixels: np.ndarray, coding: Coding) -> tuple[list[Examples], tuple[T
     """
     codestream = coded(pixels, coding)
     layers = len(coding.rates)
-    original = colour_components(pixels, coding.reversible, coding.gray)
+    original = colour_components(pixels, coding.reversible, coding.gray, coding.bits)
     signals = [original]
     for _ in range(SIGNALS - 1):
         signals.append(dwt2(signals[-1], "5/3" if coding.reversible else "9/7", 1, "jpeg2000").low)

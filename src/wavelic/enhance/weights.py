@@ -26,6 +26,15 @@ def float_state(card: Card) -> dict[str, Tensor]:
     return {key: torch.from_numpy(np.array(value)).float() for key, value in load_weights(card).items()}
 
 
+def multiplies_bfloat16(device: str = "cpu") -> bool:
+    """Whether a device multiplies bfloat16; processors that do not emulate it at half the speed of float32.
+
+    Args:
+        device: torch device.
+    """
+    return device != "cpu" or bool(torch.cpu._is_avx512_bf16_supported())
+
+
 @lru_cache(maxsize=2)
 def load_network(card: Card, device: str = "cpu") -> Network:
     """Load a trained network: in evaluation mode, without gradients; in bfloat16 where the processor multiplies it.
@@ -47,6 +56,6 @@ def load_network(card: Card, device: str = "cpu") -> Network:
     except RuntimeError as error:
         cause = " ".join(str(error).split())[:200]
         raise ModelError(f"{card.path.name} does not fit its network ({cause}); install wavelic again") from error
-    half = device != "cpu" or torch.cpu._is_avx512_bf16_supported()  # as in training
+    half = multiplies_bfloat16(device)  # as in training
     network = network.to(device, torch.bfloat16 if half else torch.float32, memory_format=torch.channels_last)  # type: ignore[call-overload]
     return network.eval().requires_grad_(False)

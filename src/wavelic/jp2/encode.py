@@ -37,7 +37,6 @@ from wavelic.jpeg2000.picture import Stored, read_picture
 from wavelic.rect import Rect
 
 LEVELS = 5
-_LAYER_BYTES = 1500  # the smallest layer that is worth the headers of its packets
 _HEADERS = 280  # bytes of boxes and main header, about
 _LEAST_TILE = 32
 _LOSSY_BPP = 2.4  # of the largest layer in front of one without loss
@@ -179,7 +178,7 @@ class Encoding:
         asked = self.options.layers
         if isinstance(asked, tuple):
             return [*(size for bpp in asked if (size := self._bytes(bpp)) < top), round(top)]
-        return self.arrangement.layer_bytes(top, asked or self.arrangement.layers(top, _LAYER_BYTES))
+        return self.arrangement.layer_bytes(top, asked or self.arrangement.layers(top))
 
     def lossless_layers(self) -> list[int | None]:
         """Choose the sizes of layers in front of the last, which is exact: an octave apart for a number."""

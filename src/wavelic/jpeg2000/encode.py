@@ -117,7 +117,7 @@ def encode_filled(
         count: of components, 1 to 4.
         bits: per sample, 1 to 16.
         fill: gets the library's own planes, which are its working memory as well and gone afterwards; it must set
-            every sample, within the range of ``bits``.
+            every sample, within the range of ``bits``, or of 9/7 half that range to either side, as decoders clip it.
         options: how; None: the defaults.
         signed: whether samples are signed.
         tick: called about every second while a large image is coded.

@@ -6,9 +6,11 @@ from wavelic.codec.architectures import architectures
 from wavelic.codec.weights import Card, cards, superseded_cards
 from wavelic.errors import ModelError
 
-#: Family of the shipped transforms, and name of the one that encodes unless another is asked for.
+#: Family of the shipped transforms, name of the one that encodes unless another is asked for, and of the same networks
+#: without learned steps of chroma.
 FAMILY = "lifting"
 PRODUCT = "lifting"
+LUMA = "lifting-luma"
 #: Bytes of the content hash that a JP2 file holds.
 ID_BYTES = 8
 

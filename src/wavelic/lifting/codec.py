@@ -29,6 +29,8 @@ TRAINER = Trainer(
     "wavelic.lifting.training.task:LiftingTask",
     "wavelic.lifting.training.export:export_stages",
 )
+#: What other software shows less than wavelic, in dB of RGB at 1 bit per pixel (`benchmarks/studies/lifting_stock.py`).
+STOCK_LOSS = 7.0
 _NETWORKS = {
     "LeGall-5/3": (0, "the fixed 5/3 wavelet"),
     "CDF-9/7": (0, "the fixed 9/7 wavelet"),
@@ -43,13 +45,21 @@ class LiftingCodec(Codec):
     label = "Learned lifting"
     summary = "learned lifting steps on the 9/7 wavelet, JPEG 2000 block coding, layers; .jp2 files"
     extension = ".jp2"
-    options = frozenset({"layers", "access"})
+    options = frozenset({"layers", "access", "learned"})
     batch_pixels: ClassVar[int] = 1 << 20
 
     def encode(self, image: Image, target: Target, options: Options) -> Encoded:
         from wavelic.lifting.encode import encode_lifting
 
         return encode_lifting(image, target, options)
+
+    def caution(self, options: Options) -> str:
+        if options.learned == "none":
+            return ""
+        return (
+            f"other JPEG 2000 software shows such a file some {STOCK_LOSS:g} dB worse than wavelic does, at 1 bit per"
+            " pixel; what --codec jp2 --enhance writes looks alike everywhere"
+        )
 
     def recognizes(self, start: bytes) -> bool:
         return is_jpeg2000(start)
@@ -90,9 +100,9 @@ class LiftingCodec(Codec):
         ]
 
     def weights(self) -> Sequence[Card]:
-        from wavelic.lifting.cards import PRODUCT, lifting_cards
+        from wavelic.lifting.cards import LUMA, PRODUCT, lifting_cards
 
-        return [card for card in lifting_cards() if card.name == PRODUCT]
+        return [card for card in lifting_cards() if card.name in (PRODUCT, LUMA)]
 
     def load(self, device: str) -> None:
         from wavelic.lifting.encode import product_transform

@@ -14,13 +14,13 @@ from functools import cached_property
 import torch
 
 from wavelic.codec.jp2_box import NO_MODEL
-from wavelic.codec.options import Encoded, Options, check_device, psnr
+from wavelic.codec.options import Encoded, Learned, Options, check_device, psnr
 from wavelic.codec.rate_search import Writer, write_at
 from wavelic.codec.target import Target
 from wavelic.images import Image, Metadata, encode_alpha, upright
 from wavelic.jpeg2000 import EncodeOptions
 from wavelic.jpeg2000.arrangement import WHOLE, WINDOWED, Arrangement
-from wavelic.lifting.cards import PRODUCT, lifting_cards, lifting_id
+from wavelic.lifting.cards import LUMA, PRODUCT, find_lifting, lifting_cards, lifting_id
 from wavelic.lifting.jp2 import synthesis
 from wavelic.lifting.jp2.analysis import IN_WINDOWS, analysis_steps, pseudo_image_in_windows
 from wavelic.lifting.jp2.opening import open_jp2
@@ -31,24 +31,28 @@ from wavelic.lifting.transform.transform import LiftingTransform
 from wavelic.lifting.weights import load_lifting_card
 
 LEVELS = 5
-_LAYER_BYTES = 1500  # the smallest layer that is worth the headers of its packets
 _HEADERS = 280  # bytes of boxes and main header, about
 _CODING_SHARE = 3.0  # about how many times as long as the analysis libopenjp2 takes
 _MOST_BITS = 32  # per colour sample, more than which no codestream has
 
 
-def product_transform(device: str = "cpu") -> tuple[LiftingTransform, bytes, str]:
+def product_transform(device: str = "cpu", learned: Learned = "all") -> tuple[LiftingTransform, bytes, str]:
     """Find what the codec encodes with: the plain 9/7 wavelet if no weights are installed.
 
     Args:
         device: torch device to run on.
+        learned: which components have learned steps.
 
     Returns:
         Transform, model id, and name.
+
+    Raises:
+        ModelError: there are weights for "all" alone.
     """
-    for card in lifting_cards():
-        if card.name == PRODUCT:
-            return load_lifting_card(card, device), lifting_id(card), card.name
+    installed = {card.name: card for card in lifting_cards()}
+    if PRODUCT in installed and learned != "none":
+        card = installed[PRODUCT] if learned == "all" else find_lifting(LUMA)
+        return load_lifting_card(card, device), lifting_id(card), card.name
     return build_lifting(PLAIN_STRUCTURES["9/7"]), NO_MODEL, "none"
 
 
@@ -65,7 +69,7 @@ def encode_lifting(image: Image, target: Target, options: Options) -> Encoded:
     """
     check_device(options.device)
     image = upright(image)  # other viewers of JP2 files do not read Exif
-    transform, model, name = product_transform(options.device)
+    transform, model, name = product_transform(options.device, options.learned)
     encoding = Encoding(image, transform, model, options)
     most = image.colour().size * _MOST_BITS / 8
     writer = Writer(image.width * image.height, encoding.beside, most, encoding.at_budget, encoding.psnr, "lifting")
@@ -186,7 +190,7 @@ class Encoding:
         if isinstance(asked, tuple):
             return [*(size for bpp in asked if (size := self._bytes(bpp)) < top), round(top)]
         arranged = self.arrangement
-        return arranged.layer_bytes(top, asked or arranged.layers(top, _LAYER_BYTES))
+        return arranged.layer_bytes(top, asked or arranged.layers(top))
 
     def _bytes(self, bpp: float) -> int:
         return round(bpp * self.image.width * self.image.height / 8)

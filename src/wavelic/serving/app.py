@@ -265,7 +265,8 @@ class Application:
     async def _details(self, request: Request, identifier: str, receive: Receive) -> Response:
         entry, facts = await self._open(identifier)
         sizes = await self._work(lambda: self.site.layer_bytes(entry), entry, receive)
-        return json_answer(request, details(entry.identifier, facts, sizes), {"Cache-Control": "no-cache"})
+        first = await self._work(lambda: self.site.first_view(entry), entry, receive)
+        return json_answer(request, details(entry.identifier, facts, sizes, first), {"Cache-Control": "no-cache"})
 
     async def _ranges(self, request: Request, identifier: str, tiles: list[Tile], receive: Receive) -> Response:
         entry, facts = await self._open(identifier)

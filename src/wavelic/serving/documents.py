@@ -126,8 +126,19 @@ def _canvas(base: str, number: int, identifier: str, facts: Facts, limits: SizeL
     }
 
 
-def details(identifier: str, facts: Facts, layer_bytes: list[int | None]) -> Json:
-    """What the viewer shows about one image."""
+def details(identifier: str, facts: Facts, layer_bytes: list[int | None], first: tuple[int, int] | None = None) -> Json:
+    """What the viewer shows about one image.
+
+    Args:
+        identifier: of the image.
+        facts: what its header says.
+        layer_bytes: bytes of the file up to each quality layer.
+        first: how often halved and with how many layers it can be shown after a few percent of the file.
+    """
+    view = None
+    if first is not None:
+        width, height = level_dimensions(facts.width, facts.height, first[0])[first[0]]
+        view = {"width": width, "height": height, "layers": first[1]}
     return {
         "id": identifier,
         "codec": facts.codec,
@@ -138,4 +149,5 @@ def details(identifier: str, facts: Facts, layer_bytes: list[int | None]) -> Jso
         "decodes": list(facts.decodes),
         "complete": facts.complete,
         "layers": layer_bytes,
+        "first": view,
     }

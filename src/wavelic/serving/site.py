@@ -232,6 +232,13 @@ class Site:
         )
         return sizes
 
+    def first_view(self, entry: Entry) -> tuple[int, int] | None:
+        """How often halved and with how many layers the picture is there after a few percent of the file, or None."""
+        found: tuple[tuple[int, int] | None] = self.cache.keep(
+            ("first", entry.key), lambda: (self._source(entry).first_view,), lambda _: _FACTS_WEIGHT
+        )
+        return found[0]
+
     def ranges(self, entry: Entry, tiles: Sequence[Tile]) -> list[tuple[int, int]]:
         """[start, stop) of the bytes of the file that these tiles are decoded from.
 

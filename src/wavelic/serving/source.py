@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from wavelic.api.files import open_file
 from wavelic.codec.opened import OpenedFile
+from wavelic.errors import UsageError
 from wavelic.images import upright
 from wavelic.images.image import convert_depth
 from wavelic.images.orientation import turn
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
 
 #: Largest ICC profile sent along with an image, in bytes.
 MAX_ICC = 1 << 16
+
+#: Share of a file that a first view is made of, and bytes of the files that are worth one.
+FIRST_SHARE, FIRST_FROM = 1 / 32, 1 << 16
 
 Samples = NDArray[np.uint8]
 #: Which picture, how often halved, and a box in samples of that level, upright.
@@ -50,6 +54,24 @@ class Source:
     def layer_bytes(self) -> list[int | None]:
         """Bytes of the file up to each quality layer, None where it does not say."""
         return [layer.bytes for layer in self._file.layers]
+
+    @property
+    def first_view(self) -> tuple[int, int] | None:
+        """How often halved and with how many layers the picture lies in the first `FIRST_SHARE` of the file.
+
+        None of files that do not say where their packets are, and of small ones.
+
+        Raises:
+            ModelError: the weights are not installed.
+        """
+        file = self._file
+        if not isinstance(file, Jp2File) or not file.complete or self.facts.bytes < FIRST_FROM:
+            return None
+        try:
+            found = file.best_within(int(self.facts.bytes * FIRST_SHARE))
+        except UsageError:
+            return None
+        return found.reduce, found.layers
 
     def window(self, variant: Variant, reduce: int, box: Rect) -> Samples:
         """Decode a part of a level; for JPEG 2000 only.

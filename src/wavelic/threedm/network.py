@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from wavelic.nn.blocks import ResidualGroup, SubpixelConv
 from wavelic.nn.gdn import lower_bound
 from wavelic.nn.likelihood import FactorizedPrior, gaussian_bits, round_straight_through
+from wavelic.nn.precision import has_bfloat16
 from wavelic.threedm.config import Config, config_named
 from wavelic.threedm.entropy import LOG2_LOWEST, PER_OCTAVE, SCALES, EntropyModel
 from wavelic.threedm.plan import Slice
@@ -86,7 +87,7 @@ class Network(Transform):
         Raises:
             UsageError: another shape, or no rate where one is needed.
         """
-        with torch.autocast(x.device.type, torch.bfloat16, enabled=autocast):
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=autocast and has_bfloat16(x.device)):
             coefficients = self.coefficients(checked_sides(x), rate)
             z = self.hyper_analysis(coefficients).float()
             medians = self.prior.medians

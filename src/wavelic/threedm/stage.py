@@ -18,7 +18,8 @@ class ThreedmStage(Stage):
         distortion: "mse", in squared grey levels, or "ms-ssim", 1 - MS-SSIM, with crops of at least 192.
         low_weight, high_weight: w1 and w2 of the second training stage (equation 2).
         balance: crops count as lambda to minus this power: about equal shares of the loss for all rates.
-        bfloat16: convolutions in bfloat16 under autocast; wavelet transforms, GDN and likelihoods never are.
+        bfloat16: convolutions in bfloat16 under autocast, on devices that have it; wavelet transforms, GDN and
+            likelihoods never are.
         quantised: the entropy networks behave as their integer twins (`wavelic.nn.exact`); their units are chosen from
             crops when the stage begins, unless ``calibrated`` says that the weights bring them.
         quantile_scale: learning rate of the factorised prior's quantiles, as a multiple of the others.

@@ -19,6 +19,7 @@ from wavelic.entropy.tables import TableSet
 from wavelic.errors import UsageError
 from wavelic.training.data import PackedImages
 from wavelic.training.export import Export, latest
+from wavelic.weconvene.codec import FAMILIES
 from wavelic.weconvene.config import CONFIGS
 from wavelic.weconvene.context import COARSEST, FINEST, LOG2_LOWEST, PER_OCTAVE, SCALES, STEP_UNIT, code_levels
 from wavelic.weconvene.features import VALUE
@@ -90,7 +91,8 @@ def export_weights(
 ) -> Card:
     """Write weights and card of a finished stage; every ``every``-th of the training images fits the tables.
 
-    The product is called as its architecture and is the family `weconvene`; with a ``name`` it is of a study.
+    The product is called as its architecture and is the family of what it was trained for (`codec.FAMILIES`); with a
+    ``name`` it is of a study.
 
     The averaged weights of the transform are rounded to float16 first, as they will ship.
     """
@@ -111,8 +113,10 @@ def export_weights(
     about["calibration"]["rdoq_lambda"] = RDOQ_LAMBDA
     if progress:
         progress(1, 1, "done")
-    family = "weconvene-study" if name else "weconvene"
-    return save_weights(folder, name or about["model"], about["model"], family, 0, model.tensors(), about)
+    product = FAMILIES["msssim" if about["stage"].get("metric") == "ms-ssim" else "psnr"]
+    family = "weconvene-study" if name else product
+    name = name or about["model"].replace("weconvene", product, 1)
+    return save_weights(folder, name, about["model"], family, 0, model.tensors(), about)
 
 
 def _crops(images: Path, cache: Path) -> NDArray[np.uint8]:

@@ -22,6 +22,7 @@ from torch.nn.functional import leaky_relu
 
 from wavelic.nn.constants import constant
 from wavelic.nn.likelihood import round_straight_through
+from wavelic.nn.precision import has_bfloat16
 from wavelic.nn.wavelet_conv import WaveletConv
 from wavelic.weconvene.config import Config
 from wavelic.weconvene.context import CENTRE, ContextModel, code_levels
@@ -226,5 +227,5 @@ def slices_of(config: Config) -> tuple[Slice, ...]:
 
 
 def _bfloat16(x: Tensor, enabled: bool) -> AbstractContextManager[object]:
-    """Convolutions in bfloat16 on the device of ``x``, or nothing."""
-    return torch.autocast(x.device.type, torch.bfloat16) if enabled else nullcontext()
+    """Convolutions in bfloat16 if the device of ``x`` has it, or nothing."""
+    return torch.autocast(x.device.type, torch.bfloat16) if enabled and has_bfloat16(x.device) else nullcontext()

@@ -21,7 +21,8 @@ class WeconveneStage(Stage):
         balance: a crop counts as step to this power, since the loss falls with the step: about equal relative shares.
         low_weight, high_weight: w1 and w2 of the second training stage (3DM-WeConvene, equation 2): what the bits of
             the three coarsest levels and those of the three finest count.
-        bfloat16: convolutions of the networks in bfloat16 under autocast; the wavelet transform never is.
+        bfloat16: convolutions of the networks in bfloat16 under autocast, on devices that have it; the wavelet
+            transform never is.
         quantised: the context model behaves as its integer twin (`wavelic.nn.exact`); its units are chosen from crops
             when the stage begins, unless ``calibrated`` says that the weights bring them.
         rdoq_lambda: if not 0, symbols are those of an encoder with rate-distortion optimised quantisation (RDOQ) of

@@ -16,6 +16,7 @@ from wavelic.codec.weights import Card, Tensors, load_weights, misfit, tensors_u
 from wavelic.entropy.tables import TableSet
 from wavelic.errors import ModelError, UsageError
 from wavelic.nn.exact import ExactConv2d, QuantConv2d
+from wavelic.nn.precision import has_bfloat16
 from wavelic.weconvene.config import CONFIGS, Config
 from wavelic.weconvene.context import SCALE_UNIT, SCALES, ContextModel
 from wavelic.weconvene.network import Network, Transform, slices_of
@@ -62,7 +63,7 @@ def make_model(card: Card, transform: Transform, entropy: ContextModel, tables: 
         raise UsageError(f"{len(tables)} tables, expected {SCALES}; calibrate them again")
     transform = transform.to(memory_format=torch.channels_last).eval().requires_grad_(False)  # type: ignore[call-overload]
     fast = transform
-    if entropy.base.device.type == "cuda" or torch.cpu._is_avx512_bf16_supported():
+    if has_bfloat16(entropy.base.device):
         fast = deepcopy(transform)
         for net in (fast.f, fast.g):
             for layers in (net.enter, net.blocks, net.leave):

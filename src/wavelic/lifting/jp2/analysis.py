@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from wavelic.images import set_aside
-from wavelic.lifting.jp2.pseudo_image import PseudoImage, plain_range, to_codes
+from wavelic.lifting.jp2.pseudo_image import PseudoImage, code_type, plain_range, to_codes
 from wavelic.lifting.jp2.sample_store import SampleStore
 from wavelic.lifting.jp2.samples import to_components
 from wavelic.lifting.jp2.windows import Start, count_windows, merge_levels, split_levels
@@ -46,7 +46,7 @@ def pseudo_image_in_windows(
     height, width, channels = colours.shape
     device = next(transform.parameters(), torch.empty(0)).device
     box, bits = plain_range(transform.base, image.bit_depth)
-    codes = SampleStore(channels, height, width)
+    codes = SampleStore(channels, height, width, code_type(bits))
     clipped = 0
 
     def source(rows: slice, columns: slice) -> Tensor:

@@ -4,6 +4,11 @@ A JPEG 2000 encoder takes images, not coefficients.  So the inverse of the base 
 image; the encoder's own forward transform finds them again.  Rate allocation, layers, precincts and reduced decoding
 are libopenjp2's.  Without learned steps the pseudo-image is the image.  A `uuid` box says how samples map to numbers
 and which model synthesises; without it the file is plain JPEG 2000.
+
+With learned steps a pseudo-image overshoots the range of the image at edges.  On the path of 9/7 that takes no room:
+libopenjp2 transforms what it is given, wavelic's decoder asks for samples that are not clipped, and other decoders clip
+to the declared range, which is the image's own, so that they show its contrast.  Samples of the reversible path are
+decoded as they are declared; there a tenth of the codes is headroom.
 """
 
 from __future__ import annotations
@@ -24,8 +29,11 @@ from wavelic.lifting.jp2.sample_store import SampleStore
 from wavelic.lifting.jp2.samples import colour
 from wavelic.wavelets import Coefficients2d, idwt2
 
-#: Share of the code range that the image's own range takes; the rest is headroom for the pseudo-image's overshoot.
-OWN_RANGE = 0.9
+#: Share of the code range that the image's own range takes, of either base wavelet; the rest is headroom.
+OWN_RANGE = {"9/7": 1.0, "5/3": 0.9}
+#: How far beyond the code range samples may go on the path of 9/7, as a share of it: what the decoder's doubled range
+#: holds (`wavelic.jpeg2000.precision`).
+BEYOND = 0.5
 
 
 @dataclass(frozen=True)
@@ -33,7 +41,7 @@ class PseudoImage:
     """Picture that libopenjp2 is given, to be coded at as many rates as a search needs.
 
     Attributes:
-        samples: (components, H, W), in 0..2^bits - 1.
+        samples: (components, H, W), in 0..2^bits - 1 or, of 9/7, up to `BEYOND` that range to either side.
         bits: per sample.
         box: how they map to numbers, without model and alpha.
         levels: wavelet levels.
@@ -129,11 +137,17 @@ def plain_range(base: str, depth: int, bits: int | None = None) -> tuple[Wavelic
         bits: of the pseudo-image; None: as for `pseudo_image`.
     """
     bits = (12 if depth == 8 else 16) if bits is None else bits
-    scale, offset = (float(np.float32(part * ((1 << bits) - 1))) for part in (OWN_RANGE, (1 - OWN_RANGE) / 2))
+    own = OWN_RANGE[base]
+    scale, offset = (float(np.float32(part * ((1 << bits) - 1))) for part in (own, (1 - own) / 2))
     return WavelicBox(base, depth, NO_MODEL, scale, offset), bits
 
 
-def to_codes(components: torch.Tensor, box: WavelicBox, bits: int) -> tuple[NDArray[np.uint16], int]:
+def code_type(bits: int) -> type[np.integer]:
+    """Return the type that holds all samples of a pseudo-image of so many bits."""
+    return np.int16 if bits < 15 else np.int32
+
+
+def to_codes(components: torch.Tensor, box: WavelicBox, bits: int) -> tuple[NDArray[np.integer], int]:
     """Turn components of a pseudo-image into its samples.
 
     Args:
@@ -142,12 +156,13 @@ def to_codes(components: torch.Tensor, box: WavelicBox, bits: int) -> tuple[NDAr
         bits: per sample.
 
     Returns:
-        Samples (C, h, w), and how many were clipped.
+        Samples (C, h, w) of `code_type`, and how many were clipped.
     """
-    peak = (1 << bits) - 1
+    beyond = int(BEYOND * (1 << bits)) if box.base == "9/7" else 0
+    low, high = -beyond, (1 << bits) - 1 + beyond
     codes = ((colour(components, box.base, inverse=True)[0] + 0.5) * box.scale + box.offset).round()
-    clipped = int(((codes < 0) | (codes > peak)).sum())
-    return codes.clamp(0, peak).to(torch.int32).cpu().numpy().astype(np.uint16), clipped
+    clipped = int(((codes < low) | (codes > high)).sum())
+    return codes.clamp(low, high).to(torch.int32).cpu().numpy().astype(code_type(bits)), clipped
 
 
 def encode_coefficients(

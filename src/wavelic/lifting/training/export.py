@@ -9,12 +9,11 @@ import torch
 
 from wavelic.codec.weights import Card
 from wavelic.errors import UsageError
+from wavelic.lifting.cards import FAMILY, LUMA, PRODUCT
 from wavelic.lifting.training.task import transform_of
-from wavelic.lifting.transform.steps import PRODUCT_STEPS, LearnedSteps
+from wavelic.lifting.transform.steps import LUMA_STEPS, PRODUCT_STEPS, LearnedSteps
 from wavelic.lifting.weights import save_lifting
 from wavelic.training.export import Export, about_run, latest
-
-FAMILY = "lifting"
 
 
 def export_lifting(
@@ -35,10 +34,14 @@ def export_lifting(
 
 
 def export_stages(finals: Sequence[Path], export: Export) -> list[Card]:
-    """Write the stage that was finished last, which needs no calibration.
+    """Write the stage that was finished last, which needs no calibration, with and without steps of chroma.
 
     Args:
         finals: the ``final.pt`` of the stages.
         export: where to.
     """
-    return [export_lifting(latest(finals), export.folder, FAMILY)]
+    final = latest(finals)
+    return [
+        export_lifting(final, export.folder, PRODUCT),
+        export_lifting(final, export.folder, LUMA, steps=LUMA_STEPS),
+    ]

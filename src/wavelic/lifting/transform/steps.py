@@ -67,3 +67,5 @@ EVERYWHERE = LearnedSteps()
 #: Steps that new weights are exported with: as many as a colour image's decoder has time for, and
 #: all of them for a gray one.
 PRODUCT_STEPS = LearnedSteps(luma=Steps(2, 1), chroma=Steps(NEVER, 2))
+#: The same without steps of chroma, for files whose colours other software shows as they are.
+LUMA_STEPS = LearnedSteps(luma=PRODUCT_STEPS.luma, chroma=Steps(NEVER, NEVER))

@@ -36,7 +36,7 @@
   stage.viewer.addHandler("tile-loaded", ({ tile, tiledImage }) => {
     const { source } = tiledImage;
     const id = library.current();
-    if (!source.id.endsWith(`/${encode(id)}`)) return; // of the image before
+    if (!source.id || !source.id.endsWith(`/${encode(id)}`)) return; // a first view, or of the image before
     if (id !== read.id) {
       Object.assign(read, { id, seen: new Set(), waiting: [], ranges: [] });
       $("read").textContent = "";

@@ -2,6 +2,7 @@
 /* The stage: deep zoom by OpenSeadragon of one picture, or of two at either side of a divider. */
 window.wavelic.stage = (() => {
   const { $, service } = window.wavelic;
+  const FIRST = "first view";
   const SMOOTH_BELOW = 2; // zoom from which pixels are shown as squares
   // The pictures on the stage: `left` fills it, `right` covers what is right of the divider.
   const slots = { left: [], right: [] };
@@ -29,6 +30,26 @@ window.wavelic.stage = (() => {
     slots.left.length = slots.right.length = 0;
   }
 
+  /* Show a small picture of few layers, which a few percent of the file are enough for, until the picture itself is
+     there.  `first` is its width, height and layers. */
+  function begin(id, first, bytes) {
+    const entry = { wanted: FIRST, item: null };
+    slots.left.push(entry);
+    const mine = opening;
+    const gone = () => mine !== opening || !slots.left.includes(entry);
+    viewer.addSimpleImage({
+      url: `${service(id, { layers: first.layers, decode: "" })}/full/${first.width},${first.height}/0/default.jpg?first=${bytes}`,
+      index: 0,
+      success: ({ item }) => {
+        if (gone()) { viewer.world.removeItem(item); return; }
+        entry.item = item;
+        document.body.dataset.first = id;
+        clip();
+      },
+      error: () => { if (!gone()) slots.left.splice(slots.left.indexOf(entry), 1); },
+    });
+  }
+
   /* Show a picture of an image in a slot; null: nothing.  `info` is the image's info.json, `bytes` the size of the file:
      of one that is still arriving the same address shows more and more. */
   function put(slot, id, info, picture, format, bytes) {
@@ -51,6 +72,7 @@ window.wavelic.stage = (() => {
         if (mine !== opening || !items.includes(entry)) { viewer.world.removeItem(item); return; }
         entry.item = item;
         clip();
+        showZoom();
         // the picture before stays below until this one is complete
         const settle = () => { if (item.getFullyLoaded()) { remove(slot, items.indexOf(entry)); showBusy(); } };
         item.addHandler("fully-loaded-change", settle);
@@ -87,8 +109,11 @@ window.wavelic.stage = (() => {
     document.body.dataset.busy = String(all.some((e) => !e.item || !e.item.getFullyLoaded()));
   }
 
+  /* What fills the stage, not its first view. */
+  const main = () => (slots.left.find((e) => e.item && e.wanted !== FIRST) || { item: null }).item;
+
   function showZoom() {
-    const item = viewer.world.getItemAt(0);
+    const item = main();
     if (!item) { $("zoom").textContent = ""; return; }
     const zoom = item.viewportToImageZoom(viewer.viewport.getZoom(true)) * (window.devicePixelRatio || 1);
     $("zoom").textContent = `${zoom < 0.1 ? (100 * zoom).toFixed(1) : Math.round(100 * zoom)} %`;
@@ -107,7 +132,7 @@ window.wavelic.stage = (() => {
   const zoomBy = (factor) => { viewer.viewport.zoomBy(factor); viewer.viewport.applyConstraints(); };
   const whole = () => viewer.viewport.goHome();
   function actual() {
-    const item = viewer.world.getItemAt(0);
+    const item = main();
     if (item) viewer.viewport.zoomTo(item.imageToViewportZoom(1 / (window.devicePixelRatio || 1)));
   }
 
@@ -136,5 +161,5 @@ window.wavelic.stage = (() => {
   viewer.addHandler("tile-load-failed", () => { say("Part of this image could not be loaded."); showBusy(); });
   viewer.addHandler("tile-drawn", showBusy);
 
-  return { viewer, clear, put, clip, showBusy, say, zoomBy, whole, actual, moveDividerBy: (by) => moveDivider(divider + by) };
+  return { viewer, clear, begin, put, clip, showBusy, say, zoomBy, whole, actual, moveDividerBy: (by) => moveDivider(divider + by) };
 })();

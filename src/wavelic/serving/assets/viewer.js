@@ -55,6 +55,7 @@
     $("name").textContent = id.slice(id.lastIndexOf("/") + 1);
     document.title = `${$("name").textContent} · wavelic`;
     describeFile();
+    if (state.details.first && chosen("layers") === 0) stage.begin(id, state.details.first, state.details.bytes);
     update();
     followGrowth(opening);
   }
