@@ -225,7 +225,9 @@ def _doublings(rows: Sequence[dict[str, Any]], where: str) -> list[str]:
     if not found:
         return []
     text = "; ".join(f"from {step} to {2 * step} steps {change:+.1f} %" for step, change in found[-4:])
-    return [f"Doublings on {where}, stage {rows[0]['stage']}: {text}.", ""]
+    falling = len(found) > 2 and all(b[1] >= a[1] for a, b in zip(found, found[1:], strict=False))
+    last = f"  Each brought less than the one before; another should bring a little less than {-found[-1][1]:.1f} %."
+    return [f"Doublings on {where}, stage {rows[0]['stage']}: {text}.{last if falling else ''}", ""]
 
 
 def _rate_and_psnr(row: dict[str, Any]) -> tuple[list[float], list[float]]:

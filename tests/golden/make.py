@@ -58,8 +58,9 @@ def write(codec: str, kind: str, data: bytes) -> None:
 
 
 def weconvene() -> None:
-    """Each kind, and one in several tiles."""
+    """Each kind, and one in several tiles; and one with the weights for MS-SSIM."""
     from wavelic.codec.weights import family
+    from wavelic.weconvene.codec import FAMILIES as FAMILIES_BY_TUNE
     from wavelic.weconvene.files import Encoding, step_of_quality
     from wavelic.weconvene.weights import load_model
 
@@ -71,6 +72,8 @@ def weconvene() -> None:
             pixels = np.tile(pixels, (3, 3, 1))
         encoding = Encoding(from_array(pixels, metadata), model, tile=128 if kind == "rgb-tiles" else 1024)
         write("weconvene", kind, encoding.file(step_of_quality(60)))
+    tuned = load_model(family(FAMILIES_BY_TUNE["msssim"])[-1])
+    write("weconvene", "rgb", Encoding(from_array(picture(*KINDS["rgb"])), tuned).file(step_of_quality(60)))
 
 
 def bilevel() -> None:
