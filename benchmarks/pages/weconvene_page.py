@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Sequence
-from itertools import groupby
+from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -225,8 +225,8 @@ def _doublings(rows: Sequence[dict[str, Any]], where: str) -> list[str]:
     if not found:
         return []
     text = "; ".join(f"from {step} to {2 * step} steps {change:+.1f} %" for step, change in found[-4:])
-    falling = len(found) > 2 and all(b[1] >= a[1] for a, b in zip(found, found[1:], strict=False))
-    last = f"  Each brought less than the one before; another should bring a little less than {-found[-1][1]:.1f} %."
+    falling = len(found) > 2 and all(b[1] >= a[1] for a, b in pairwise(found))
+    last = f" Each brought less than the one before; another should bring a little less than {-found[-1][1]:.1f} %."
     return [f"Doublings on {where}, stage {rows[0]['stage']}: {text}.{last if falling else ''}", ""]
 
 
