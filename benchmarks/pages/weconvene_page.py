@@ -97,11 +97,11 @@ def plot() -> None:
     """Both metrics over rate."""
     if not KODAK.exists():
         return
-    product = read_curve(KODAK)
+    products = [read_curve(path) for path in (KODAK, TUNED) if path.exists()]
     names = ("jpeg-420-best", "jpeg2000", "webp-best", "avif", "avif-best", "hevc-best")
     shown = [read_curve(RESULTS / "anchors" / "kodak" / f"{name}.json") for name in names]
     for metric, path in PLOTS.items():
-        path.write_text(rate_distortion_svg([product, *shown, published_curves()["vtm"]], metric))
+        path.write_text(rate_distortion_svg([*products, *shown, published_curves()["vtm"]], metric))
 
 
 def parts() -> list[str]:
