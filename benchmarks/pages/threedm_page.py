@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from benchmarks.measuring import DOCS, RESULTS
-from benchmarks.pages.marked import write_page
+from benchmarks.pages.marked import Section, with_sections, write_or_check
 from benchmarks.pages.weconvene_page import percent
 from wavelic.evaluation.bd import bd_rate
 from wavelic.evaluation.plots import rate_distortion_svg
@@ -229,7 +228,7 @@ def ablations() -> list[str]:
     return lines
 
 
-SECTIONS: tuple[tuple[str, str, Callable[[], list[str]]], ...] = (
+SECTIONS: tuple[Section, ...] = (
     (
         "Kodak, real files",
         "`wavelic eval 3dm --images KODAK --dataset kodak --json results/codecs/kodak/3dm.json --qualities"
@@ -284,19 +283,8 @@ def page() -> str:
         " section whose file is absent is left out. [Codec 3dm](threedm.md) says what the networks are.",
         "",
     ]
-    for title, text, content in SECTIONS:
-        if body := content():
-            lines += [f"## {title}", "", text, "", *body, ""]
-    return "\n".join(lines).rstrip("\n") + "\n"
-
-
-def main() -> int:
-    """Write or check the page."""
-    check = "--check" in sys.argv[1:]
-    if not check:
-        plot()
-    return write_page(PAGE, page(), check)
+    return with_sections(lines, SECTIONS)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(write_or_check(PAGE, page, plot))

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any
 
 from benchmarks.measuring import DOCS, RESULTS
-from benchmarks.pages.marked import write_page
+from benchmarks.pages.marked import Section, with_sections, write_or_check
 from wavelic.evaluation.bd import bd_rate
 from wavelic.evaluation.compare import compare
 from wavelic.evaluation.plots import rate_distortion_svg
@@ -262,7 +262,7 @@ def training() -> str:
     return f" They were trained for {steps} steps in {minutes:.0f} minutes on one CPU core that other work shared."
 
 
-SECTIONS: tuple[tuple[str, str, Callable[[], list[str]]], ...] = (
+SECTIONS: tuple[Section, ...] = (
     (
         "Kodak, real files",
         "`wavelic eval weconvene --images KODAK --json results/codecs/kodak/weconvene.json --qualities"
@@ -299,8 +299,8 @@ SECTIONS: tuple[tuple[str, str, Callable[[], list[str]]], ...] = (
         "Learning curve",
         "Validation crops at the rates of `validation_steps`, averaged weights, estimated bits; in the stages `finish`"
         " and `integers` of symbols as an encoder with RDOQ chooses them. The run on an H100 went on from the first"
-        " run's stage `main`, on other crops, and is not shipped: after eight minutes it was 5 to 10 % behind where it"
-        " began at high rates ([training](recipes.md#on-a-gpu-for-some-minutes) says what is known of the cause).",
+        " run's stage `main`, on other crops, and is not shipped: it ended behind where it began"
+        " ([training](recipes.md#on-a-gpu-for-some-minutes) says what is known of the cause).",
         learning_curve,
     ),
 )
@@ -317,19 +317,8 @@ def page() -> str:
         f"One set of weights serves all rates.{training()} All choices were made on validation images.",
         "",
     ]
-    for title, text, content in SECTIONS:
-        if body := content():
-            lines += [f"## {title}", "", text, "", *body, ""]
-    return "\n".join(lines).rstrip("\n") + "\n"
-
-
-def main() -> int:
-    """Write or check the page."""
-    check = "--check" in sys.argv[1:]
-    if not check:
-        plot()
-    return write_page(PAGE, page(), check)
+    return with_sections(lines, SECTIONS)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(write_or_check(PAGE, page, plot))

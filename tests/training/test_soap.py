@@ -103,6 +103,21 @@ class _Recording:
         return self.step(crops)
 
 
+def test_what_is_recorded() -> None:
+    """Squared error, but not MS-SSIM, which could not be."""
+    from wavelic.threedm.stage import ThreedmStage
+    from wavelic.threedm.training import ThreedmTask
+    from wavelic.training.stages import Recipe
+    from wavelic.weconvene.stage import WeconveneStage
+    from wavelic.weconvene.training import WeconveneTask
+
+    recipes = [Recipe("r", model, "", "") for model in ("weconvene", "3dm")]
+    assert WeconveneTask(recipes[0], WeconveneStage()).capturable
+    assert not WeconveneTask(recipes[0], WeconveneStage(metric="ms-ssim")).capturable
+    assert ThreedmTask(recipes[1], ThreedmStage()).capturable
+    assert not ThreedmTask(recipes[1], ThreedmStage(distortion="ms-ssim")).capturable
+
+
 def test_recorded_training_is_training(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is recorded on a GPU, taken step by step here, leads to the weights of the ordinary loop."""
     import numpy as np

@@ -9,7 +9,7 @@ from wavelic.enhance.examples import Examples
 from wavelic.enhance.level import LevelInput, Span, correct, doubled, framed, merged
 from wavelic.enhance.network import Network
 from wavelic.enhance.signals import to_colours
-from wavelic.enhance.weights import multiplies_bfloat16
+from wavelic.nn.precision import has_bfloat16
 
 
 class Enhancement(nn.Module):
@@ -48,7 +48,7 @@ class Enhancement(nn.Module):
             padded = framed(low, signal[0].band(False), signal[1].band(False), frame)
             if carried is not None:
                 carried = doubled(carried, (0, 0), (Span(0, frame[0].stop // 2), Span(0, frame[1].stop // 2)))
-            with torch.autocast(device, torch.bfloat16, self._bfloat16 and multiplies_bfloat16(device)):
+            with torch.autocast(device, torch.bfloat16, self._bfloat16 and has_bfloat16(device)):
                 details, carried = correct(self.network, x, padded, carried, torch.float32)
             low = merged(low, details, signal, wavelet)
             found.append(low)

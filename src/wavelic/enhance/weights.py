@@ -12,6 +12,7 @@ from wavelic.codec.weights import Card, load_weights
 from wavelic.enhance.config import CONFIGS
 from wavelic.enhance.network import Network
 from wavelic.errors import ModelError
+from wavelic.nn.precision import has_bfloat16
 
 
 def float_state(card: Card) -> dict[str, Tensor]:
@@ -24,15 +25,6 @@ def float_state(card: Card) -> dict[str, Tensor]:
         ModelError: its file is damaged.
     """
     return {key: torch.from_numpy(np.array(value)).float() for key, value in load_weights(card).items()}
-
-
-def multiplies_bfloat16(device: str = "cpu") -> bool:
-    """Whether a device multiplies bfloat16; processors that do not emulate it at half the speed of float32.
-
-    Args:
-        device: torch device.
-    """
-    return device != "cpu" or bool(torch.cpu._is_avx512_bf16_supported())
 
 
 @lru_cache(maxsize=2)
@@ -56,6 +48,6 @@ def load_network(card: Card, device: str = "cpu") -> Network:
     except RuntimeError as error:
         cause = " ".join(str(error).split())[:200]
         raise ModelError(f"{card.path.name} does not fit its network ({cause}); install wavelic again") from error
-    half = multiplies_bfloat16(device)  # as in training
+    half = has_bfloat16(device)  # as in training
     network = network.to(device, torch.bfloat16 if half else torch.float32, memory_format=torch.channels_last)  # type: ignore[call-overload]
     return network.eval().requires_grad_(False)

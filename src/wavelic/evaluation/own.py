@@ -20,6 +20,7 @@ from wavelic.evaluation.outside import is_outside, load_outside, source_hash
 from wavelic.images import from_array
 
 _DEVICE, _TUNE = "cpu", "psnr"
+_TUNED_FOR = {"psnr": "PSNR", "msssim": "MS-SSIM"}
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ def own_codec(
     if published:
         name, label = f"{name}-published", f"{label}, published coding"
     if tune != _TUNE:
-        name, label = f"{name}-{tune}", f"{label}, tuned for {tune.upper()}"
+        name, label = f"{name}-{tune}", f"{label}, tuned for {_TUNED_FOR[tune]}"
     if effort is not None:
         name, label, way = f"{name}-effort{effort}", f"{label}, effort {effort}", f"{way}, effort {effort}"
     return OwnCodec(

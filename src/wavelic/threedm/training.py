@@ -91,7 +91,6 @@ class ThreedmTask(Task):
 
     objective: TrainedNetwork
     stage: ThreedmStage
-    capturable = True
 
     def __init__(self, recipe: Recipe, stage: Stage) -> None:
         super().__init__(recipe, stage)
@@ -120,6 +119,11 @@ class ThreedmTask(Task):
         quantiles = self.objective.network.prior.quantiles
         others = [p for p in self.objective.parameters() if p is not quantiles and p.requires_grad]
         return [{"params": others, "scale": 1.0}, {"params": [quantiles], "scale": self.stage.quantile_scale}]
+
+    @property
+    def capturable(self) -> bool:
+        """With squared error; the gradient of MS-SSIM could not be recorded on the GPU that it was tried on."""
+        return self.stage.distortion == "mse"
 
     def start(self, previous: dict[str, Tensor] | None, data: PackedImages) -> None:
         """From earlier weights, else with shortcut and scales fitted to crops."""

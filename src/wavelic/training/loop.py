@@ -157,7 +157,7 @@ class StageRunner:
         if stage.compile:
             self.wrapped = torch.compile(self.wrapped)
         self.noise = torch.Generator(accelerator.device)
-        self.warm_up = WARM_UP
+        self.taken = 0
         self.captured: CapturedStep | None = None
         self.step = 0
         self.best = math.inf
@@ -236,16 +236,16 @@ class StageRunner:
             self.optimizer.step()
             self.optimizer.zero_grad()
         self.step += 1
+        self.taken += 1
         self._update_average()
         self.spent += clock() - started
         return {name: term.detach() for name, term in terms.items()}
 
     def may_capture(self, optimizer: torch.optim.Optimizer) -> bool:
         """Whether steps are replayed from now on: on one GPU, after a few steps, if the task allows it."""
-        self.warm_up -= 1
         alone = self.accelerator.device.type == "cuda" and self.accelerator.num_processes == 1
         able = self.task.capturable and isinstance(optimizer, SOAP) and not self.stage.compile
-        return alone and able and self.stage.capture and self.warm_up < 0
+        return alone and able and self.stage.capture and self.taken >= WARM_UP
 
     def _gradients(self, crops: torch.Tensor) -> dict[str, torch.Tensor]:
         """Compute the terms of the loss and the clipped gradients."""

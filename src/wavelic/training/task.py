@@ -29,11 +29,14 @@ class Task(ABC):
     """
 
     objective: nn.Module
-    #: Whether `losses` is the same sequence of operations at every step, and waits for none: see `training.capture`.
-    capturable = False
 
     def __init__(self, recipe: Recipe, stage: Stage) -> None:
         self.recipe, self.stage = recipe, stage
+
+    @property
+    def capturable(self) -> bool:
+        """Whether `losses` is the same sequence of operations at every step and waits for none, see `capture`."""
+        return False
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Groups for Adam; a group's ``scale`` multiplies the stage's learning rate."""

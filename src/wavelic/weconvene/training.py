@@ -120,7 +120,6 @@ class WeconveneTask(Task):
 
     objective: RateDistortion
     stage: WeconveneStage
-    capturable = True
 
     def __init__(self, recipe: Recipe, stage: Stage) -> None:
         super().__init__(recipe, stage)
@@ -131,6 +130,11 @@ class WeconveneTask(Task):
         network: Any = Network(CONFIGS[recipe.model])
         self.objective = RateDistortion(network.to(memory_format=torch.channels_last), self.stage)
         set_quantised(network.entropy, self.stage.quantised)
+
+    @property
+    def capturable(self) -> bool:
+        """With squared error; the gradient of MS-SSIM could not be recorded on the GPU that it was tried on."""
+        return self.stage.metric == "mse"
 
     def start(self, previous: dict[str, Tensor] | None, data: PackedImages) -> None:
         """From earlier weights, else with scales measured on crops."""
