@@ -155,8 +155,8 @@ def encode(
         psnr: instead, dB over the colour samples.
         size: instead, bytes of the file; not exceeded if possible.
         layers: lifting and jp2 only: how many quality layers, or the bits per pixel of each, ascending.
-        access: lifting, jp2, weconvene and 3dm only: "windows" arranges the file for reading windows, "whole" for reading
-            all.
+        access: lifting, jp2, weconvene and 3dm only: "windows" arranges the file for reading windows, "whole" for
+            reading all.
         effort: weconvene only: 1 (fastest) .. 9 (smallest files, minutes for a picture); None: 5.  Files decode alike.
         tune: weconvene only: "psnr", or "msssim" for weights that were trained for MS-SSIM.  Files decode alike.
         lossless: jp2 only: every sample comes back; without a target.
