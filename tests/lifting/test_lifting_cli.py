@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,9 @@ from pictures import image
 
 import wavelic
 from wavelic.lifting.cards import LUMA, PRODUCT
+from wavelic.lifting.codec import STOCK_LOSS
+
+ROOT = Path(__file__).resolve().parents[2]
 
 torch.set_num_threads(1)
 pytestmark = pytest.mark.usefixtures("weights")
@@ -96,3 +100,11 @@ def test_a_cut_file_on_the_command_line(layered: bytes, tmp_path: Path) -> None:
     assert "layer 2" in result.stderr
     expected = wavelic.open(layered).read(layers=2)
     np.testing.assert_array_equal(np.asarray(PIL.Image.open(tmp_path / "a.png")), expected)
+
+
+def test_the_loss_that_is_told_is_the_measured_one() -> None:
+    found = json.loads((ROOT / "results" / "lifting" / "kodak-rgb-lifting.json").read_text())
+    shown_elsewhere = float(re.findall(r"stock viewer at 1 bpp ([\d.]+) dB", found["description"])[0])
+    here = found["results"]["psnr-rgb"][-1]
+    assert found["wavelic"]["settings"][-1] == 1
+    assert round(here - shown_elsewhere) == STOCK_LOSS
