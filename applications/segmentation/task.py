@@ -29,6 +29,11 @@ RECIPES = {
         {"plain": 16, "wavelet": 16, "twin": 16}, 1_500, 4, 0.02, "sgd", 5e-4, 100, side=192,
         options=(("twin_channels", 132),),
     ),
+    # the same for 16 epochs of 367 pictures
+    "short": Recipe(
+        {"plain": 16, "wavelet": 16, "twin": 16}, 600, 4, 0.02, "sgd", 5e-4, 60, side=192,
+        options=(("twin_channels", 132),),
+    ),
     "smoke": Recipe({"plain": 2, "wavelet": 2, "twin": 2}, 2, 2, 0.02, "sgd", side=64),
 }  # fmt: skip
 

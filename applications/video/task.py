@@ -29,9 +29,9 @@ FLOW_SHARE, MOTION_SHARE = 0.1, 0.3  # of the steps, at which the next phase beg
 POINTS = {256: 30, 512: 45, 1024: 60, 2048: 75}
 
 
-def _recipe(widths: dict[str, int], steps: int, batch: int, side: int, lambda_: int) -> Recipe:
+def _recipe(widths: dict[str, int], steps: int, batch: int, side: int, lambda_: int, rate: float = 1e-4) -> Recipe:
     options = (("lambda", lambda_), ("intra_quality", POINTS[lambda_]))
-    return Recipe(widths, steps, batch, 1e-4, warmup=200, side=side, clip=1.0, options=options)
+    return Recipe(widths, steps, batch, rate, warmup=min(200, steps // 10), side=side, clip=1.0, options=options)
 
 
 _FULL, _SMALL = {"plain": 64, "wavelet": 64, "twin": 67}, {"plain": 16, "wavelet": 16, "twin": 17}
@@ -40,6 +40,8 @@ RECIPES = {
     **{f"gpu-{point}": _recipe(_FULL, 400_000, 4, 256, point) for point in POINTS},
     # a quarter of the width
     **{f"cpu-{point}": _recipe(_SMALL, 6_000, 2, 128, point) for point in POINTS},
+    # a twelfth of the steps, at a learning rate for so few
+    **{f"short-{point}": _recipe(_SMALL, 500, 2, 128, point, 5e-4) for point in POINTS},
     "smoke": Recipe(
         {"plain": 4, "wavelet": 4, "twin": 4},
         12,

@@ -19,10 +19,9 @@ from wavelic.enhance.signals import colour_components
 from wavelic.enhance.stage import EnhanceStage
 from wavelic.enhance.surfaces import surface
 from wavelic.enhance.weights import float_state
-from wavelic.errors import UsageError
 from wavelic.training.data import PackedImages
 from wavelic.training.stages import Recipe, Stage
-from wavelic.training.task import Task
+from wavelic.training.task import Task, named
 from wavelic.wavelets import dwt2
 
 #: Signals whose errors training looks at: the image, and the image halved once and twice.
@@ -39,9 +38,7 @@ class EnhanceTask(Task):
 
     def __init__(self, recipe: Recipe, stage: Stage) -> None:
         super().__init__(recipe, stage)
-        if recipe.model not in CONFIGS:
-            raise UsageError(f"no architecture {recipe.model!r}; expected one of {', '.join(CONFIGS)}")
-        network: Any = Network(CONFIGS[recipe.model])
+        network: Any = Network(named(recipe.model, CONFIGS))
         self.objective = Enhancement(network.to(memory_format=torch.channels_last), self.stage.bfloat16)
         self._held_out: list[list[tuple[Examples, tuple[Tensor, ...]]]] = []
 

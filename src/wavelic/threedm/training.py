@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from wavelic.codec.weights import Card
 from wavelic.errors import UsageError
-from wavelic.nn.exact import fitting_exponent, layers, set_quantised
+from wavelic.nn.calibration import calibrate_activations
+from wavelic.nn.exact import set_quantised
 from wavelic.threedm.config import CONFIGS
 from wavelic.threedm.entropy import RATE_UNIT, RATES
 from wavelic.threedm.network import CodecNetwork, Network, make_network
@@ -18,7 +19,7 @@ from wavelic.threedm.objective import REFERENCES, RateDistortion, Terms
 from wavelic.threedm.stage import ThreedmStage
 from wavelic.training.data import PackedImages, to_batch
 from wavelic.training.stages import Recipe, Stage
-from wavelic.training.task import Task
+from wavelic.training.task import Task, named, uniform
 
 _START_CROPS = 48
 _CALIBRATION_CROPS = 16
@@ -71,19 +72,10 @@ def calibrate(network: CodecNetwork, images: Tensor, rates: Tensor) -> None:
         images: (N, 3, H, W) in 0..1, sides multiples of 64.
         rates: of each image, (N,), in octaves.
     """
-    every = layers(network.entropy)
-    set_quantised(network.entropy, False)
-    for layer in every:
-        layer.largest = []
     mode = network.training
     network.eval()
-    network(images, rates)
+    calibrate_activations(network.entropy, lambda: network(images, rates))
     network.train(mode)
-    reached = {layer: max(layer.largest or [0.0]) for layer in every}
-    for layer in every:
-        layer.largest = None
-    network.entropy.set_exponents({layer: fitting_exponent(largest) for layer, largest in reached.items()})
-    set_quantised(network.entropy, True)
 
 
 class ThreedmTask(Task):
@@ -94,9 +86,7 @@ class ThreedmTask(Task):
 
     def __init__(self, recipe: Recipe, stage: Stage) -> None:
         super().__init__(recipe, stage)
-        if recipe.model not in CONFIGS:
-            raise UsageError(f"no architecture {recipe.model!r}; expected one of {', '.join(CONFIGS)}")
-        network: Any = make_network(CONFIGS[recipe.model])
+        network: Any = make_network(named(recipe.model, CONFIGS))
         self.objective = TrainedNetwork(network.to(memory_format=torch.channels_last), self.stage)
         if isinstance(network, CodecNetwork):
             set_quantised(network.entropy, self.stage.quantised)
@@ -149,8 +139,7 @@ class ThreedmTask(Task):
 
     def losses(self, wrapped: nn.Module, crops: Tensor, fraction: float, noise: torch.Generator) -> dict[str, Tensor]:
         """Loss, bits per pixel, the part of z in them, and distortion."""
-        low, high = self.rates
-        rate = low + (high - low) * torch.rand(len(crops), generator=noise, device=crops.device)
+        rate = uniform(*self.rates, crops, noise)
         terms: Terms = wrapped(crops, rate, noise)
         loss = terms.loss + _QUANTILE_WEIGHT * self.objective.network.prior.quantile_loss()
         name = "mse" if self.stage.distortion == "mse" else "dissimilarity"

@@ -8,7 +8,8 @@ its loss and its validation.  Everything it must remember from step to step live
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +19,8 @@ from wavelic.codec.weights import Card
 from wavelic.errors import UsageError
 from wavelic.training.data import PackedImages
 from wavelic.training.stages import Recipe, Stage
+
+T = TypeVar("T")
 
 
 class Task(ABC):
@@ -86,3 +89,19 @@ def make_task(recipe: Recipe, stage: Stage) -> Task:
     """
     task: type[Task] = resolve(trainer_of(recipe.model).task)
     return task(recipe, stage)
+
+
+def named(model: str, configs: Mapping[str, T]) -> T:
+    """Return the configuration that a recipe's model names.
+
+    Raises:
+        UsageError: there is none of that name.
+    """
+    if model not in configs:
+        raise UsageError(f"no architecture {model!r}; expected one of {', '.join(configs)}")
+    return configs[model]
+
+
+def uniform(low: float, high: float, crops: Tensor, noise: torch.Generator) -> Tensor:
+    """Draw a number between two bounds for each crop: (N,), on the device of the crops."""
+    return low + (high - low) * torch.rand(len(crops), generator=noise, device=crops.device)

@@ -12,11 +12,12 @@ from torch import Tensor, nn
 
 from wavelic.codec.weights import Card
 from wavelic.errors import UsageError
+from wavelic.nn.calibration import calibrate_activations
 from wavelic.nn.constants import constant
-from wavelic.nn.exact import fitting_exponent, layers, set_quantised
+from wavelic.nn.exact import set_quantised
 from wavelic.training.data import PackedImages, to_batch
 from wavelic.training.stages import Recipe, Stage
-from wavelic.training.task import Task
+from wavelic.training.task import Task, named, uniform
 from wavelic.weconvene.config import CONFIGS
 from wavelic.weconvene.network import Network
 from wavelic.weconvene.quantizers import Coded, CodedInTraining, Noisy, Quantizer
@@ -103,16 +104,11 @@ def calibrate(network: Network, rgb: Tensor, log2_steps: Tensor) -> None:
         rgb: (N, 3, H, W), samples 0..255.
         log2_steps: of each image, (N,).
     """
-    every = layers(network.entropy)
-    set_quantised(network.entropy, False)
-    for layer in every:
-        layer.largest = []
-    network.code(network.analysis(rgb, log2_steps), log2_steps, Coded())
-    reached = {layer: max(layer.largest or [0.0]) for layer in every}
-    for layer in every:
-        layer.largest = None
-    network.entropy.set_exponents({layer: fitting_exponent(largest) for layer, largest in reached.items()})
-    set_quantised(network.entropy, True)
+
+    def run() -> None:
+        network.code(network.analysis(rgb, log2_steps), log2_steps, Coded())
+
+    calibrate_activations(network.entropy, run)
 
 
 class WeconveneTask(Task):
@@ -125,9 +121,7 @@ class WeconveneTask(Task):
         super().__init__(recipe, stage)
         if self.stage.metric not in ("mse", "ms-ssim"):
             raise UsageError(f"metric {self.stage.metric!r}; expected 'mse' or 'ms-ssim'")
-        if recipe.model not in CONFIGS:
-            raise UsageError(f"no architecture {recipe.model!r}; expected one of {', '.join(CONFIGS)}")
-        network: Any = Network(CONFIGS[recipe.model])
+        network: Any = Network(named(recipe.model, CONFIGS))
         self.objective = RateDistortion(network.to(memory_format=torch.channels_last), self.stage)
         set_quantised(network.entropy, self.stage.quantised)
 
@@ -158,9 +152,8 @@ class WeconveneTask(Task):
 
     def losses(self, wrapped: nn.Module, crops: Tensor, fraction: float, noise: torch.Generator) -> dict[str, Tensor]:
         """Loss, bits per pixel and mean squared error in 8-bit units."""
-        low, high = math.log2(self.stage.finest), math.log2(self.stage.coarsest)
-        share = torch.rand(len(crops), generator=noise, device=crops.device)
-        loss, bpp, mse = wrapped(crops, low + (high - low) * share, noise)
+        log2_step = uniform(math.log2(self.stage.finest), math.log2(self.stage.coarsest), crops, noise)
+        loss, bpp, mse = wrapped(crops, log2_step, noise)
         return {"loss": loss.mean(), "bpp": bpp.mean(), "mse": mse.mean()}
 
     @torch.no_grad()
