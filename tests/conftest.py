@@ -5,8 +5,11 @@ import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-# Two test processes share two cores: a thread that spins at a barrier would keep the one it waits for from running.
+# Test processes share the cores: threads of one that spin at a barrier would keep those of another from running.  So
+# each process, and what it starts, has its share of them, and spins for a short time only.
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+if workers := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "0")):
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, len(os.sched_getaffinity(0)) // workers)))
 # A shell starts background jobs with SIGINT ignored, which the commands under test would inherit.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)

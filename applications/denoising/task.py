@@ -37,7 +37,10 @@ RECIPES = {
         {"plain": 16, "wavelet": 16, "twin": 18},
         4_000, 4, 4e-4, warmup=100, side=64, clip=0.1, options=(*_SMALL, ("sigma", 25)),
     ),
-    "short": Recipe({"plain": 16, "wavelet": 16, "twin": 18}, 500, 4, 4e-4, warmup=50, side=64, clip=0.1, options=_SMALL),
+    "short": Recipe(
+        {"plain": 16, "wavelet": 16, "twin": 18},
+        500, 4, 4e-4, warmup=50, side=64, clip=0.1, options=_SMALL,
+    ),
     "smoke": Recipe(
         {"plain": 4, "wavelet": 4, "twin": 4},
         2, 1, 1e-4, side=16, options=(("groups", (1,)), ("twin_widths", (4, 6, 9))),

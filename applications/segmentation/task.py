@@ -29,7 +29,7 @@ RECIPES = {
         {"plain": 16, "wavelet": 16, "twin": 16}, 1_500, 4, 0.02, "sgd", 5e-4, 100, side=192,
         options=(("twin_channels", 132),),
     ),
-    # the same for 16 epochs of 367 pictures
+    # the same, two fifths of the steps
     "short": Recipe(
         {"plain": 16, "wavelet": 16, "twin": 16}, 600, 4, 0.02, "sgd", 5e-4, 60, side=192,
         options=(("twin_channels", 132),),

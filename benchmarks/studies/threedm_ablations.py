@@ -1,7 +1,7 @@
 """Ablations of 3DM-WeConvene at one stated budget each: the same steps, data and seed, the size of `3dm`.
 
-    python -m benchmarks.studies.threedm_ablations --data DIR --validation DIR [--steps 9000] [--arms base plain ...]
-        [--kodak DIR] [--json results/threedm/ablations.json]
+    python -m benchmarks.studies.threedm_ablations --data DIR --validation DIR [--steps 9000] [--crop 256]
+        [--arms base plain ...] [--kodak DIR] [--json results/threedm/ablations.json]
 
 Every arm is a configuration of `wavelic.threedm` that differs from the base in what its name says.  It is trained by
 the recipe `3dm-cpu`; runs that are finished or were interrupted are taken up where they are.  The table has parameters,
@@ -55,6 +55,7 @@ ARMS: dict[str, tuple[Config, str]] = {
 }
 #: Second training stages (equation 2), from the end of the base: (w1, w2).  The paper has 0.02 to 0.03 dB from it.
 STAGES = {"stage-2-none": (1.0, 1.0), "stage-2-printed": (1.05, 0.95), "stage-2-worded": (0.95, 1.05)}
+#: Pixels a side of training crops, and of the picture whose multiply-adds are counted.
 CROP = 256
 QUALITIES = (20.0, 40.0, 60.0, 80.0)
 
@@ -90,6 +91,7 @@ def train_arm(name: str, config: Config, arguments: argparse.Namespace) -> Path:
 
     settings = [f"data={arguments.data}", f"validation={arguments.validation}", f"name={name.replace('/', '-')}"]
     settings += [f"defaults.steps={arguments.steps}", f"stages.0.steps={arguments.steps}", f"seed={arguments.seed}"]
+    settings += [f"defaults.crop={arguments.crop}", f"stages.0.crop={arguments.crop}"]
     settings += ["defaults.validate_every=1000", "defaults.validation_rates=[-2.5,-1.5,-0.5,0.5,1.5,2.5]"]
     recipe = load_recipe("3dm-cpu", (*settings, *arguments.set))
     if name == "base":
@@ -187,6 +189,7 @@ def main() -> None:
     parser.add_argument("--kodak", type=Path, help="folder of test pictures, coded to files")
     parser.add_argument("--arms", nargs="*", default=list(ARMS), choices=list(ARMS))
     parser.add_argument("--steps", type=int, default=9000)
+    parser.add_argument("--crop", type=int, default=CROP, help="pixels a side, a multiple of 64")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--set", nargs="*", default=[], help="further key=value for the recipe")
     parser.add_argument("--runs", type=Path, default=Path("runs/threedm-ablations"))
@@ -199,7 +202,8 @@ def main() -> None:
         for row, values in measured(name, config, arguments).items():
             rows[row] = {"paper": printed, **values, "config": asdict(config)}
         add_deltas(rows)
-        budget = {"steps": arguments.steps, "batch": 4, "crop": CROP, "seed": arguments.seed}
+        budget = {"steps": arguments.steps, "batch": 4, "crop": arguments.crop, "seed": arguments.seed}
+        budget["set"] = arguments.set
         write_results({"budget": budget, "arms": rows}, arguments.json)
 
 

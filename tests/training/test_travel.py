@@ -115,32 +115,28 @@ class _NoOtherDevice(TorchDispatchMode):
 
 
 @pytest.mark.parametrize(
-    ("model", "settings"),
-    [
-        ("weconvene-m", {}),
-        ("weconvene", {"rdoq_lambda": 0.1}),
-        ("weconvene", {"rdoq_lambda": 0.1, "quantised": True}),
-        ("weconvene", {"metric": "ms-ssim"}),
-    ],
+    "settings", [{}, {"rdoq_lambda": 0.1, "quantised": True}, {"metric": "ms-ssim"}], ids=["main", "integers", "ms-ssim"]
 )
-def test_training_steps_stay_on_their_device(model: str, settings: dict[str, Any]) -> None:
+def test_training_steps_stay_on_their_device(settings: dict[str, Any]) -> None:
     """On a device without values: nothing is made on another one, and nothing waits for a value.
 
     So a step can be recorded as a CUDA graph.  Constants are made once, in the first pass.
     """
     from wavelic.nn.exact import set_quantised
-    from wavelic.weconvene.config import CONFIGS
+    from wavelic.weconvene.config import Config
     from wavelic.weconvene.network import Network
     from wavelic.weconvene.stage import WeconveneStage
     from wavelic.weconvene.training import RateDistortion
 
     stage = WeconveneStage(bfloat16=False, **settings)
-    network = Network(CONFIGS[model])
+    with torch.device("meta"):
+        network = Network(Config(16, 16, 1, 1, contexts=(16, 16, 16)))
     set_quantised(network.entropy, stage.quantised)
-    objective = RateDistortion(network, stage).to("meta")
-    crops = torch.empty((2, 3, 256, 256), dtype=torch.uint8, device="meta")
-    log2_step = torch.full((2,), 6.0, device="meta")
-    objective(crops, log2_step)
+    objective = RateDistortion(network, stage)
+    crops = torch.empty((1, 3, 256, 256), dtype=torch.uint8, device="meta")
+    log2_step = torch.full((1,), 6.0, device="meta")
+    with torch.no_grad():
+        objective(crops, log2_step)
     with _NoOtherDevice():
         loss, *_ = objective(crops, log2_step)
         loss.sum().backward()
