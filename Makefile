@@ -23,7 +23,7 @@ demo: $(VENV)/.eval
 	$(BIN)/wavelic demo --out demo
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --durations 40 --durations-min 3
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check src tests applications benchmarks fuzz examples

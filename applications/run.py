@@ -20,7 +20,7 @@ from typing import Any
 import torch
 
 from applications.arms import ARMS, parameters
-from applications.training import Outcome, Recipe, Task, train
+from applications.training import Outcome, Recipe, Task, start_from, train
 from wavelic.errors import UsageError, WavelicError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -67,7 +67,9 @@ def make_task(name: str, recipe: str, data: Path) -> Task:
     return getattr(importlib.import_module(module), task)(found[recipe], data)
 
 
-def run_one(task: Task, arm: str, seed: int, checkpoint: Path, budget: float) -> tuple[Outcome, dict[str, Any]]:
+def run_one(
+    task: Task, arm: str, seed: int, checkpoint: Path, budget: float, start: Path | None = None
+) -> tuple[Outcome, dict[str, Any]]:
     """Train one arm with one seed as far as the budget allows, and measure it if it is done.
 
     Args:
@@ -76,12 +78,15 @@ def run_one(task: Task, arm: str, seed: int, checkpoint: Path, budget: float) ->
         seed: of the initial weights and the batches.
         checkpoint: file of the run.
         budget: processor seconds.
+        start: file of a finished run, if the recipe starts from one.
 
     Returns:
         How far it has come, and the entry of the result file; the entry has scores if the run is finished.
     """
     torch.manual_seed(seed)
     network = task.network(arm).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if start and not checkpoint.exists():
+        start_from(network, start)
     outcome = train(
         task, network, seed, checkpoint, budget, report=lambda line: print(f"{checkpoint.stem}: {line}", flush=True)
     )
@@ -148,8 +153,11 @@ def train_all(arguments: argparse.Namespace) -> None:
                 return
             if (arm, seed) in finished(path, arguments.recipe):
                 continue
-            checkpoint = arguments.runs / f"{arguments.name}-{arguments.recipe}-{arm}-{seed}.pt"
-            outcome, entry = run_one(task, arm, seed, checkpoint, left)
+            first = task.recipe.option("start", "")
+            checkpoint, start = (
+                arguments.runs / f"{arguments.name}-{recipe}-{arm}-{seed}.pt" for recipe in (arguments.recipe, first)
+            )
+            outcome, entry = run_one(task, arm, seed, checkpoint, left, start if first else None)
             if outcome.finished:
                 record(path, arguments.recipe, entry)
                 print(f"{arguments.name}, {arm}, seed {seed}: {entry['scores']}", flush=True)

@@ -35,7 +35,7 @@ class Recipe:
         warmup: steps over which the learning rate rises from zero.
         side: of the crops in pixels; 0 where pictures are taken whole.
         clip: largest norm of the gradient; 0 for any.
-        options: what else the task is told, by name.
+        options: what else the task is told, by name; "start": a recipe of the same networks to start from the end of.
     """
 
     widths: dict[str, int]
@@ -145,6 +145,22 @@ def train(
     seconds = before + time.process_time() - began
     _save(checkpoint, network, optimizer, recipe, step, seconds, losses)
     return Outcome(step, seconds, sum(losses) / max(1, len(losses)), step >= recipe.steps)
+
+
+def start_from(network: nn.Module, checkpoint: Path) -> None:
+    """Load the weights that a finished run has left.
+
+    Args:
+        network: of the same kind.
+        checkpoint: file of that run.
+
+    Raises:
+        UsageError: there is no such run, or it is not finished.
+    """
+    state = torch.load(checkpoint, weights_only=True) if checkpoint.exists() else {"step": 0, "recipe": {"steps": 1}}
+    if state["step"] < state["recipe"]["steps"]:
+        raise UsageError(f"{checkpoint} is not there or not finished; train that recipe first")
+    network.load_state_dict(state["network"])
 
 
 def learning_rate(recipe: Recipe, step: int) -> float:

@@ -39,7 +39,7 @@ RECIPES = {
     ),
     "short": Recipe(
         {"plain": 16, "wavelet": 16, "twin": 18},
-        500, 4, 4e-4, warmup=50, side=64, clip=0.1, options=_SMALL,
+        300, 4, 6e-4, warmup=30, side=64, clip=0.1, options=_SMALL,
     ),
     "smoke": Recipe(
         {"plain": 4, "wavelet": 4, "twin": 4},

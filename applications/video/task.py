@@ -2,7 +2,8 @@
 
 A batch is three frames that follow one another.  In the first tenth of the steps only the flow is trained, by how well
 it warps; in the next fifth the compensation and the motion coder with it; then everything together for
-lambda * MSE + bits per pixel, over two predicted frames, of which the second starts from the first as decoded.
+lambda * MSE + bits per pixel, over two predicted frames, of which the second starts from the first as decoded.  What
+starts from the weights of another recipe does the last alone.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import json
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -29,8 +31,12 @@ FLOW_SHARE, MOTION_SHARE = 0.1, 0.3  # of the steps, at which the next phase beg
 POINTS = {256: 30, 512: 45, 1024: 60, 2048: 75}
 
 
-def _recipe(widths: dict[str, int], steps: int, batch: int, side: int, lambda_: int, rate: float = 1e-4) -> Recipe:
-    options = (("lambda", lambda_), ("intra_quality", POINTS[lambda_]))
+def _recipe(
+    widths: dict[str, int], steps: int, batch: int, side: int, lambda_: int, rate: float = 1e-4, start: str = ""
+) -> Recipe:
+    options: tuple[tuple[str, Any], ...] = (("lambda", lambda_), ("intra_quality", POINTS[lambda_]))
+    if start:
+        options += (("start", start),)
     return Recipe(widths, steps, batch, rate, warmup=min(200, steps // 10), side=side, clip=1.0, options=options)
 
 
@@ -40,8 +46,13 @@ RECIPES = {
     **{f"gpu-{point}": _recipe(_FULL, 400_000, 4, 256, point) for point in POINTS},
     # a quarter of the width
     **{f"cpu-{point}": _recipe(_SMALL, 6_000, 2, 128, point) for point in POINTS},
-    # a twelfth of the steps, at a learning rate for so few
-    **{f"short-{point}": _recipe(_SMALL, 500, 2, 128, point, 5e-4) for point in POINTS},
+    # few steps at a learning rate for few; the other rates go on from the first, as in the paper of DVC
+    "short-1024": _recipe(_SMALL, 300, 2, 128, 1024, 5e-4),
+    **{
+        f"short-{point}": _recipe(_SMALL, 60, 2, 128, point, 3e-4, start="short-1024")
+        for point in POINTS
+        if point != 1024
+    },
     "smoke": Recipe(
         {"plain": 4, "wavelet": 4, "twin": 4},
         12,
@@ -87,7 +98,7 @@ class Video:
     def loss(self, network: nn.Module, batch: tuple[Tensor, ...], progress: float) -> Tensor:
         """Compute the loss of the phase that ``progress`` lies in."""
         reference, *frames = batch
-        if progress < MOTION_SHARE:
+        if progress < MOTION_SHARE and not self.recipe.option("start", ""):
             if progress < FLOW_SHARE:
                 return self._flow_loss(network, frames[0], reference)
             coded: Coded = network(frames[0], reference)

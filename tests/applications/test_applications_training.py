@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from applications import run
 from applications.segmentation.task import confusion, scores
-from applications.training import Recipe, learning_rate, make_optimizer, train
+from applications.training import Recipe, learning_rate, make_optimizer, start_from, train
 from wavelic.errors import UsageError
 
 
@@ -54,6 +54,20 @@ def test_a_run_in_pieces_ends_as_one_in_one_go(tmp_path: Path) -> None:
         calls += 1
     assert calls > 1
     for a, b in zip(whole.state_dict().values(), pieces.state_dict().values(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_a_run_that_starts_from_another(tmp_path: Path) -> None:
+    task = Line()
+    trained, further = task.network("plain"), task.network("plain")
+    for checkpoint in ("none.pt", "unfinished.pt"):
+        if checkpoint == "unfinished.pt":
+            train(task, task.network("plain"), 3, tmp_path / checkpoint, budget=1e-4)
+        with pytest.raises(UsageError, match="not there or not finished; train that recipe first"):
+            start_from(further, tmp_path / checkpoint)
+    train(task, trained, 3, tmp_path / "trained.pt")
+    start_from(further, tmp_path / "trained.pt")
+    for a, b in zip(trained.state_dict().values(), further.state_dict().values(), strict=True):
         assert torch.equal(a, b)
 
 

@@ -128,7 +128,8 @@ def test_recorded_training_is_training(tmp_path: Any, monkeypatch: pytest.Monkey
 
     random = np.random.default_rng(0)
     PIL.Image.fromarray(random.integers(0, 256, (160, 160, 3), np.uint8)).save(tmp_path / "a.png")
-    settings = ("defaults.batch=1", "defaults.crop=128", "defaults.validate_every=9", "stages.0.steps=7", "seed=3")
+    settings = ("defaults.batch=1", "defaults.crop=128", "defaults.validate_every=9", "stages.0.steps=5", "seed=3")
+    settings = (*settings, "defaults.validation_steps=[48.0]")
     monkeypatch.setattr(loop, "CapturedStep", _Recording)
     results = []
     for name, recorded in (("plain", False), ("recorded", True)):

@@ -23,7 +23,7 @@ from wavelic.training.loop import CHECKPOINT, FINAL, load_objective, train
 from wavelic.training.recipe import load_recipe
 
 SETTINGS = ("model=weconvene", "defaults.batch=1", "defaults.crop=128", "defaults.validate_every=2", "seed=3")
-SETTINGS = (*SETTINGS, "stages.0.steps=2", "stages.1.steps=1", "stages.2.steps=1")
+SETTINGS = (*SETTINGS, "stages.0.steps=2", "stages.1.steps=1", "stages.2.steps=1", "defaults.validation_steps=[48.0]")
 
 
 @pytest.fixture(scope="module")
