@@ -17,7 +17,9 @@ from benchmarks.pages.marked import with_figures, write_page
 from benchmarks.pages.remote_page import table
 
 PAGE, FOLDER = DOCS / "applications.md", RESULTS / "applications"
-APPLICATIONS = ("classification", "denoising", "segmentation", "video")
+PLOT = DOCS / "applications-video.svg"
+APPLICATIONS = ("classification", "denoising", "segmentation")
+ARMS = ("plain", "wavelet", "twin")
 #: Scores of each application that the tables show, and what they are called there.
 SCORES = {
     "top1": "top-1, %",
@@ -27,8 +29,6 @@ SCORES = {
     "cbsd68_psnr": "CBSD68, dB",
     "mean_iou": "mean IoU, %",
     "pixel_accuracy": "pixel accuracy, %",
-    "bpp": "bpp",
-    "psnr": "PSNR, dB",
 }
 
 
@@ -42,7 +42,7 @@ def recipe_table(runs: list[dict[str, Any]]) -> list[str]:
     """The arms of one recipe."""
     names = [name for name in SCORES if name in runs[0]["scores"]]
     rows = []
-    for arm in ("plain", "wavelet", "twin"):
+    for arm in ARMS:
         of_arm = [run for run in runs if run["arm"] == arm]
         if of_arm:
             rows.append(
@@ -66,6 +66,60 @@ def application(name: str) -> list[str]:
         lines += ["", f"`{name}`, recipe `{recipe}`, {results['runs'][0]['steps']:,} steps:", ""]
         lines += recipe_table(results["runs"])
     return lines or ["", f"`{name}`: no run has finished; there are no figures."]
+
+
+def video_points() -> dict[str, dict[str, list[dict[str, Any]]]]:
+    """Runs of the video coder with the first seed, by kind of recipe and arm, in the order of their lambdas."""
+    path = FOLDER / "video.json"
+    document: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    kinds: dict[str, dict[str, list[dict[str, Any]]]] = {}
+    for recipe in sorted(document, key=lambda name: int(name.rpartition("-")[2])):
+        kind, _, lambda_ = recipe.rpartition("-")
+        for run in document[recipe]["runs"]:
+            if run["seed"] == 0:
+                kinds.setdefault(kind, {}).setdefault(run["arm"], []).append({**run, "lambda": int(lambda_)})
+    return kinds
+
+
+def video() -> list[str]:
+    """Rate and PSNR of the arms at every lambda, real bytes of whole clips."""
+    lines: list[str] = []
+    for kind, arms in video_points().items():
+        lambdas = [run["lambda"] for run in next(iter(arms.values()))]
+        rows = []
+        for arm in (name for name in ARMS if name in arms):
+            cells = [f"{run['scores']['bpp']:.3f} bpp, {run['scores']['psnr']:.2f} dB" for run in arms[arm]]
+            seconds = sum(run["processor_seconds"] for run in arms[arm])
+            rows.append([arm, f"{arms[arm][0]['parameters']:,}", *cells, f"{seconds:.0f} s"])
+        steps = {run["lambda"]: run["steps"] for run in next(iter(arms.values()))}
+        told = ", ".join(f"{count:,} steps at {lambda_}" for lambda_, count in steps.items())
+        lines += ["", f"`video`, recipes `{kind}-`lambda, {told}; the ten test clips, means of clips:", ""]
+        heads = [f"lambda {lambda_}" for lambda_ in lambdas]
+        lines += table(["arm", "parameters", *heads, "processor time, all"], rows)
+    return lines or ["", "`video`: no run has finished; there are no figures."]
+
+
+def plot() -> None:
+    """Draw the video coder's arms beside x264 and x265."""
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    anchors = json.loads((FOLDER / "video-anchors.json").read_text())["encoders"]
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "video", "font.size": 10.5}):
+        figure = Figure(figsize=(8, 4.8), layout="constrained")
+        axes = figure.add_subplot()
+        for name, points in anchors.items():
+            axes.plot([p["bpp"] for p in points], [p["psnr"] for p in points], "--s", label=name, markersize=4)
+        for kind, arms in video_points().items():
+            for arm, runs in arms.items():
+                scores = [run["scores"] for run in runs]
+                label = f"DVC, {arm} ({kind})"
+                axes.plot([p["bpp"] for p in scores], [p["psnr"] for p in scores], "-o", label=label, markersize=5)
+        axes.set(xlabel="Bit-rate [bpp]", ylabel="PSNR RGB [dB]", xscale="log")
+        axes.set_xticks([0.05, 0.1, 0.2, 0.3, 0.5, 1], ["0.05", "0.1", "0.2", "0.3", "0.5", "1"], minor=False)
+        axes.grid(alpha=0.2)
+        axes.legend(frameon=False)
+        figure.savefig(PLOT, format="svg", metadata={"Date": None, "Creator": None})
 
 
 def anchors(path: Path = FOLDER / "video-anchors.json") -> list[str]:
@@ -110,13 +164,16 @@ a 1x1 convolution with pooling or interpolation. What the wavelets do shows agai
 def figures() -> str:
     """Everything between the markers."""
     lines = [line for name in APPLICATIONS for line in application(name)]
-    return "\n".join([COST, *sizes(), MEANING, *lines, *anchors()])
+    picture = ["", f"![Video: PSNR over rate]({PLOT.name})"] if PLOT.exists() else []
+    return "\n".join([COST, *sizes(), MEANING, *lines, *video(), *anchors(), *picture])
 
 
 def main() -> int:
     """Rewrite or check the page."""
-    text = with_figures(PAGE.read_text(encoding="utf-8"), figures())
-    return write_page(PAGE, text, "--check" in sys.argv[1:])
+    check = "--check" in sys.argv[1:]
+    if not check:
+        plot()
+    return write_page(PAGE, with_figures(PAGE.read_text(encoding="utf-8"), figures()), check)
 
 
 if __name__ == "__main__":

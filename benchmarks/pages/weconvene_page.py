@@ -320,5 +320,10 @@ def page() -> str:
     return with_sections(lines, SECTIONS)
 
 
+def main() -> int:
+    """Write or check the page."""
+    return write_or_check(PAGE, page, plot)
+
+
 if __name__ == "__main__":
-    sys.exit(write_or_check(PAGE, page, plot))
+    sys.exit(main())

@@ -115,7 +115,9 @@ class _NoOtherDevice(TorchDispatchMode):
 
 
 @pytest.mark.parametrize(
-    "settings", [{}, {"rdoq_lambda": 0.1, "quantised": True}, {"metric": "ms-ssim"}], ids=["main", "integers", "ms-ssim"]
+    "settings",
+    [{}, {"rdoq_lambda": 0.1, "quantised": True}, {"metric": "ms-ssim"}],
+    ids=["main", "integers", "ms-ssim"],
 )
 def test_training_steps_stay_on_their_device(settings: dict[str, Any]) -> None:
     """On a device without values: nothing is made on another one, and nothing waits for a value.

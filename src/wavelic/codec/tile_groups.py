@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Mapping, Sequence
 
+from wavelic.codec.opened import Progress
 from wavelic.rect import Rect
+from wavelic.threads import map_on_threads
 
 
 def groups_of(tiles: Mapping[int, Rect], pixels: int) -> list[list[int]]:
@@ -30,3 +33,30 @@ def groups_of(tiles: Mapping[int, Rect], pixels: int) -> list[list[int]]:
         count = max(1, pixels // (width * height))
         groups += [members[first : first + count] for first in range(0, len(members), count)]
     return groups
+
+
+def code_groups(
+    groups: Sequence[Sequence[int]],
+    code: Callable[[Sequence[int]], None],
+    pixels: int,
+    progress: Progress | None = None,
+) -> None:
+    """Code or decode groups of tiles on all threads; exceptions pass through.
+
+    Args:
+        groups: as `groups_of` gives them.
+        code: works on the tiles of one group, whichever others are done at the same time.
+        pixels: of the picture.
+        progress: called with tiles done, and in all.
+    """
+    total, done, lock = sum(len(group) for group in groups), 0, threading.Lock()
+
+    def work(number: int) -> None:
+        nonlocal done
+        code(groups[number])
+        with lock:
+            done += len(groups[number])
+            if progress:
+                progress(done, total)
+
+    map_on_threads(work, range(len(groups)), pixels, networks=True)

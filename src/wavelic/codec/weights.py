@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,7 @@ from safetensors.numpy import load_file, save_file
 from wavelic.errors import ModelError
 
 Tensors = Mapping[str, NDArray[Any]]
+T = TypeVar("T")
 
 #: How a file says that its codec has no weights.
 NO_WEIGHTS = bytes(16)
@@ -46,6 +47,23 @@ def misfit(card: Card, error: Exception) -> ModelError:
     """
     cause = " ".join(str(error).split())[:200]
     return ModelError(f"{card.path.name} does not fit {card.architecture} ({cause}); install wavelic again")
+
+
+def architecture_of(card: Card, configs: Mapping[str, T]) -> T:
+    """Return the sizes of the network that weights are for.
+
+    Args:
+        card: of the weights.
+        configs: sizes by the name of the architecture.
+
+    Raises:
+        ModelError: this wavelic does not have it.
+    """
+    if card.architecture not in configs:
+        raise ModelError(
+            f"{card.path.name} is of architecture {card.architecture!r}, which this wavelic lacks; upgrade"
+        )
+    return configs[card.architecture]
 
 
 def content_hash(architecture: str, tensors: Tensors) -> bytes:

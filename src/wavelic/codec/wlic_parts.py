@@ -26,6 +26,33 @@ from wavelic.images import Image, Metadata, decode_alpha, encode_alpha
 SampleType = np.dtype[np.uint8] | np.dtype[np.uint16]
 
 
+def tiled_header(image: Image, codec: int, model: bytes, tile: tuple[int, int], quality: float, gain: int) -> Header:
+    """The header of a codec that codes the samples as they are, in tiles without overlap.
+
+    Args:
+        image: what is coded.
+        codec: a `CodecId`.
+        model: identifier of the weights.
+        tile: (width, height) of the tiles; a picture that is no larger has one, of its own size.
+        quality: 0..100, for people.
+        gain: the codec's own setting of the rate.
+    """
+    tiled = image.width > tile[0] or image.height > tile[1]
+    return Header(
+        codec=codec,
+        channels=image.channels,
+        width=image.width,
+        height=image.height,
+        model=model,
+        bit_depth=image.bit_depth,
+        padding=PaddingRule.REPLICATE,
+        tile_width=tile[0] if tiled else 0,
+        tile_height=tile[1] if tiled else 0,
+        quality=round(100 * quality),
+        gain=gain,
+    )
+
+
 def write_file(header: Header, payload: Iterable[Chunk], image: Image, alpha: bytes | None, strip: bool) -> bytes:
     """The file of ``image``: the codec's chunks, then alpha as `coded_alpha` gives it, metadata unless ``strip``."""
     chunks = [*payload] if alpha is None else [*payload, Chunk(ALPH, alpha)]

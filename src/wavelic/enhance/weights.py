@@ -8,10 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from wavelic.codec.weights import Card, load_weights
+from wavelic.codec.weights import Card, architecture_of, load_weights, misfit
 from wavelic.enhance.config import CONFIGS
 from wavelic.enhance.network import Network
-from wavelic.errors import ModelError
 from wavelic.nn.precision import has_bfloat16
 
 
@@ -38,16 +37,11 @@ def load_network(card: Card, device: str = "cpu") -> Network:
     Raises:
         ModelError: its file is damaged or does not fit.
     """
-    if card.architecture not in CONFIGS:
-        raise ModelError(
-            f"{card.path.name} is of architecture {card.architecture!r}, which this wavelic lacks; upgrade"
-        )
-    network = Network(CONFIGS[card.architecture])
+    network = Network(architecture_of(card, CONFIGS))
     try:
         network.load_state_dict(float_state(card))
     except RuntimeError as error:
-        cause = " ".join(str(error).split())[:200]
-        raise ModelError(f"{card.path.name} does not fit its network ({cause}); install wavelic again") from error
+        raise misfit(card, error) from error
     half = has_bfloat16(device)  # as in training
     network = network.to(device, torch.bfloat16 if half else torch.float32, memory_format=torch.channels_last)  # type: ignore[call-overload]
     return network.eval().requires_grad_(False)

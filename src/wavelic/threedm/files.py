@@ -8,6 +8,7 @@ for coding is bounded by the tile.
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -17,14 +18,21 @@ from torch import Tensor
 
 from wavelic.codec.opened import Progress
 from wavelic.codec.progress import Stages
-from wavelic.codec.tile_groups import groups_of
+from wavelic.codec.tile_groups import code_groups, groups_of
 from wavelic.codec.weights import card_by_id
-from wavelic.codec.wlic_parts import alpha_plane, check_tiled_header, coded_alpha, picture, sample_type, write_file
-from wavelic.container import DATA, Chunk, CodecId, Container, Header, PaddingRule, TileGrid
+from wavelic.codec.wlic_parts import (
+    alpha_plane,
+    check_tiled_header,
+    coded_alpha,
+    picture,
+    sample_type,
+    tiled_header,
+    write_file,
+)
+from wavelic.container import DATA, Chunk, CodecId, Container, Header, TileGrid
 from wavelic.errors import FormatError, UsageError
 from wavelic.images import Image
 from wavelic.rect import Rect
-from wavelic.threads import map_on_threads
 from wavelic.threedm.entropy import RATES, VALUE
 from wavelic.threedm.planes import (
     CELL,
@@ -116,40 +124,22 @@ class Encoding:
         plane = analyse(self.model, self.image.colour(), rate, stages.stage(windows))
         chunks: dict[int, Chunk] = {}
         boxes = {index: padded_box(grid, index) for index in range(grid.count)}
-        groups = groups_of(boxes, GROUP_PIXELS)
-        tiles, done = stages.stage(grid.count), 0
 
-        def work(number: int) -> None:
-            nonlocal done
-            places = [cells(boxes[index]).slices() for index in groups[number]]
+        def code(group: Sequence[int]) -> None:
+            places = [cells(boxes[index]).slices() for index in group]
             coded = encode_tiles(self.model, [plane[:, *place] for place in places], rate)
-            for index, place, (data, tile) in zip(groups[number], places, coded, strict=True):
+            for index, place, (data, tile) in zip(group, places, coded, strict=True):
                 _paste(plane[:, *place], tile)  # in place of what was coded
                 chunks[index] = Chunk(DATA, data)
-            done += len(places)
-            tiles(done, grid.count)
 
-        map_on_threads(work, range(len(groups)), grid.width * grid.height if len(groups) > 1 else 0)
+        code_groups(groups_of(boxes, GROUP_PIXELS), code, grid.width * grid.height, stages.stage(grid.count))
         payload = [chunks[index] for index in range(grid.count)]
         data = write_file(header, payload, self.image, coded_alpha(self.image), self.strip)
         self._files[rate], self._coded = data, (rate, plane)
 
     def _header(self, rate: int) -> Header:
-        image = self.image
-        tiled = image.width > self.tile or image.height > self.tile
-        return Header(
-            codec=CodecId.THREEDM,
-            channels=image.channels,
-            width=image.width,
-            height=image.height,
-            model=self.model.card.file_id,
-            bit_depth=image.bit_depth,
-            padding=PaddingRule.REPLICATE,
-            tile_width=self.tile if tiled else 0,
-            tile_height=self.tile if tiled else 0,
-            quality=round(100 * quality_of_rate(rate)),
-            gain=rate,
-        )
+        model, tile = self.model.card.file_id, (self.tile, self.tile)
+        return tiled_header(self.image, CodecId.THREEDM, model, tile, quality_of_rate(rate), rate)
 
 
 def padded_box(grid: TileGrid, index: int) -> Rect:
@@ -187,21 +177,16 @@ def decode_plane(
     boxes = {index: padded_box(grid, index) for index in tiles}
     around = Rect.around(boxes.values())
     plane = torch.zeros(4 * model.config.latent, around.height // CELL, around.width // CELL)
-    payloads, groups, lock, done = container.tiles, groups_of(boxes, GROUP_PIXELS), threading.Lock(), 0
+    payloads, lock = container.tiles, threading.Lock()
 
-    def work(number: int) -> None:
-        nonlocal done
-        group = groups[number]
+    def code(group: Sequence[int]) -> None:
         size = cells(boxes[group[0]])
         rates = [header.gain] * len(group)
         decoded = decode_tiles(model, [payloads[i] for i in group], (size.height, size.width), rates, lock)
         for index, tile in zip(group, decoded, strict=True):
             _paste(plane[:, *cells(boxes[index].moved(-around.x, -around.y)).slices()], tile)
-        done += len(group)
-        if progress:
-            progress(done, len(tiles))
 
-    map_on_threads(work, range(len(groups)), header.width * header.height if len(groups) > 1 else 0)
+    code_groups(groups_of(boxes, GROUP_PIXELS), code, header.width * header.height, progress)
     return plane, (around.x, around.y)
 
 

@@ -11,9 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from wavelic.codec.weights import Card, Tensors, load_weights, misfit, tensors_under
+from wavelic.codec.weights import Card, Tensors, architecture_of, load_weights, misfit, tensors_under
 from wavelic.entropy.tables import TableSet
-from wavelic.errors import ModelError, UsageError
+from wavelic.errors import UsageError
 from wavelic.nn.exact import ExactConv2d, QuantConv2d
 from wavelic.threedm.config import CODED, Config
 from wavelic.threedm.entropy import SCALE_UNIT, SCALES, EntropyModel
@@ -93,11 +93,7 @@ def config_of(card: Card) -> Config:
     Raises:
         ModelError: this wavelic does not have it.
     """
-    if card.architecture not in CODED:
-        raise ModelError(
-            f"{card.path.name} is of architecture {card.architecture!r}, which this wavelic lacks; upgrade"
-        )
-    return CODED[card.architecture]
+    return architecture_of(card, CODED)
 
 
 def load_model(card: Card, device: str = "cpu") -> Model:

@@ -8,6 +8,7 @@ tiles that its coefficients lie in, and memory for coding is bounded by the tile
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,15 +16,22 @@ from numpy.typing import NDArray
 
 from wavelic.codec.opened import Progress, Region, reduced_region
 from wavelic.codec.progress import Stages
-from wavelic.codec.tile_groups import groups_of
+from wavelic.codec.tile_groups import code_groups, groups_of
 from wavelic.codec.weights import card_by_id
-from wavelic.codec.wlic_parts import alpha_plane, check_tiled_header, coded_alpha, picture, sample_type, write_file
-from wavelic.container import DATA, Chunk, CodecId, Container, Header, PaddingRule, TileGrid
+from wavelic.codec.wlic_parts import (
+    alpha_plane,
+    check_tiled_header,
+    coded_alpha,
+    picture,
+    sample_type,
+    tiled_header,
+    write_file,
+)
+from wavelic.container import DATA, Chunk, CodecId, Container, Header, TileGrid
 from wavelic.errors import FormatError, UsageError
 from wavelic.images import Image
 from wavelic.memory import give_back
 from wavelic.rect import Rect
-from wavelic.threads import map_on_threads
 from wavelic.weconvene.context import COARSEST, FINEST
 from wavelic.weconvene.planes import (
     Planes,
@@ -131,42 +139,24 @@ class Encoding:
         if self.iterations:
             refine(self.model, planes, colour, step, boxes, Search(self.iterations), report.stage(searched))
         _give_back(grid)
-        tiles, done = report.stage(grid.count), 0
         chunks: dict[int, Chunk] = {}
-        groups = groups_of(dict(enumerate(boxes)), GROUP_PIXELS)
 
-        def work(number: int) -> None:
-            nonlocal done
-            lows, details = zip(*(planes.cut(boxes[index]) for index in groups[number]), strict=True)
+        def code(group: Sequence[int]) -> None:
+            lows, details = zip(*(planes.cut(boxes[index]) for index in group), strict=True)
             coded = encode_tiles(self.model, lows, details, step, self.rdoq_lambda)
-            for index, (data, values) in zip(groups[number], coded, strict=True):
+            for index, (data, values) in zip(group, coded, strict=True):
                 planes.paste(boxes[index], values)  # in place of what was coded
                 chunks[index] = Chunk(DATA, data)
-            done += len(coded)
-            tiles(done, grid.count)
 
-        map_on_threads(work, range(len(groups)), grid.width * grid.height, networks=True)
+        groups = groups_of(dict(enumerate(boxes)), GROUP_PIXELS)
+        code_groups(groups, code, grid.width * grid.height, report.stage(grid.count))
         payload = [chunks[index] for index in range(grid.count)]
         data = write_file(self._header(step), payload, self.image, coded_alpha(self.image), self.strip)
         self._files[step], self._coded = data, (step, planes)
 
     def _header(self, step: int) -> Header:
-        image = self.image
-        tile = tile_size(self.tile or TILE, image.width, image.height)
-        tiled = image.width > tile[0] or image.height > tile[1]
-        return Header(
-            codec=CodecId.WECONVENE,
-            channels=image.channels,
-            width=image.width,
-            height=image.height,
-            model=self.model.card.file_id,
-            bit_depth=image.bit_depth,
-            padding=PaddingRule.REPLICATE,
-            tile_width=tile[0] if tiled else 0,
-            tile_height=tile[1] if tiled else 0,
-            quality=round(100 * quality_of_step(step)),
-            gain=step,
-        )
+        model, tile = self.model.card.file_id, tile_size(self.tile or TILE, self.image.width, self.image.height)
+        return tiled_header(self.image, CodecId.WECONVENE, model, tile, quality_of_step(step), step)
 
 
 def padded_tile(grid: TileGrid, index: int) -> Rect:
@@ -196,20 +186,15 @@ def decode_planes(
     around = Rect.around(boxes.values())
     levels = levels_of(header.width, header.height)
     planes = Planes.empty(around.height, around.width, levels)
-    payloads, groups, lock, done = container.tiles, groups_of(boxes, GROUP_PIXELS), threading.Lock(), 0
+    payloads, lock = container.tiles, threading.Lock()
 
-    def work(number: int) -> None:
-        nonlocal done
-        group = groups[number]
+    def code(group: Sequence[int]) -> None:
         size = low_size(boxes[group[0]], levels)
         decoded = decode_tiles(model, [payloads[index] for index in group], size, levels, [header.gain], lock)
         for index, values in zip(group, decoded, strict=True):
             planes.paste(boxes[index].moved(-around.x, -around.y), values)
-        done += len(group)
-        if progress:
-            progress(done, len(tiles))
 
-    map_on_threads(work, range(len(groups)), header.width * header.height, networks=True)
+    code_groups(groups_of(boxes, GROUP_PIXELS), code, header.width * header.height, progress)
     return planes, (around.x, around.y)
 
 

@@ -12,9 +12,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from wavelic.codec.weights import Card, Tensors, load_weights, misfit, tensors_under
+from wavelic.codec.weights import Card, Tensors, architecture_of, load_weights, misfit, tensors_under
 from wavelic.entropy.tables import TableSet
-from wavelic.errors import ModelError, UsageError
+from wavelic.errors import UsageError
 from wavelic.nn.exact import ExactConv2d, QuantConv2d
 from wavelic.nn.precision import has_bfloat16
 from wavelic.weconvene.config import CONFIGS, Config
@@ -100,11 +100,7 @@ def float_state(card: Card) -> dict[str, Tensor]:
 
 def config_of(card: Card) -> Config:
     """Return the sizes of the network these weights are for.  Raises ModelError if this wavelic does not have it."""
-    if card.architecture not in CONFIGS:
-        raise ModelError(
-            f"{card.path.name} is of architecture {card.architecture!r}, which this wavelic lacks; upgrade"
-        )
-    return CONFIGS[card.architecture]
+    return architecture_of(card, CONFIGS)
 
 
 def load_model(card: Card, device: str = "cpu") -> Model:
