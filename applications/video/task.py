@@ -27,6 +27,7 @@ from wavelic.errors import UsageError
 FRAMES = 3  # of a batch's clips
 GROUP = 12  # frames from one intra frame to the next when scoring
 FLOW_SHARE, MOTION_SHARE = 0.1, 0.3  # of the steps, at which the next phase begins
+_QUANTILE_WEIGHT = 1e-3
 #: lambda of MSE in 0..1, and the quality of intra frames that goes with it.
 POINTS = {256: 30, 512: 45, 1024: 60, 2048: 75}
 
@@ -160,8 +161,11 @@ def _mse(a: Tensor, b: Tensor) -> Tensor:
 
 
 def _quantiles(network: nn.Module) -> Tensor:
-    """What moves the densities' quantiles to where they belong; no other parameter has a gradient of it."""
-    return network.motion.prior.quantile_loss() + network.residual.prior.quantile_loss()
+    """What moves the densities' quantiles to where they belong; no other parameter has a gradient of it.
+
+    It is thousands at first: with its whole weight the loss that is reported would show nothing else.
+    """
+    return _QUANTILE_WEIGHT * (network.motion.prior.quantile_loss() + network.residual.prior.quantile_loss())
 
 
 def _paths(folder: Path) -> list[Path]:

@@ -166,15 +166,18 @@ def test_ppm_frames() -> None:
         parse_ppm(one + one[:-3])
 
 
-def test_it_trains_in_three_phases_and_is_scored(
-    frames: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def video(frames: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> task.Video:
+    """The task of recipe smoke, with one clip to train and to test."""
     large = np.tile(frames, (1, 2, 1, 1))
     monkeypatch.setattr(task, "read_clip", lambda path: large)
     for part in ("train", "test"):
         (tmp_path / part).mkdir()
         (tmp_path / part / "a.mkv").touch()
-    video = task.Video(task.RECIPES["smoke"], tmp_path, intra="lifting")
+    return task.Video(task.RECIPES["smoke"], tmp_path, intra="lifting")
+
+
+def test_it_trains_in_three_phases_and_is_scored(video: task.Video, tmp_path: Path) -> None:
     torch.manual_seed(1)
     network = video.network("twin")
     before = {name: value.clone() for name, value in network.state_dict().items()}
