@@ -1,4 +1,4 @@
-"""Write the tables of docs/nn.md between its markers, from results/benchmarks/network_layers.json alone.
+"""Write the tables of docs/nn.md between its markers, from results/ alone: network_layers.json and the applications.
 
 python -m benchmarks.pages.nn_page            # rewrite
 python -m benchmarks.pages.nn_page --check    # exit 1 if it is out of date
@@ -7,6 +7,7 @@ python -m benchmarks.pages.nn_page --check    # exit 1 if it is out of date
 from __future__ import annotations
 
 import json
+import statistics
 import sys
 from typing import Any
 
@@ -15,6 +16,13 @@ from benchmarks.pages.marked import with_figures, write_page
 from benchmarks.pages.remote_page import table
 
 PAGE = DOCS / "nn.md"
+ARMS = ("plain", "wavelet", "twin")
+#: Of each application with one score: its key and what it is called.
+MAIN_SCORES = {
+    "classification": ("top1", "top-1, %"),
+    "segmentation": ("mean_iou", "mean IoU, %"),
+    "denoising": ("cc15_psnr", "PSNR on CC15, dB"),
+}
 HEAD = ["layer", "parameters", "multiply-adds", "forward", "forward and backward", "kept for backward"]
 
 
@@ -34,6 +42,22 @@ def group_table(rows: dict[str, dict[str, Any]]) -> list[str]:
     return table(HEAD, cells)
 
 
+def accuracy() -> list[str]:
+    """The main score of every application's arms, means over seeds."""
+    rows = []
+    for name, (score, title) in MAIN_SCORES.items():
+        path = RESULTS / "applications" / f"{name}.json"
+        document: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+        for recipe, results in document.items():
+            cells = [name, recipe, title]
+            for arm in ARMS:
+                scores = [run["scores"][score] for run in results["runs"] if run["arm"] == arm]
+                cells.append(f"{statistics.mean(scores):.2f}" if scores else "")
+            seeds = max(run["seed"] for run in results["runs"]) + 1
+            rows.append([*cells, str(seeds)])
+    return table(["application", "recipe", "score", *ARMS, "seeds"], rows)
+
+
 def figures() -> str:
     """Everything between the markers."""
     results = json.loads((RESULTS / "benchmarks" / "network_layers.json").read_text())
@@ -45,6 +69,8 @@ def figures() -> str:
     ]
     for rows in results["groups"].values():
         lines += ["", *group_table(rows)]
+    lines += ["", "What networks gain by it, from [the applications](applications.md), trained for minutes:", ""]
+    lines += accuracy()
     return "\n".join(lines)
 
 
