@@ -45,15 +45,9 @@ _FULL, _SMALL = {"plain": 64, "wavelet": 64, "twin": 67}, {"plain": 16, "wavelet
 RECIPES = {
     # the published network
     **{f"gpu-{point}": _recipe(_FULL, 400_000, 4, 256, point) for point in POINTS},
-    # a quarter of the width
-    **{f"cpu-{point}": _recipe(_SMALL, 6_000, 2, 128, point) for point in POINTS},
-    # few steps at a learning rate for few; the other rates go on from the first, as in the paper of DVC
-    "short-1024": _recipe(_SMALL, 300, 2, 128, 1024, 5e-4),
-    **{
-        f"short-{point}": _recipe(_SMALL, 60, 2, 128, point, 3e-4, start="short-1024")
-        for point in POINTS
-        if point != 1024
-    },
+    # a quarter of the width; the other rates go on from the first
+    "cpu-1024": _recipe(_SMALL, 6_000, 2, 128, 1024),
+    **{f"cpu-{point}": _recipe(_SMALL, 1_500, 2, 128, point, 5e-5, "cpu-1024") for point in POINTS if point != 1024},
     "smoke": Recipe(
         {"plain": 4, "wavelet": 4, "twin": 4},
         12,

@@ -171,7 +171,7 @@ def figures() -> str:
 def main() -> int:
     """Rewrite or check the page."""
     check = "--check" in sys.argv[1:]
-    if not check:
+    if not check and video_points():
         plot()
     return write_page(PAGE, with_figures(PAGE.read_text(encoding="utf-8"), figures()), check)
 
