@@ -140,6 +140,9 @@ def parts() -> list[str]:
             f" {row['seconds']:g} s, {row['peak_mb']} MiB at most."
             for name, row in large.items()
         ),
+        "",
+        f"This processor {'multiplies' if found['bfloat16'] else 'does not multiply'} bfloat16, in which f and g run"
+        " where it is there.",
     ]
 
 

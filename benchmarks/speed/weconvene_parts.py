@@ -42,6 +42,7 @@ from benchmarks.measuring import (
     write_results,
 )
 from benchmarks.pictures import Pixels, mosaic, photographs
+from wavelic.nn.precision import has_bfloat16
 
 COUNT, SIZE, LARGE = 4, (512, 768), (4000, 6000)
 QUALITY, AVIF_QUALITY, AVIF_SPEED = 50, 60, 6
@@ -239,6 +240,7 @@ def main() -> None:
     document: dict[str, Any] = {
         "weights": wavelic.open(wavelic.encode(images[0], "weconvene")).info["model_hash"],
         "machine": machine("torch", "pillow"),
+        "bfloat16": has_bfloat16(torch.device("cpu")),
         "pictures": [list(image.shape[:2]) for image in images],
         "quality": QUALITY,
         "avif": {"quality": AVIF_QUALITY, "speed": AVIF_SPEED},

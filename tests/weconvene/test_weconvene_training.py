@@ -118,11 +118,11 @@ def test_configurations_differ_only_in_what_they_say() -> None:
     assert max(counts) < 15_000_000
 
 
-@pytest.mark.parametrize("schedule", ["constant", "cosine", "linear", "trapezoid"])
+@pytest.mark.parametrize("schedule", ["linear", "trapezoid"])
 def test_all_stages_of_the_recipe(pictures: Path, tmp_path: Path, schedule: str) -> None:
     """All stages of the recipe: in floats, on coded symbols, and what the integers will compute."""
     settings = (*SETTINGS, "stages.1.crop=128", "stages.1.batch=1", "stages.0.steps=4", "stages.1.steps=2")
-    settings = (*settings, "stages.2.steps=2", f"stages.0.schedule={schedule}")
+    settings = (*settings, "stages.2.steps=2", f"stages.0.schedule={schedule}", "defaults.validation_steps=[48.0]")
     folder = train(_recipe((*settings, f"data={pictures}", f"validation={pictures}"), stages=3), tmp_path)
     state = torch.load(folder / "integers" / FINAL, weights_only=True)["objective"]
     assert {int(v[1]) for k, v in state.items() if k.endswith("exponents")} != {5}  # chosen from crops

@@ -1,4 +1,4 @@
-"""From a finished run of `enhance` to shipped weights: the last finished stage, rounded to float16."""
+"""From a finished run of `enhance` to shipped weights: the last finished stage, its corrections a little smaller."""
 
 from __future__ import annotations
 
@@ -9,14 +9,18 @@ import torch
 
 from wavelic.codec.weights import Card, save_weights
 from wavelic.enhance.catalogue import FAMILY, PRODUCT
+from wavelic.enhance.config import OUTPUTS
 from wavelic.errors import UsageError
 from wavelic.training.export import Export, about_run, latest
 
 _NETWORK = "network."
+#: What corrections are multiplied by.  Where they are right this costs a four-hundredth of the gain; where they are
+#: wrong, in pictures unlike those of training, it takes a tenth of the harm.
+SHRINKAGE = 0.95
 
 
 def export_weights(path: Path, folder: Path, name: str = PRODUCT) -> Card:
-    """Write the averaged network of one ``final.pt`` or ``best.pt``.
+    """Write the averaged network of one ``final.pt`` or ``best.pt``, with corrections times SHRINKAGE, in float16.
 
     Args:
         path: the file.
@@ -30,9 +34,10 @@ def export_weights(path: Path, folder: Path, name: str = PRODUCT) -> Card:
     if about.get("family") != FAMILY:
         raise UsageError(f"{path.name} is of family {about.get('family')}, expected {FAMILY}; give another run")
     state = torch.load(path, map_location="cpu", weights_only=True)["objective"]
-    tensors = {
-        key.removeprefix(_NETWORK): value.half().numpy() for key, value in state.items() if key.startswith(_NETWORK)
-    }
+    network = {key.removeprefix(_NETWORK): value.float() for key, value in state.items() if key.startswith(_NETWORK)}
+    for key in ("leave.weight", "leave.bias"):
+        network[key][:OUTPUTS] *= SHRINKAGE
+    tensors = {key: value.half().numpy() for key, value in network.items()}
     return save_weights(folder, name, about["model"], FAMILY, 0, tensors, about)
 
 
