@@ -157,8 +157,8 @@ def start_from(network: nn.Module, checkpoint: Path) -> None:
     Raises:
         UsageError: there is no such run, or it is not finished.
     """
-    state = torch.load(checkpoint, weights_only=True) if checkpoint.exists() else {"step": 0, "recipe": {"steps": 1}}
-    if state["step"] < state["recipe"]["steps"]:
+    state = torch.load(checkpoint, weights_only=True) if checkpoint.exists() else None
+    if state is None or state["step"] < state["recipe"]["steps"]:
         raise UsageError(f"{checkpoint} is not there or not finished; train that recipe first")
     network.load_state_dict(state["network"])
 

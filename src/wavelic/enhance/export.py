@@ -15,7 +15,7 @@ from wavelic.training.export import Export, about_run, latest
 
 _NETWORK = "network."
 #: What corrections are multiplied by.  Where they are right this costs a four-hundredth of the gain; where they are
-#: wrong, in pictures unlike those of training, it takes a tenth of the harm.
+#: wrong, in pictures unlike those of training, it takes a tenth of the harm or more (docs/enhance.md).
 SHRINKAGE = 0.95
 
 
