@@ -2,11 +2,12 @@
 
     python -m benchmarks.studies.lifting_results luma DIR 9/7 5/3 lifting       # results/lifting/kodak-luma-*.json
     python -m benchmarks.studies.lifting_results rgb DIR 9/7 lifting            # results/lifting/kodak-rgb-*.json
+    python -m benchmarks.studies.lifting_results luma DIR 9/7+enhance lifting+enhance
 
 One encode per image, of high quality and in 12 layers up to 2 bits per pixel; lower rates are the same file with layers
 dropped (`wavelic trim`).  The three transforms go through the same coder with the same layers.  "luma" codes the 8-bit
 luma of BT.601 as a grey file; "rgb" codes the picture.  Rates count whole files.  A transform is "9/7", "5/3", or the
-name of installed weights.
+name of installed weights; with "+enhance" the same files are decoded with the network of enhanced decoding.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ from pytorch_msssim import ms_ssim, ssim
 
 from benchmarks.measuring import RESULTS
 from benchmarks.pictures import luma, psnr
+from wavelic.enhance.catalogue import find_enhance
+from wavelic.enhance.weights import load_network
 from wavelic.evaluation.metrics import ms_ssim_rgb, psnr_rgb, psnr_y
 from wavelic.evaluation.results import Row, curve_from_rows, write_curve
 from wavelic.evaluation.runner import environment
@@ -45,7 +48,9 @@ from wavelic.lifting.weights import load_lifting
 LAYERS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.4, 2.0)  # bpp
 STOCK = LAYERS.index(1.0)
 BASES = {"9/7": "CDF-9/7", "5/3": "LeGall-5/3"}
+ENHANCE = "+enhance"
 LABELS = {"9/7": "JPEG 2000 9/7, layers dropped", "5/3": "JPEG 2000 5/3, layers dropped"}
+LABELS |= {"lifting+enhance": "Learned lifting, enhanced", "9/7+enhance": "JPEG 2000 9/7, layers dropped, enhanced"}
 
 
 @dataclass(frozen=True)
@@ -64,6 +69,7 @@ class Point:
 
 def transform_of(name: str) -> tuple[LiftingTransform, bytes]:
     """The transform and the identity its files carry."""
+    name = name.removesuffix(ENHANCE)
     if name in BASES:
         return build_lifting(BASES[name]), bytes(8)
     return load_lifting(name), lifting_id(find_lifting(name))
@@ -91,11 +97,12 @@ def layers(
     """Layer, its file, the decoded picture, seconds of decoding."""
     transform, model = transform_of(name)
     data = encode(pixels, transform, model)
-    learned = None if name in BASES else transform
+    learned = None if name.removesuffix(ENHANCE) in BASES else transform
     for layer in kept:
-        part = trim_jp2(data, max_layers=layer + 1)
+        file = open_jp2(part := trim_jp2(data, max_layers=layer + 1))
+        network = load_network(find_enhance(file.network_name)) if name.endswith(ENHANCE) else None
         started = time.perf_counter()
-        decoded = synthesis.read(open_jp2(part), learned)
+        decoded = synthesis.read(file.enhanced(network is not None), learned, network=network)
         yield layer, part, decoded.astype(np.uint8), time.perf_counter() - started
 
 
@@ -146,7 +153,7 @@ def main() -> None:
     images = [(path.stem, load_image(path).colour().astype(np.uint8)) for path in list_images(folder)]
     for name in names:
         identity = transform_of(name)[1].hex()
-        stem = f"{folder.name}-{mode}-{name.replace('/', '')}"
+        stem = f"{folder.name}-{mode}-{name.replace('/', '').replace('+', '-')}"
         out = RESULTS / "lifting" / f"{stem}.json"
         out.parent.mkdir(parents=True, exist_ok=True)
         if mode == "luma":
@@ -172,7 +179,7 @@ def main() -> None:
             label = LABELS.get(name, "Learned lifting")
             description = f"{label}; model {identity}; stock viewer at 1 bpp {np.mean(stock):.3f} dB RGB"
             curve = curve_from_rows(
-                f"jpeg2000-{name.replace('/', '')}" if name in ("9/7", "5/3") else f"lifting-{name}",
+                f"{'jpeg2000' if name[0].isdigit() else 'lifting'}-{name.replace('/', '').replace('+', '-')}",
                 label,
                 description,
                 collected,

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import numpy as np
 import PIL.Image
 import torch
 from torch import nn
 
-from wavelic.enhance.config import Config
+from wavelic.codec.weights import save_weights
+from wavelic.enhance.config import CONFIGS, Config
 from wavelic.enhance.network import Network
 from wavelic.enhance.reading import Reader
 from wavelic.jpeg2000 import EncodeOptions, decode_codestream, encode_codestream, parse_main_header
@@ -23,6 +25,13 @@ def random_network(config: Config = SMALL) -> Network:
     network = Network(config)
     nn.init.normal_(network.leave.weight, std=0.3)
     return network.to(memory_format=torch.channels_last).eval().requires_grad_(False)  # type: ignore[call-overload]
+
+
+def save_random_weights(folder: Path) -> None:
+    """Write random weights of the shipped sizes: of ordinary JPEG 2000, and of codec lifting."""
+    for name, config in CONFIGS.items():
+        tensors = {key: value.half().numpy() for key, value in random_network(config).state_dict().items()}
+        save_weights(folder, name, name, "enhance", 0, tensors, {})
 
 
 def coded(pixels: np.ndarray, rates: tuple[float, ...] = (0.5, 1.5), *, reversible: bool = False, **options) -> bytes:

@@ -163,7 +163,7 @@ def encode(
         tile_size: jp2 only: side of independent tiles in pixels; None: one tile, which codes better.
         learned: lifting only: which components have learned steps: "all", "luma" or "none".  Other JPEG 2000 software
             undoes none of them.
-        enhance: jp2 only: say in the file that it is meant to be decoded with a network.
+        enhance: jp2 and lifting: say in the file that it is meant to be decoded with a network.
         strip: True or "all" to leave out ICC, Exif, XMP, IPTC and resolution, with the samples turned upright; "gps"
             to leave out the position alone.
         device: torch device of the network.

@@ -145,7 +145,7 @@ def encode(
     ] = "all",
     enhance: Annotated[
         bool,
-        typer.Option("--enhance", help="jp2: say in the file that it is meant to be decoded with a network."),
+        typer.Option("--enhance", help="jp2, lifting: say in the file that it is meant to be decoded with a network."),
     ] = False,
     output: Out = None,
     force: Force = False,

@@ -47,8 +47,8 @@ class Options:
         tile_size: side of independent tiles in pixels, for readers that want them; None: one tile, which codes better
             and whose windows can be read alone as well.
         resync: codec jp2: markers around every packet (SOP, EPH), by which some decoders get past damage.
-        enhance: codec jp2: say in the file that it is meant to be decoded with what a network estimates of its
-            coefficients.
+        enhance: codecs jp2 and lifting: say in the file that it is meant to be decoded with what a network estimates of
+            its coefficients.
         learned: codec lifting: which components have learned steps: "all", "luma" alone, or "none".  Other software
             undoes none of them: the fewer there are, the more the picture it shows is like ours.
     """

@@ -169,18 +169,18 @@ def card_by_id(file_id: bytes) -> Card:
     )
 
 
-def card_called(name_or_hash: str, architecture: str) -> Card:
-    """Weights of ``architecture`` by name, or by the beginning of their content hash, replaced ones too.
+def card_called(name_or_hash: str, *architectures: str) -> Card:
+    """Weights of one of ``architectures`` by name, or by the beginning of their content hash, replaced ones too.
 
     Raises ModelError, naming those there are, if none or several fit.
     """
-    there = [card for card in (*cards(), *superseded_cards()) if card.architecture == architecture]
+    there = [card for card in (*cards(), *superseded_cards()) if card.architecture in architectures]
     fitting = [card for card in there if card.name == name_or_hash or card.hash.startswith(name_or_hash)]
     if len(fitting) == 1:
         return fitting[0]
     known = ", ".join(f"{card.name} ({card.hash[:8]})" for card in there) or "none"
     how_many = "several" if fitting else "no"
-    raise ModelError(f"{how_many} weights of {architecture} fit {name_or_hash!r}; there are {known}")
+    raise ModelError(f"{how_many} weights of {' or '.join(architectures)} fit {name_or_hash!r}; there are {known}")
 
 
 @lru_cache(maxsize=4)

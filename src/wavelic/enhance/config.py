@@ -59,4 +59,5 @@ class Config:
         return 2 * self.radius + 4 * SYNTHESIS_RADIUS
 
 
-CONFIGS = {"enhance": Config(64, 4, 16)}
+#: By architecture: of ordinary JPEG 2000, and of the pseudo-images of codec lifting.
+CONFIGS = {"enhance": Config(64, 4, 16), "enhance-lifting": Config(64, 4, 16)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,8 +13,9 @@ from torch import Tensor
 from wavelic.enhance.knowledge import TileKnowledge
 from wavelic.enhance.level import Area, LevelInput, Span, batched, level_input
 from wavelic.enhance.signals import Signals
-from wavelic.jpeg2000 import EncodeOptions, encode_codestream, parse_main_header
+from wavelic.jpeg2000 import EncodeOptions, parse_main_header
 from wavelic.jpeg2000.code_blocks import TilePackets, tiles_of
+from wavelic.jpeg2000.encode import encode_filled
 from wavelic.jpeg2000.quantisers import quantisers
 from wavelic.wavelets import dwt2
 
@@ -65,7 +67,10 @@ def components_of(pixels: NDArray[np.integer], coding: Coding) -> list[NDArray[n
 
 
 def coded(pixels: NDArray[np.integer], coding: Coding) -> bytes:
-    """Code a crop (H, W, 3) with libopenjp2 at the rates of its layers."""
+    """Code a crop (H, W, 3) with libopenjp2 at the rates of its layers.
+
+    Samples may lie outside the range of `Coding.bits` by as much as libopenjp2 takes.
+    """
     area = pixels.shape[0] * pixels.shape[1]
     sizes: list[int] = []
     for rate in coding.rates:  # ascending; two that are nearly equal differ by a byte
@@ -78,7 +83,13 @@ def coded(pixels: NDArray[np.integer], coding: Coding) -> bytes:
         code_block=(coding.block, coding.block),
         packet_lengths=False,
     )
-    return encode_codestream(components_of(pixels, coding), coding.bits, options)
+    planes = components_of(pixels, coding)
+
+    def fill(targets: Sequence[NDArray[np.int32]]) -> None:
+        for target, plane in zip(targets, planes, strict=True):
+            target[...] = plane
+
+    return encode_filled(planes[0].shape, len(planes), coding.bits, fill, options)
 
 
 def decoded(codestream: bytes, layers: int) -> Examples:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -35,6 +35,8 @@ class EnhanceTask(Task):
 
     objective: Enhancement
     stage: EnhanceStage
+    #: Wavelets that validation looks at.
+    wavelets: ClassVar[tuple[str, ...]] = ("9/7", "5/3")
 
     def __init__(self, recipe: Recipe, stage: Stage) -> None:
         super().__init__(recipe, stage)
@@ -73,10 +75,24 @@ class EnhanceTask(Task):
             rates = tuple(sorted(math.exp(random.uniform(low, high)) for _ in range(stage.views)))
             gray = bits > 8 or bool(random.random() < stage.gray)
             block = 32 if random.random() < stage.small_blocks else 64
-            one, signals = example(pixels, Coding(rates, reversible, gray, block, bits))
+            stored, stored_bits = self.as_coded(pixels, bits, gray, random)
+            one, signals = example(stored, Coding(rates, reversible, gray, block, stored_bits))
             examples += one
             originals += [signals] * len(one)
         return joined(examples), stacked(originals)
+
+    def as_coded(
+        self, pixels: np.ndarray, bits: int, gray: bool, random: np.random.Generator
+    ) -> tuple[np.ndarray, int]:
+        """The picture that libopenjp2 is given, and its bits: the pixels themselves.
+
+        Args:
+            pixels: (H, W, 3).
+            bits: per sample.
+            gray: whether only their luma counts.
+            random: of the step.
+        """
+        return pixels, bits
 
     @torch.no_grad()
     def validate(self, average: nn.Module, held_out: PackedImages) -> dict[str, Any]:
@@ -87,16 +103,17 @@ class EnhanceTask(Task):
         stage = self.stage
         if not self._held_out:
             crops = held_out.centre_crops(stage.crop)[: stage.judged]
-            for reversible in (False, True):
+            for reversible in (wavelet == "5/3" for wavelet in self.wavelets):
                 chosen = crops[::3] if reversible else crops
                 pairs = []
                 for pixels in chosen:
-                    one, signals = example(pixels, Coding(stage.validation_rates, reversible))
+                    stored, bits = self.as_coded(pixels, 8, False, np.random.default_rng(0))
+                    one, signals = example(stored, Coding(stage.validation_rates, reversible, bits=bits))
                     pairs.append((joined(one), stacked([signals] * len(one))))
                 self._held_out.append(pairs)
         average.eval()
         rows: dict[str, Any] = {}
-        for wavelet, pairs in zip(("9/7", "5/3"), self._held_out, strict=True):
+        for wavelet, pairs in zip(self.wavelets, self._held_out, strict=True):
             gains = []
             for examples, originals in pairs:
                 ours, plain = average(examples, originals)

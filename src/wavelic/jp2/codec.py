@@ -12,7 +12,7 @@ from wavelic.codec.registry import recognize
 from wavelic.codec.target import Target
 from wavelic.codec.weights import Card
 from wavelic.container import Limits
-from wavelic.enhance.catalogue import ARCHITECTURES, enhancement_weights
+from wavelic.enhance.catalogue import ARCHITECTURES, PRODUCT, enhancement_weights
 from wavelic.errors import FormatError
 from wavelic.images import Image
 from wavelic.remote import Source
@@ -52,7 +52,7 @@ class Jp2Codec(Codec):
         return ARCHITECTURES
 
     def weights(self) -> Sequence[Card]:
-        return enhancement_weights()
+        return [card for card in enhancement_weights() if card.name == PRODUCT]
 
 
 def _opener(start: bytes) -> Codec:

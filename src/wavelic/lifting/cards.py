@@ -11,6 +11,8 @@ from wavelic.errors import ModelError
 FAMILY = "lifting"
 PRODUCT = "lifting"
 LUMA = "lifting-luma"
+#: Architecture and weights of enhanced decoding of lifting files.
+ENHANCE = "enhance-lifting"
 #: Bytes of the content hash that a JP2 file holds.
 ID_BYTES = 8
 

@@ -15,10 +15,14 @@ from wavelic.codec.options import Encoded, Options
 from wavelic.codec.target import Target
 from wavelic.codec.weights import Card
 from wavelic.container import Limits
+from wavelic.enhance.catalogue import FAMILY as ENHANCE_FAMILY
+from wavelic.enhance.catalogue import enhancement_weights
+from wavelic.enhance.config import CONFIGS
 from wavelic.images import Image
 from wavelic.jpeg2000 import DEFAULT_LIMITS as JPEG2000_LIMITS
 from wavelic.jpeg2000 import Limits as Jpeg2000Limits
 from wavelic.jpeg2000 import is_jpeg2000
+from wavelic.lifting.cards import ENHANCE
 from wavelic.lifting.jp2.file import Jp2File
 from wavelic.lifting.jp2.opening import open_jp2, trim_jp2
 from wavelic.remote import Source
@@ -28,6 +32,11 @@ TRAINER = Trainer(
     "wavelic.lifting.training.stage:LiftingStage",
     "wavelic.lifting.training.task:LiftingTask",
     "wavelic.lifting.training.export:export_stages",
+)
+ENHANCE_TRAINER = Trainer(
+    "wavelic.lifting.training.enhance_stage:LiftingEnhanceStage",
+    "wavelic.lifting.training.enhance_task:LiftingEnhanceTask",
+    "wavelic.lifting.training.enhance_task:export_stages",
 )
 #: What other software shows less than wavelic, in dB of RGB, in the mean of the Kodak pictures at 1 bit per pixel
 #: (`results/lifting/kodak-rgb-lifting.json`, which the tests compare).
@@ -46,7 +55,7 @@ class LiftingCodec(Codec):
     label = "Learned lifting"
     summary = "learned lifting steps on the 9/7 wavelet, JPEG 2000 block coding, layers; .jp2 files"
     extension = ".jp2"
-    options = frozenset({"layers", "access", "learned"})
+    options = frozenset({"layers", "access", "learned", "enhance"})
     batch_pixels: ClassVar[int] = 1 << 20
 
     def encode(self, image: Image, target: Target, options: Options) -> Encoded:
@@ -75,7 +84,7 @@ class LiftingCodec(Codec):
         from wavelic.lifting.jp2.synthesis import likeness
 
         opened = cast("Jp2File", file)
-        return likeness(opened) if opened.box.model != NO_MODEL else None
+        return likeness(opened) if opened.box.model != NO_MODEL and not opened.enhances else None
 
     def decode_batch(
         self, files: Sequence[OpenedFile], device: str, lock: AbstractContextManager[object]
@@ -95,15 +104,25 @@ class LiftingCodec(Codec):
 
     def architectures(self) -> Sequence[Architecture]:
         make = "wavelic.lifting.structures:build_lifting"
-        return [
+        transforms = [
             Architecture(name, "lifting", parameters, summary, make, TRAINER if parameters else None)
             for name, (parameters, summary) in _NETWORKS.items()
         ]
+        enhance = Architecture(
+            ENHANCE,
+            ENHANCE_FAMILY,
+            CONFIGS[ENHANCE].parameters,
+            "corrections of learned lifting's coefficients, level by level",
+            "wavelic.enhance.network:build",
+            ENHANCE_TRAINER,
+        )
+        return [*transforms, enhance]
 
     def weights(self) -> Sequence[Card]:
         from wavelic.lifting.cards import LUMA, PRODUCT, lifting_cards
 
-        return [card for card in lifting_cards() if card.name in (PRODUCT, LUMA)]
+        shipped = [card for card in lifting_cards() if card.name in (PRODUCT, LUMA)]
+        return [*shipped, *(card for card in enhancement_weights() if card.name == ENHANCE)]
 
     def load(self, device: str) -> None:
         from wavelic.lifting.encode import product_transform

@@ -85,7 +85,7 @@ class Encoding:
         image: to compress.
         transform: of the analysis.
         model: id of the transform's weights.
-        options: `strip`, `layers`, `access` and `progress` count here.
+        options: `strip`, `layers`, `access`, `enhance` and `progress` count here.
     """
 
     image: Image
@@ -141,7 +141,9 @@ class Encoding:
             layer_bytes: bytes of the codestream up to and including each layer; layers that coincide become one.
         """
         codestream = self._codestream(sorted({max(1, size) for size in layer_bytes}))
-        return self.pseudo.boxed(codestream, model=self.model, alpha=self.alpha, metadata=self.metadata)
+        return self.pseudo.boxed(
+            codestream, model=self.model, alpha=self.alpha, metadata=self.metadata, enhance=self.options.enhance
+        )
 
     def _codestream(self, sizes: Sequence[int]) -> bytes:
         arranged = self.arrangement

@@ -188,13 +188,14 @@ def _decodes(file: OpenedFile) -> tuple[str, ...]:
         file.card()
     if not isinstance(file, Jp2File):
         return ()
+    stock: tuple[str, ...] = ()
     if file.box.model != NO_MODEL:
         file.card()
-        return (STOCK,)
+        stock = (STOCK,)
     if file.box.enhance:
-        find_enhance()
+        find_enhance(file.network_name)
         return (STOCK,)
-    return (ENHANCED,) if file.can_enhance else ()
+    return (*stock, ENHANCED) if file.can_enhance else stock
 
 
 def _halvings(size: Size) -> int:

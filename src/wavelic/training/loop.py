@@ -187,7 +187,7 @@ class StageRunner:
         if initial is not None:
             previous = load_objective(initial)
         elif self.stage.weights:
-            previous = self.task.installed(card_called(self.stage.weights, self.recipe.model))
+            previous = self.task.installed(card_called(self.stage.weights, *self.task.relatives))
         self.task.start(previous, data)
         self.average.load_state_dict(self.objective.state_dict())
 

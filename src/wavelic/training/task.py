@@ -50,6 +50,11 @@ class Task(ABC):
         if previous is not None:
             self.objective.load_state_dict(previous)
 
+    @property
+    def relatives(self) -> tuple[str, ...]:
+        """Architectures whose installed weights `installed` takes: the recipe's own, or others of the same form."""
+        return (self.recipe.model,)
+
     def installed(self, card: Card) -> dict[str, Tensor]:
         """The objective's state, or part of it, from installed weights, for `start`.
 

@@ -35,8 +35,8 @@ class Jp2Description(ArrayFace):
         complete: False if the file was cut short.
         whole_layers: layers of which all packets are there; 0 if even the first lacks some.
         picture: how the components become a picture; None for codec lifting, whose synthesis does that.
-        enhance: whether the colours of a plain picture are decoded with what a network estimates of their coefficients;
-            None: if wavelic's box says so.
+        enhance: whether colours are decoded with what a network estimates of their coefficients; None: if wavelic's box
+            says so.
         best_reduce: the finest resolution of which a whole layer is there, as a ``reduce``: more than 0 only for a file
             that was cut short.
     """

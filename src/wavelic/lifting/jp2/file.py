@@ -23,14 +23,14 @@ from wavelic.codec.opened import Pixels, Progress, Region
 from wavelic.codec.options import check_device
 from wavelic.codec.request import Request
 from wavelic.codec.weights import Card
-from wavelic.enhance.catalogue import enhancement_margin, enhancement_weights, find_enhance
+from wavelic.enhance.catalogue import PRODUCT, enhancement_margin, enhancement_weights, find_enhance
 from wavelic.enhance.suitable import check_colours, check_picture
 from wavelic.errors import ModelError, UnsupportedError, UsageError
 from wavelic.images import Image, decode_alpha
 from wavelic.jpeg2000 import Uuid, decode_codestream
 from wavelic.jpeg2000.binding import default_threads
 from wavelic.jpeg2000.picture import Stored, read_picture, read_stored
-from wavelic.lifting.cards import find_lifting
+from wavelic.lifting.cards import ENHANCE, find_lifting
 from wavelic.lifting.jp2.codestream import Margins
 from wavelic.lifting.jp2.description import Jp2Description
 
@@ -59,8 +59,9 @@ class Jp2File(Jp2Description):
     ) -> Image:
         """Decode samples, with the file's metadata; see `wavelic.codec.opened.OpenedFile.decode`."""
         request = self.request(reduce, layers, region)
+        remarks: list[str] = []
         if self.picture is not None:
-            remarks = list(self.picture.remarks)
+            remarks += self.picture.remarks
             card = self._enhancement(remarks)  # before torch is loaded
             if card is not None:
                 from wavelic.lifting.jp2.enhanced import read_enhanced
@@ -69,14 +70,25 @@ class Jp2File(Jp2Description):
             else:
                 pixels = self.read_plain(request, progress)
             return Image(pixels, self.metadata_with(remarks), tuple(remarks))
-        transform = self.transform(device)
+        transform, card = self.transform(device), self._enhancement(remarks)
         import torch
 
         from wavelic.lifting.jp2 import synthesis
 
-        pixels = synthesis.read(self, transform, request, threads=torch.get_num_threads(), progress=progress)
-        remark = ("not enhanced: codec lifting has a synthesis of its own",) if self.enhance else ()
-        return Image(pixels, self.metadata, remark)
+        network = None
+        if card is not None:
+            from wavelic.enhance.weights import load_network
+
+            network = load_network(card, check_device(device))
+        threads = torch.get_num_threads()
+        try:
+            pixels = synthesis.read(self, transform, request, threads=threads, progress=progress, network=network)
+        except UnsupportedError as error:
+            if network is None:
+                raise
+            remarks.append(f"not enhanced: {error}")
+            pixels = synthesis.read(self, transform, request, threads=threads, progress=progress)
+        return Image(pixels, self.metadata, tuple(remarks))
 
     @property
     def enhances(self) -> bool:
@@ -86,20 +98,30 @@ class Jp2File(Jp2Description):
     @property
     def can_enhance(self) -> bool:
         """Whether the picture can be decoded with a network, as far as headers say, and there are weights."""
-        if self.picture is None or not enhancement_weights():
+        if self.network_name not in {card.name for card in enhancement_weights()}:
             return False
         try:
-            check_colours(self.header, check_picture(self.picture))
+            check_colours(self.header, self._colours)
         except UnsupportedError:
             return False
         return True
+
+    @property
+    def network_name(self) -> str:
+        """Name of the network's weights: those of learned lifting are of its own coefficients."""
+        return PRODUCT if self.box.model == NO_MODEL else ENHANCE
+
+    @property
+    def _colours(self) -> tuple[int, ...]:
+        """Components that are luma or colours.  Raises UnsupportedError if they are indices."""
+        return tuple(range(len(self.header.components))) if self.picture is None else check_picture(self.picture)
 
     def _enhancement(self, remarks: list[str]) -> Card | None:
         """The weights to enhance with; None, with a remark, where only the file asks for it and there are none."""
         if not self.enhances:
             return None
         try:
-            return find_enhance()
+            return find_enhance(self.network_name)
         except ModelError as error:
             if self.enhance:
                 raise
@@ -109,8 +131,8 @@ class Jp2File(Jp2Description):
     def enhanced(self, enhance: bool = True) -> Jp2File:
         """Return the same file, decoded with a network or as every other program decodes it.
 
-        Where a file cannot be enhanced (a palette, subsampled or signed samples, HTJ2K, regions of interest, codec
-        lifting), it is decoded as it is, and a remark of the image says so.
+        Where a file cannot be enhanced (a palette, subsampled or signed samples, HTJ2K, regions of interest), it is
+        decoded as it is, and a remark of the image says so.
 
         Args:
             enhance: with a network.
@@ -343,7 +365,8 @@ class Jp2File(Jp2Description):
         The same for all components, even if some have fewer learned steps: a decoder mixes them and clips the result,
         which without chroma could change luma.
         """
+        network = enhancement_margin() if self.enhances else 0
         if transform is None:
-            return (enhancement_margin(),) * self.header.levels if self.enhances and self.picture is not None else None
+            return (network,) * self.header.levels if network else None
         count, numbers = len(self.header.components), range(1, self.levels + 1)
-        return tuple(transform.receptive_radius(number, count) + _ROUNDING_MARGIN for number in numbers)
+        return tuple(transform.receptive_radius(number, count) + _ROUNDING_MARGIN + network for number in numbers)

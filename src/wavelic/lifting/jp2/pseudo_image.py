@@ -85,6 +85,7 @@ class PseudoImage:
         model: bytes = NO_MODEL,
         alpha: bytes | None = None,
         metadata: Metadata | None = None,
+        enhance: bool = False,
     ) -> bytes:
         """Write the JP2 file around a codestream of this picture.
 
@@ -93,9 +94,10 @@ class PseudoImage:
             model: id of the transform's weights.
             alpha: payload of the opacity box (`wavelic.images.encode_alpha`), if there is opacity.
             metadata: ICC profile, Exif, XMP, IPTC and resolution.
+            enhance: the file is meant to be decoded with a network.
         """
         metadata = metadata or Metadata()
-        box = replace(self.box, model=model, alpha=None if alpha is None else crc32c(alpha))
+        box = replace(self.box, model=model, alpha=None if alpha is None else crc32c(alpha), enhance=enhance)
         boxes = [box.pack(codestream), *metadata_boxes(metadata)]
         if alpha is not None:
             boxes.append(Uuid(ALPHA_ID, alpha))

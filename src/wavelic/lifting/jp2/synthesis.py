@@ -20,6 +20,7 @@ from wavelic.codec.jp2_box import NO_MODEL, WavelicBox
 from wavelic.codec.opened import Progress, Region
 from wavelic.codec.request import Request
 from wavelic.errors import ModelError
+from wavelic.lifting.jp2.enhanced_image import EnhancedImage
 from wavelic.lifting.jp2.samples import scaled_to_pixels
 from wavelic.lifting.jp2.synthesis_levels import synthesize_levels
 from wavelic.lifting.jp2.synthesis_windows import synthesize_window
@@ -28,6 +29,7 @@ from wavelic.lifting.transform.grid import Axis
 from wavelic.lifting.transform.transform import LiftingTransform
 
 if TYPE_CHECKING:
+    from wavelic.enhance.network import Network
     from wavelic.lifting.jp2.file import Jp2File
 
 #: Pixels up to which a region, or an image without learned steps, is decoded in one piece.
@@ -46,6 +48,7 @@ def read(
     *,
     threads: int = 1,
     progress: Progress | None = None,
+    network: Network | None = None,
 ) -> NDArray[np.unsignedinteger]:
     """Decode samples of a file.
 
@@ -55,12 +58,14 @@ def read(
         request: what to decode, from `Jp2File.request`; None: everything.
         threads: that libopenjp2 may use.
         progress: called as ``progress(done, total)`` with windows.
+        network: that corrects the coefficients of a pseudo-image; needs a file with `Jp2File.enhances`.
 
     Returns:
         (height, width, channels), uint8 or uint16.
 
     Raises:
         ModelError: the file needs another transform.
+        UnsupportedError: the network cannot be applied.
         FormatError: it is damaged.
         LimitError: the decode would need too much memory.
         SourceError: its bytes cannot be had.
@@ -71,6 +76,8 @@ def read(
     transform = matching(transform, file.box)
     alpha = file.alpha()  # before the synthesis: cheap, and it may be damaged
     stored = file.load(transform if transform.level.radii else None, request, threads)
+    if network is not None:
+        stored = EnhancedImage.of(stored, network)
     left, top, width, height = request.area
     pixels = np.empty((height, width, file.channels), np.uint8 if file.box.depth == 8 else np.uint16)
     colours = pixels[..., : stored.components]
