@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -57,8 +58,17 @@ def saving(reference: dict[str, Any], test: dict[str, Any], metric: str) -> floa
 def luma_section() -> list[str]:
     """The tables of grey files, and what of the aims is met."""
     old, plain, new = (luma_means(name) for name in ("53", "97", "lifting"))
+    better, best = (luma_means(f"{name}-enhance") for name in ("97", "lifting"))
     lines = ["| BD-rate, 0.1 to 1 bpp | PSNR | SSIM | MS-SSIM |", "|---|---:|---:|---:|"]
-    rows = (("9/7 against 5/3", old, plain), ("learned against 9/7", plain, new), ("learned against 5/3", old, new))
+    rows = (
+        ("9/7 against 5/3", old, plain),
+        ("learned against 9/7", plain, new),
+        ("learned against 5/3", old, new),
+        ("learned, enhanced, against 9/7", plain, best),
+        ("9/7, enhanced, against 9/7", plain, better),
+        ("learned, enhanced, against 9/7, enhanced", better, best),
+        ("learned, enhanced, against learned", new, best),
+    )
     for label, reference, test in rows:
         cells = " | ".join(f"{saving(reference, test, metric):+.2f} %" for metric, _ in METRICS)
         lines.append(f"| {label} | {cells} |")
@@ -78,11 +88,13 @@ def luma_section() -> list[str]:
         f". A stock viewer shows {new['stock_psnr'][0]:.2f} dB at 1 bpp (9/7: {plain['stock_psnr'][0]:.2f} dB)."
     )
     against, against_old = saving(plain, new, "psnr"), saving(old, new, "psnr")
+    enhanced = saving(plain, best, "psnr")
     lines += ["", "| aim | reached | |", "|---|---:|---|"]
     aims = (
         (f"at least {FLOOR:g} % against 9/7 (luma PSNR)", against, against <= FLOOR),
         (f"at least {FLOOR_53:g} % against 5/3", against_old, against_old <= FLOOR_53),
         (f"goal {GOAL:g} % against 9/7", against, against <= GOAL),
+        (f"goal {GOAL:g} % against 9/7, enhanced", enhanced, enhanced <= GOAL),
     )
     lines += [f"| {text} | {value:+.2f} % | {'met' if met else 'not met'} |" for text, value, met in aims]
     seen = new["stock_psnr"][0]
@@ -92,20 +104,26 @@ def luma_section() -> list[str]:
     return lines
 
 
-def colour_curves() -> tuple[Curve, Curve, list[Curve]]:
-    """9/7 and learned files of colour pictures, and the anchors."""
-    ours = [read_curve(FOUND / f"kodak-rgb-{name}.json") for name in ("97", "lifting")]
+def colour_curves(suffix: str = "") -> tuple[Curve, Curve, list[Curve]]:
+    """9/7 and learned files of colour pictures, decoded in the way of the suffix; and the anchors."""
+    ours = [read_curve(FOUND / f"kodak-rgb-{name}{suffix}.json") for name in ("97", "lifting")]
     return ours[0], ours[1], [read_curve(RESULTS / "anchors" / "kodak" / f"{name}.json") for name in ANCHORS]
 
 
 def colour_section() -> list[str]:
     """BD-rates of colour files against 9/7 and the other codecs."""
     plain, new, anchors = colour_curves()
-    lines = [
-        "| learned lifting against | PSNR Y | PSNR RGB | MS-SSIM RGB | outcome (PSNR Y) |",
-        "|---|---:|---:|---:|---|",
-    ]
-    for reference in (plain, *anchors):
+    lines = ["Learned lifting against", "", *_against(new, (plain, *anchors))]
+    better, best, _ = colour_curves("-enhance")
+    lines += ["", "Learned lifting, enhanced, against", "", *_against(best, (plain, better, new, *anchors))]
+    stock = new.description.split("; ")[-1]
+    return [*lines, "", f"{stock[0].upper()}{stock[1:]}."]
+
+
+def _against(new: Curve, references: Sequence[Curve]) -> list[str]:
+    """A table of BD-rates."""
+    lines = ["| | PSNR Y | PSNR RGB | MS-SSIM RGB | outcome (PSNR Y) |", "|---|---:|---:|---:|---|"]
+    for reference in references:
         values = []
         for metric in ("psnr-y", "psnr-rgb", "ms-ssim-rgb"):
             kept = reference.bpp < 2.5
@@ -113,8 +131,7 @@ def colour_section() -> list[str]:
             values.append(bd_rate(*curves).value)
         outcome = "learned lifting wins" if values[0] < 0 else f"{reference.label} wins"
         lines.append(f"| {reference.label} | " + " | ".join(f"{value:+.1f} %" for value in values) + f" | {outcome} |")
-    stock = new.description.split("; ")[-1]
-    return [*lines, "", f"{stock[0].upper()}{stock[1:]}."]
+    return lines
 
 
 def curve_section() -> list[str]:

@@ -82,8 +82,8 @@ def bits_of(model: Model, pixels: NDArray[Any], step: int) -> NDArray[np.float64
     from wavelic.weconvene.context import STEP_UNIT, code_levels
     from wavelic.weconvene.features import VALUE
     from wavelic.weconvene.planes import analyse
+    from wavelic.weconvene.rdoq import RDOQ_LAMBDA, quantise
     from wavelic.weconvene.subbands import COLOURS, LEVELS, pack
-    from wavelic.weconvene.tiles import RDOQ_LAMBDA, quantise
 
     planes = analyse(model, pixels, step)
     packed = [pack(d[None]) for d in planes.details]

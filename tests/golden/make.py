@@ -39,6 +39,13 @@ def picture(channels: int, dtype: type) -> np.ndarray:
     return np.rint(unit * np.iinfo(dtype).max).astype(dtype)
 
 
+def dotted() -> np.ndarray:
+    """Single black pixels on white, far from each other."""
+    pixels = np.full((61, 83, 3), 255, np.uint8)
+    pixels[9::16, 5::17] = 0
+    return pixels
+
+
 def stem(codec: str, data: bytes) -> str:
     """``v1-CODEC``, with the weights' hash if ``v1-CODEC-rgb`` has other ones."""
     first = HERE / f"v1-{codec}-rgb.wlic"
@@ -58,10 +65,11 @@ def write(codec: str, kind: str, data: bytes) -> None:
 
 
 def weconvene() -> None:
-    """Each kind, and one in several tiles; and one with the weights for MS-SSIM."""
+    """Each kind, one in several tiles, and dots that are not coded sparsely; and one with the weights for MS-SSIM."""
     from wavelic.codec.weights import family
     from wavelic.weconvene.codec import FAMILIES as FAMILIES_BY_TUNE
     from wavelic.weconvene.files import Encoding, step_of_quality
+    from wavelic.weconvene.tiles import SPARSE
     from wavelic.weconvene.weights import load_model
 
     model = load_model(family("weconvene")[-1])
@@ -72,6 +80,9 @@ def weconvene() -> None:
             pixels = np.tile(pixels, (3, 3, 1))
         encoding = Encoding(from_array(pixels, metadata), model, tile=128 if kind == "rgb-tiles" else 1024)
         write("weconvene", kind, encoding.file(step_of_quality(60)))
+    dots = Encoding(from_array(dotted()), model).file(step_of_quality(50))
+    assert read_container(dots).tiles[0][0] < SPARSE
+    write("weconvene", "dots", dots)
     tuned = load_model(family(FAMILIES_BY_TUNE["msssim"])[-1])
     write("weconvene", "rgb", Encoding(from_array(picture(*KINDS["rgb"])), tuned).file(step_of_quality(60)))
 

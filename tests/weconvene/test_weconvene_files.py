@@ -13,7 +13,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pictures import psnr
+from pictures import image, psnr
 from weconvene_tiny import CONFIG, STEP, random_subbands, tiny_model
 
 import wavelic
@@ -24,14 +24,16 @@ from wavelic.container import DATA, FIELDS, Chunk, Container, crc32c, read_conta
 from wavelic.entropy import RangeEncoder, ideal_bits
 from wavelic.errors import ChecksumError, FormatError, UsageError, WavelicError
 from wavelic.images import Metadata, from_array
+from wavelic.rect import Rect
 from wavelic.weconvene import files as weconvene
 from wavelic.weconvene import tiles as subband_tiles
 from wavelic.weconvene import weights as weights_module
 from wavelic.weconvene.context import COARSEST, FINEST
 from wavelic.weconvene.files import MAX_TILE, TILE, Encoding, quality_of_step, step_of_quality, tile_size
-from wavelic.weconvene.planes import levels_of, padded
+from wavelic.weconvene.planes import analyse, levels_of, padded
+from wavelic.weconvene.rdoq import quantise
 from wavelic.weconvene.subbands import LEVELS
-from wavelic.weconvene.tiles import decode_tiles, encode_tiles, quantise
+from wavelic.weconvene.tiles import SPARSE, decode_tiles, encode_tiles
 from wavelic.weconvene.weights import Model, load_model, residual_costs
 
 
@@ -139,6 +141,25 @@ def test_tiles_together_are_the_bytes_of_each_alone(model: Model) -> None:
         assert all(np.array_equal(a, b) for a, b in zip(back.details, decoded.details, strict=True))
 
 
+def test_tiles_are_sparse_but_where_that_loses_much() -> None:
+    """Dots on plain ground come where the smallest scale was expected; coded with or without a photograph's tile."""
+    model = load_model(next(card for card in family("weconvene") if card.name == "weconvene"))
+    dots = np.full((128, 128, 3), 255, np.uint8)
+    dots[9::16, 5::17] = 0
+    step = step_of_quality(50)
+    planes = [analyse(model, pixels, step) for pixels in (dots, image(128, 128))]
+    lows, details = zip(*(plane.cut(Rect(0, 0, 128, 128)) for plane in planes), strict=True)
+    together = encode_tiles(model, lows, details, step)
+    assert [data[0] >= SPARSE for data, _ in together] == [False, True]
+    decoded = decode_tiles(model, [data for data, _ in together], (2, 2), LEVELS, [step])
+    for n, (data, mine) in enumerate(together):
+        assert data == encode_tiles(model, lows[n : n + 1], details[n : n + 1], step)[0][0]
+        assert all(np.array_equal(a, b) for a, b in zip(mine.details, decoded[n].details, strict=True))
+    for first in (2 * SPARSE, 255):
+        with pytest.raises(FormatError, match="damaged"):
+            decode_tiles(model, [bytes([first]) + together[1][0][1:]], (2, 2), LEVELS, [step])
+
+
 def test_threads_and_onednn_do_not_change_pixels(picture, model: Model) -> None:
     pixels = picture(150, 280)
     data = encoded(pixels, model, tile=128)
@@ -187,6 +208,22 @@ def test_rdoq_saves_bits_where_the_error_is_worth_it() -> None:
         best = ((candidates - target).square() + weight * bits).amin(0)
         chosen = (found - target).square() + weight * torch.from_numpy(model.costs[10])[found.to(int) + 255]
         assert float((chosen - best).max()) <= 1e-5
+
+
+def test_what_a_sparse_tile_loses() -> None:
+    costs = torch.from_numpy(tiny_model().costs)
+    random = torch.Generator().manual_seed(0)
+    target = 3 * torch.randn(2, 500, generator=random)
+    table = torch.randint(0, 3, target.shape, generator=random).to(torch.uint8)
+    lost = torch.zeros(2, dtype=torch.float64)
+    dense, sparse = quantise(target, table, costs, 0.1), quantise(target, table, costs, 0.1, lost)
+    assert torch.equal(sparse, torch.where(table == 0, 0, dense))
+
+    def cost(found: torch.Tensor) -> torch.Tensor:
+        return ((target - found).square() + 0.1 * costs[table.int(), found + costs.shape[1] // 2]).double().sum(1)
+
+    torch.testing.assert_close(lost, cost(sparse) - cost(dense), rtol=1e-4, atol=1e-3)
+    assert (lost > 0).all()
 
 
 def test_targets(picture) -> None:
@@ -246,7 +283,7 @@ def test_progress_counts_to_the_end(picture, model: Model) -> None:
 
 @pytest.mark.parametrize("shipped", [False, True])
 def test_no_seams(picture, model: Model, shipped: bool) -> None:
-    """Tiles change the error within 8 pixels of their borders no more than that in their interior, within 2 %."""
+    """Tiles change the error within 8 pixels of their borders no more than that in their interior, within 3 %."""
     if shipped:
         model = load_model(next(card for card in family("weconvene") if card.name == "weconvene"))
     pixels = picture(384, 512)
@@ -260,7 +297,7 @@ def test_no_seams(picture, model: Model, shipped: bool) -> None:
         square = (shown.astype(float) - pixels) ** 2
         error[tile] = square[border].mean(), square[~border].mean()
     change = [error[128][i] / error[1024][i] for i in (0, 1)]
-    assert change[0] == pytest.approx(change[1], rel=0.02)
+    assert change[0] == pytest.approx(change[1], rel=0.03)
 
 
 def test_wrong_coefficients_are_noticed(picture, model: Model) -> None:

@@ -24,8 +24,8 @@ from wavelic.weconvene.export import logistic_tables
 from wavelic.weconvene.files import Encoding, decode
 from wavelic.weconvene.network import Network
 from wavelic.weconvene.quantizers import Annealed, Coded, logistic_bits, quantize_by_cost
+from wavelic.weconvene.rdoq import quantise
 from wavelic.weconvene.stage import WeconveneStage
-from wavelic.weconvene.tiles import quantise
 from wavelic.weconvene.training import RateDistortion
 from wavelic.weconvene.weights import float_state, integers_of, load_model, residual_costs
 

@@ -21,8 +21,8 @@ from wavelic.weconvene.files import (
     quality_of_step,
     step_of_quality,
 )
+from wavelic.weconvene.rdoq import RDOQ_LAMBDA
 from wavelic.weconvene.stage import WeconveneStage
-from wavelic.weconvene.tiles import RDOQ_LAMBDA
 from wavelic.weconvene.weights import load_model
 
 #: Rise of the logarithm of the rate, and of PSNR in dB, from one step (1/32 octave) to the next finer one.

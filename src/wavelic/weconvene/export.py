@@ -25,8 +25,8 @@ from wavelic.weconvene.context import COARSEST, FINEST, LOG2_LOWEST, PER_OCTAVE,
 from wavelic.weconvene.features import VALUE
 from wavelic.weconvene.network import Network, Transform
 from wavelic.weconvene.planes import analyse
+from wavelic.weconvene.rdoq import RDOQ_LAMBDA, quantise
 from wavelic.weconvene.subbands import LEVELS, pack
-from wavelic.weconvene.tiles import RDOQ_LAMBDA, quantise
 from wavelic.weconvene.training import calibrate
 from wavelic.weconvene.weights import Model, integers_of, make_model
 

@@ -43,9 +43,10 @@ from wavelic.weconvene.planes import (
     window_count,
     window_tiles,
 )
+from wavelic.weconvene.rdoq import RDOQ_LAMBDA
 from wavelic.weconvene.refine import Search, block_count, refine
 from wavelic.weconvene.subbands import MULTIPLE
-from wavelic.weconvene.tiles import GROUP_PIXELS, RDOQ_LAMBDA, decode_tiles, encode_tiles
+from wavelic.weconvene.tiles import GROUP_PIXELS, decode_tiles, encode_tiles
 from wavelic.weconvene.weights import Model, load_model
 
 #: Side of a tile in pixels; larger pictures have several.  Contexts end at a tile's borders: larger tiles are smaller

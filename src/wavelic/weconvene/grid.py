@@ -126,5 +126,5 @@ def _correct(net: GridNet, grid: Tensor, log2_step: Tensor) -> None:
     compressed = grid.square().add_(1).sqrt_().add_(grid.abs()).log_()  # asinh, but vectorised
     seen[..., :GRID] = compressed.copysign_(grid)
     del compressed
-    change = net.leave(net.blocks(net.enter(seen.permute(0, 3, 1, 2)))).permute(0, 2, 3, 1).float()
+    change = net.run(seen.permute(0, 3, 1, 2)).permute(0, 2, 3, 1).float()
     grid.add_(change.mul_(torch.exp2(net.gain[0] + net.gain[1] * octave)))

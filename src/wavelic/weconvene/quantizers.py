@@ -2,7 +2,7 @@
 
 A quantizer takes values minus the mean of their distribution, in quantiser steps, and that distribution's scale; it
 returns symbols, with a gradient to the values, and their bits.  `Network.code` calls it for every slice.  Files are
-coded with `wavelic.weconvene.tiles.quantise`, in the costs of the integer tables.
+coded with `wavelic.weconvene.rdoq.quantise`, in the costs of the integer tables.
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ def logistic_bits(values: Tensor, log2_scale: Tensor) -> Tensor:
 
 @torch.no_grad()
 def quantize_by_cost(offset: Tensor, log2_scale: Tensor, rdoq_lambda: float) -> Tensor:
-    """Choose symbols as `wavelic.weconvene.tiles.quantise` does, by the costs of a logistic distribution.
+    """Choose symbols as `wavelic.weconvene.rdoq.quantise` does, by the costs of a logistic distribution.
 
     Args:
         offset: values minus the mean, in steps.

@@ -26,9 +26,9 @@ from wavelic.weconvene.context import STEP_UNIT
 from wavelic.weconvene.network import Network
 from wavelic.weconvene.planes import Planes, samples
 from wavelic.weconvene.quantizers import Annealed, Coded, Quantizer
+from wavelic.weconvene.rdoq import RDOQ_LAMBDA
 from wavelic.weconvene.stage import WeconveneStage
 from wavelic.weconvene.subbands import MULTIPLE, Subbands
-from wavelic.weconvene.tiles import RDOQ_LAMBDA
 from wavelic.weconvene.weights import Model, float_network
 
 #: Pixels a side of a block, a multiple of every size of tiles that encoders choose.

@@ -26,7 +26,7 @@ class WeconveneStage(Stage):
         quantised: the context model behaves as its integer twin (`wavelic.nn.exact`); its units are chosen from crops
             when the stage begins, unless ``calibrated`` says that the weights bring them.
         rdoq_lambda: if not 0, symbols are those of an encoder with rate-distortion optimised quantisation (RDOQ) of
-            this weight (`wavelic.weconvene.tiles.quantise`), and bits and scales are those of the symbols themselves
+            this weight (`wavelic.weconvene.rdoq.quantise`), and bits and scales are those of the symbols themselves
             instead of values with noise: for the last stage, in which contexts and synthesis learn what is decoded.
         validation_steps: steps in grey levels at which held-out crops are judged.
     """

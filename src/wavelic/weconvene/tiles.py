@@ -1,9 +1,13 @@
 """DATA chunks of the `weconvene` codec: the subbands of one tile as bytes.
 
-    3 bytes     table of the lowest band's residuals, one for each colour, 0..63
+    3 bytes     table of the lowest band's residuals, one for each colour, 0..63; SPARSE is added to the first of a
+                sparse tile
     stream      range-coded symbols: the lowest band, the scale offsets (`wavelic.weconvene.offsets`), the slices in the
                 order of `context.code_levels`
     4 bytes     CRC-32C of the decoded coefficients, int32 in 1/16 step, little-endian, level 1 first
+
+In a sparse tile residuals are zero, and not in the stream, wherever the context model names its smallest scale: most of
+a photograph's, which took the range coder more time than all others.
 
 Encoder and decoder run the same schedule with the same integers; a decoder that got other integers notices.  Tiles of
 one size are coded together, because a call of the networks costs little more for several of them.
@@ -26,12 +30,15 @@ from wavelic.errors import ChecksumError, FormatError
 from wavelic.weconvene.context import MAX_VALUE, SCALES, STEP_UNIT, code_levels
 from wavelic.weconvene.features import VALUE
 from wavelic.weconvene.offsets import LARGEST, TABLE, choose_offsets, from_differences, moved, to_differences
+from wavelic.weconvene.rdoq import RDOQ_LAMBDA, quantise
 from wavelic.weconvene.subbands import COLOURS, pack_slice
 from wavelic.weconvene.weights import Model
 
 _CHECKSUM = 4
-#: Squared error, in steps squared, that a bit is worth when residuals are quantised; chosen on validation images.
-RDOQ_LAMBDA = 0.065
+#: Added to a tile's first byte if it is sparse.
+SPARSE = 64
+#: Rise of squared error + weight * bits, as a share of weight * bits, beyond which a tile is not made sparse.
+_SPARSE_LOSS = 0.002
 #: Pixels of tiles that are coded together: enough for the calls to cost little, few enough for the caches.
 GROUP_PIXELS = 1 << 20
 
@@ -61,6 +68,8 @@ def encode_tiles(
 ) -> list[tuple[bytes, Decoded]]:
     """Quantise and code tiles of one size: the DATA chunk of each, and what a decoder will get from it.
 
+    Tiles are sparse but where much would be lost by that, as in isolated dots on plain ground.
+
     Args:
         model: its context model and tables are used.
         lows: float32 (3, h, w) in steps, of each tile.
@@ -68,6 +77,29 @@ def encode_tiles(
         step: quantiser step in 1/32 octave of a grey level.
         rdoq_lambda: a residual moves towards zero where it saves bits worth more than the error; 0 rounds.
     """
+    lost = torch.zeros(len(lows), dtype=torch.float64, device=model.device)
+    coded = _encode_tiles(model, lows, details, step, rdoq_lambda, lost)
+    allowed = [_SPARSE_LOSS * rdoq_lambda * 8 * len(data) for data, _ in coded]
+    dense = [number for number, loss in enumerate(lost.tolist()) if loss > allowed[number]]
+    if dense:
+        again = _encode_tiles(
+            model, [lows[number] for number in dense], [details[number] for number in dense], step, rdoq_lambda, None
+        )
+        for number, result in zip(dense, again, strict=True):
+            coded[number] = result
+    return coded
+
+
+def _encode_tiles(
+    model: Model,
+    lows: Sequence[Tensor],
+    details: Sequence[Sequence[Tensor]],
+    step: int,
+    rdoq_lambda: float,
+    lost: Tensor | None,
+) -> list[tuple[bytes, Decoded]]:
+    """As `encode_tiles`, sparse or not; ``lost``: see `quantise`, None if the tiles are not sparse."""
+    sparse = lost is not None
     encoders = [RangeEncoder() for _ in lows]
     whole = torch.stack([low.round().clamp(-MAX_VALUE, MAX_VALUE).to(torch.int32) for low in lows])
     chosen = []
@@ -76,13 +108,14 @@ def encode_tiles(
         chosen.append([_best_table(model, residual) for residual in residuals])
         for residual, table in zip(residuals, chosen[-1], strict=True):
             encoder.encode(residual, np.full(residual.shape, table, np.int32), model.tables)
+        chosen[-1][0] += SPARSE * sparse
     targets = [torch.stack(level).to(model.device) for level in zip(*details, strict=True)]
     costs = torch.from_numpy(model.costs).to(model.device)
     slices: list[tuple[Tensor, Tensor]] = []
 
     def coder(number: int, index: int, mean: Tensor, table: Tensor) -> Tensor:
         target = pack_slice(targets[number - 1], model.entropy.slices[index])
-        residual = quantise(target.sub_(mean, alpha=1 / VALUE), table, costs, rdoq_lambda)
+        residual = quantise(target.sub_(mean, alpha=1 / VALUE), table, costs, rdoq_lambda, lost)
         slices.append((residual.cpu(), table.cpu()))
         return torch.add(mean, residual, alpha=VALUE)
 
@@ -90,11 +123,18 @@ def encode_tiles(
     values = code_levels(model.entropy, whole.to(model.device), log2_step, len(targets), coder)
     results = []
     for number, (encoder, tables, low) in enumerate(zip(encoders, chosen, whole, strict=True)):
-        _encode_slices(model, encoder, [(r[number].numpy(), t[number].numpy()) for r, t in slices])
+        of_tile = ((r[number].numpy().ravel(), t[number].numpy().ravel()) for r, t in slices)
+        _encode_slices(model, encoder, [_coded(r, t) if sparse else (r, t) for r, t in of_tile])
         decoded = Decoded(low.cpu().numpy(), tuple(v[number].cpu().numpy() for v in values))
         chunk = bytes(tables) + encoder.finish() + decoded.checksum().to_bytes(_CHECKSUM, "big")
         results.append((chunk, decoded))
     return results
+
+
+def _coded(residuals: NDArray[np.int32], tables: NDArray[np.uint8]) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
+    """Those that are in the stream of a sparse tile."""
+    places = np.flatnonzero(tables)
+    return residuals[places], tables[places]
 
 
 def _encode_slices(
@@ -133,15 +173,18 @@ def decode_tiles(
         ChecksumError: the coefficients are not those that were coded.
     """
     lock = lock or nullcontext()
+    sparse = [bool(data) and data[0] >= SPARSE for data in payloads]
     with lock:
         decoders, lows = zip(*(_decode_low(model, data, size) for data in payloads), strict=True)
         offsets = torch.from_numpy(np.stack([_decode_offsets(model, decoder, levels) for decoder in decoders]))
 
     def coder(number: int, index: int, mean: Tensor, table: Tensor) -> Tensor:
         offset = offsets[:, (levels - number) * len(model.entropy.slices) + index]
-        rows = moved(table.cpu(), offset).numpy()
+        table = table.cpu()
+        rows = moved(table, offset).numpy()
+        places = [np.flatnonzero(own) if few else None for few, own in zip(sparse, table.numpy(), strict=True)]
         with lock:
-            symbols = [decoder.decode(row, model.tables) for decoder, row in zip(decoders, rows, strict=True)]
+            symbols = [_decode_slice(model, *each) for each in zip(decoders, rows, places, strict=True)]
         residual = torch.from_numpy(np.stack(symbols)).to(mean.device).clamp_(-MAX_VALUE, MAX_VALUE)
         return residual.mul_(VALUE).add_(mean)
 
@@ -157,12 +200,24 @@ def decode_tiles(
     return decoded
 
 
+def _decode_slice(
+    model: Model, decoder: RangeDecoder, rows: NDArray[np.uint8], places: NDArray[np.intp] | None
+) -> NDArray[np.int32]:
+    """Residuals with these tables; those at other places than ``places``, if there are any, are zero."""
+    if places is None:
+        return decoder.decode(rows, model.tables)
+    residuals = np.zeros(rows.shape, np.int32)
+    residuals.reshape(-1)[places] = decoder.decode(rows.reshape(-1)[places], model.tables)
+    return residuals
+
+
 def _decode_low(model: Model, data: bytes, size: tuple[int, int]) -> tuple[RangeDecoder, NDArray[np.int32]]:
     """The lowest band, and the decoder behind it.  Raises FormatError as `decode_tiles`."""
-    if len(data) < COLOURS + _CHECKSUM or max(data[:COLOURS]) >= SCALES:
+    tables = [data[0] % SPARSE, *data[1:COLOURS]] if data else []
+    if len(data) < COLOURS + _CHECKSUM or data[0] >= 2 * SPARSE or max(tables) >= SCALES:
         raise FormatError(f"a tile of {len(data)} bytes starts with {data[:3].hex()}; the file is damaged")
     decoder = RangeDecoder(data[COLOURS:-_CHECKSUM])
-    residuals = [decoder.decode(np.full(size, table, np.int32), model.tables) for table in data[:COLOURS]]
+    residuals = [decoder.decode(np.full(size, table, np.int32), model.tables) for table in tables]
     low = low_from_residuals(np.stack(residuals))
     if max(int(low.max()), -int(low.min())) > MAX_VALUE:
         raise FormatError(f"the lowest band has values from {low.min()} to {low.max()}; the file is damaged")
@@ -194,29 +249,6 @@ def low_from_residuals(residual: NDArray[np.int32]) -> NDArray[np.int32]:
     low = residual.copy()
     low[:, :, 0] = np.cumsum(residual[:, :, 0], axis=1, dtype=np.int32)
     return np.cumsum(low, axis=2, dtype=np.int32)
-
-
-def quantise(target: Tensor, table: Tensor, costs: Tensor, rdoq_lambda: float) -> Tensor:
-    """Residuals (int32) of float targets in steps, of the same shape, by rate-distortion optimised quantisation.
-
-    Of the nearest integer and the next one towards zero, the one with the smaller
-    squared error + rdoq_lambda * bits by the symbol's table.
-    """
-    nearest = target.round().clamp_(-MAX_VALUE, MAX_VALUE).contiguous()
-    if rdoq_lambda > 0:
-        # only what is not zero can become smaller
-        flat = nearest.view(-1)
-        places = flat.nonzero()[:, 0]
-        value, wanted, rows = (x.reshape(-1).index_select(0, places) for x in (nearest, target, table))
-        lower = value - value.sign()
-        largest = costs.shape[1] // 2
-        first, all_bits = rows.to(torch.int32) * costs.shape[1] + largest, costs.flatten()
-        here, there = (
-            all_bits.index_select(0, first + v.clamp(-largest, largest).to(torch.int32)) for v in (value, lower)
-        )
-        saved = (wanted - lower).square() - (wanted - value).square() < rdoq_lambda * (here - there)
-        flat.index_copy_(0, places, torch.where(saved, lower, value))
-    return nearest.to(torch.int32)
 
 
 def _best_table(model: Model, residual: NDArray[np.int32]) -> int:
