@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 import wavelic
 from benchmarks.measuring import RESULTS, write_results
 from benchmarks.pictures import luma, psnr
+from benchmarks.rates import bd_rates
 from wavelic.codec.registry import get_codec
 from wavelic.enhance.catalogue import enhancement_weights
-from wavelic.evaluation.bd import bd_rate
 from wavelic.images import list_images, load_image
 from wavelic.jpeg2000 import EncodeOptions, decode_codestream, encode_codestream
 
@@ -74,10 +74,8 @@ def ours(pixels: NDArray[np.uint8]) -> tuple[Points, Points]:
 
 def saving(reference: list[Points], test: list[Points]) -> dict[str, float]:
     """BD-rates in percent."""
-    a, b = np.array(reference), np.array(test)
-    mean = bd_rate(*a.mean(0).T, *b.mean(0).T).value
-    each = [bd_rate(*one.T, *other.T).value for one, other in zip(a, b, strict=True)]
-    return {"mean curve": round(mean, 2), "mean of pictures": round(float(np.mean(each)), 2)}
+    mean, own = bd_rates(np.array(reference), np.array(test))
+    return {"mean curve": round(mean, 2), "mean of pictures": round(own, 2)}
 
 
 def main() -> None:

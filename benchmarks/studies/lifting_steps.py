@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from benchmarks.measuring import write_results
 from benchmarks.pictures import luma, psnr
-from wavelic.evaluation.bd import bd_rate
+from benchmarks.rates import bd_rates
 from wavelic.images import list_images, load_image
 from wavelic.jpeg2000 import EncodeOptions
 from wavelic.lifting.jp2 import synthesis
@@ -87,10 +87,7 @@ def saving(anchor: NDArray[np.float64], test: NDArray[np.float64]) -> dict[str, 
     """BD-rates in percent."""
     result = {}
     for column, name in ((1, "rgb"), (2, "luma")):
-        mean, other = anchor.mean(0), test.mean(0)
-        result[name] = bd_rate(mean[:, 0], mean[:, column], other[:, 0], other[:, column]).value
-        each = [bd_rate(a[:, 0], a[:, column], b[:, 0], b[:, column]).value for a, b in zip(anchor, test, strict=True)]
-        result[f"{name}_per_image"] = float(np.mean(each))
+        result[name], result[f"{name}_per_image"] = bd_rates(anchor[..., [0, column]], test[..., [0, column]])
     return {key: round(value, 2) for key, value in result.items()}
 
 

@@ -118,7 +118,11 @@ def curve_of(row: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def kodak_curve(config: Config, run: Path, arguments: argparse.Namespace) -> dict[str, list[float]]:
-    """Bits per pixel and PSNR of real files, means over the pictures, at four qualities."""
+    """Bits per pixel and PSNR of real files, means over the pictures, at four qualities; kept beside the run."""
+    kept = run / "kodak.json"
+    if kept.exists():
+        known: dict[str, list[float]] = json.loads(kept.read_text())
+        return known
     import wavelic
     from wavelic.codec.options import psnr
     from wavelic.images import list_images, load_image
@@ -140,6 +144,7 @@ def kodak_curve(config: Config, run: Path, arguments: argparse.Namespace) -> dic
                 decibels += psnr(pixels, wavelic.decode(data)) / len(paths)
             result["bpp"].append(bpp)
             result["psnr"].append(decibels)
+    kept.write_text(json.dumps(result))
     return result
 
 

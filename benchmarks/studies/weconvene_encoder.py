@@ -20,6 +20,7 @@ import numpy as np
 
 from benchmarks.measuring import RESULTS, write_results
 from benchmarks.pictures import Pixels, photographs, psnr
+from benchmarks.rates import bd_rates
 
 QUALITIES = (8.0, 20.0, 35.0, 50.0, 65.0, 82.0)
 LOW, HIGH = slice(0, 4), slice(2, 6)
@@ -42,14 +43,9 @@ def coded(pictures: Sequence[Pixels], effort: int, decode: Callable[[bytes], Pix
 
 def compared(reference: Points, test: Points) -> dict[str, float]:
     """BD-rates in percent."""
-    from wavelic.evaluation.bd import bd_rate
-
-    def of(part: slice) -> float:
-        a, b = reference[:, part].mean(0), test[:, part].mean(0)
-        return bd_rate(a[:, 0], a[:, 1], b[:, 0], b[:, 1]).value
-
-    own = [bd_rate(a[:, 0], a[:, 1], b[:, 0], b[:, 1]).value for a, b in zip(reference, test, strict=True)]
-    found = {"mean_curve": of(slice(None)), "mean_of_images": float(np.mean(own)), "low": of(LOW), "high": of(HIGH)}
+    mean, own = bd_rates(reference, test)
+    low, high = (bd_rates(reference[:, part], test[:, part])[0] for part in (LOW, HIGH))
+    found = {"mean_curve": mean, "mean_of_images": own, "low": low, "high": high}
     return {name: round(value, 2) for name, value in found.items()}
 
 

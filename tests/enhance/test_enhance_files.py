@@ -11,7 +11,7 @@ import PIL.Image
 import pytest
 import torch
 from commands import error_of, wavelic_cli
-from enhance_support import save_random_weights
+from enhance_support import random_weights
 from paths import TESTS
 from pictures import image
 
@@ -31,11 +31,7 @@ RGBA = np.concatenate([PIXELS, image(130, 150, 1)], -1)
 @pytest.fixture(autouse=True, scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Random weights of the shipped size, which are the installed ones."""
-    folder = tmp_path_factory.mktemp("weights")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("WAVELIC_WEIGHTS", str(folder))
-        save_random_weights(folder)
-        yield folder
+    yield from random_weights(tmp_path_factory)
 
 
 def jp2(pixels: np.ndarray = PIXELS, **options) -> bytes:

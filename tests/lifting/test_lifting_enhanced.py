@@ -10,7 +10,7 @@ import PIL.Image
 import pytest
 import torch
 from commands import wavelic_cli
-from enhance_support import save_random_weights
+from enhance_support import random_weights
 from pictures import image
 
 import wavelic
@@ -35,11 +35,7 @@ GRAY = image(97, 110, 1)
 @pytest.fixture(autouse=True, scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Random networks that change much, beside the shipped transforms."""
-    folder = tmp_path_factory.mktemp("weights")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("WAVELIC_WEIGHTS", str(folder))
-        save_random_weights(folder)
-        yield folder
+    yield from random_weights(tmp_path_factory)
 
 
 def lifting(pixels: np.ndarray = PIXELS, **options) -> bytes:

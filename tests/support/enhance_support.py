@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import PIL.Image
+import pytest
 import torch
 from torch import nn
 
@@ -32,6 +34,15 @@ def save_random_weights(folder: Path) -> None:
     for name, config in CONFIGS.items():
         tensors = {key: value.half().numpy() for key, value in random_network(config).state_dict().items()}
         save_weights(folder, name, name, "enhance", 0, tensors, {})
+
+
+def random_weights(factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """For a fixture: a folder with `save_random_weights`, which are the installed ones meanwhile."""
+    folder = factory.mktemp("weights")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WAVELIC_WEIGHTS", str(folder))
+        save_random_weights(folder)
+        yield folder
 
 
 def coded(pixels: np.ndarray, rates: tuple[float, ...] = (0.5, 1.5), *, reversible: bool = False, **options) -> bytes:
