@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import nn
-from torch.nn.functional import leaky_relu
+from torch.nn.functional import conv2d, leaky_relu
 
 from wavelic.nn import fused
 
@@ -26,8 +26,10 @@ def test_the_numbers_are_those_of_the_operations(usable: bool, grouped: bool, mo
         torch.testing.assert_close(fused.conv(layer, x, 0.1), leaky_relu(plain, 0.1))
         expected = total + plain
         found = fused.add_conv(total, layer, x)
+        positive = fused.conv_relu(x, layer.weight[:, :1].expand(-1, 16, -1, -1).contiguous())
     torch.testing.assert_close(found, expected)
     assert found.data_ptr() == total.data_ptr()
+    torch.testing.assert_close(positive, conv2d(x, layer.weight[:, :1].expand(-1, 16, -1, -1)).relu())
 
 
 def test_gradients_and_switched_off_onednn_take_the_operations(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from functools import cache
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import leaky_relu
+from torch.nn.functional import conv2d, leaky_relu
 
 
 def conv(layer: nn.Conv2d, x: Tensor, slope: float | None = None) -> Tensor:
@@ -31,6 +31,23 @@ def conv(layer: nn.Conv2d, x: Tensor, slope: float | None = None) -> Tensor:
         return found if slope is None else leaky_relu(found, slope, inplace=True)
     kind, scalars = ("none", []) if slope is None else ("leaky_relu", [slope])
     result: Tensor = torch.ops.mkldnn._convolution_pointwise(x, *_arguments(layer), kind, scalars, "")
+    return result
+
+
+def conv_relu(x: Tensor, weight: Tensor) -> Tensor:
+    """Convolve without padding and bias, and set negative values to zero.
+
+    Args:
+        x: (N, C, h, w), channels last.
+        weight: (C', C, K, L).
+
+    Returns:
+        (N, C', h - K + 1, w - L + 1), without gradient.
+    """
+    if not _usable(x):
+        return conv2d(x, weight).relu_()
+    numbers = [0, 0], [1, 1], [1, 1], 1
+    result: Tensor = torch.ops.mkldnn._convolution_pointwise(x, weight, None, *numbers, "relu", [], "")
     return result
 
 

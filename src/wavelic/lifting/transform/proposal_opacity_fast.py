@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from wavelic.lifting.transform.proposal_opacity import OFFSET, ProposalOpacity, ResidualBlock
+from wavelic.nn.fused import conv_relu
 
 
 def half_is_fast() -> bool:
@@ -51,11 +52,11 @@ def fast_operator(operator: ProposalOpacity, dtype: torch.dtype) -> Callable[[Te
         wide = functional.pad(x, (0, -width % phases)) if width % phases else x
         wide = functional.conv2d(_rows(wide, shape.support) if single else wide, taps, stride=(1, phases))
         proposals = _together(wide, phases)[..., :width]
-        maps = functional.conv2d(_rows(x, shape.first), first).relu_()
+        maps = conv_relu(_rows(x, shape.first), first)
         for inner, outer in blocks:
-            inside = functional.conv2d(functional.conv2d(maps, inner).relu_(), outer)
+            inside = functional.conv2d(conv_relu(maps, inner), outer)
             maps = inside.add_(maps[..., 2:-2, 2:-2]).relu_()
-        evidence = functional.conv2d(maps, last).relu_().add_(OFFSET)
+        evidence = conv_relu(maps, last).add_(OFFSET)
         share = functional.conv2d(evidence, pick).float()
         return functional.conv2d(evidence.mul_(proposals), pick).float().div_(share)
 
