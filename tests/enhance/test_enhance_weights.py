@@ -9,8 +9,9 @@ from enhance_support import coded
 from pictures import image, psnr
 
 import wavelic
-from wavelic.enhance.catalogue import enhancement_weights, find_enhance
+from wavelic.enhance.catalogue import PRODUCT, enhancement_weights, find_enhance
 from wavelic.enhance.drawings import page
+from wavelic.lifting.cards import ENHANCE
 
 torch.set_num_threads(1)
 pytestmark = pytest.mark.skipif(not enhancement_weights(), reason="no weights of enhance are installed")
@@ -50,7 +51,18 @@ def test_no_kind_of_picture_is_harmed(kind: str, reversible: bool) -> None:
         assert psnr(pixels, enhanced) - psnr(pixels, plain) > LEAST
 
 
-def test_the_card_says_how_they_were_trained() -> None:
-    about = find_enhance().training
+@pytest.mark.parametrize("kind", PICTURES)
+def test_no_kind_of_lifting_file_is_harmed(kind: str) -> None:
+    pixels = PICTURES[kind]()
+    file = wavelic.open(wavelic.encode(pixels, "lifting", bpp=2.0, layers=(0.15, 0.5)))
+    for layers in range(1, file.layer_count + 1):
+        plain, enhanced = (file.read(layers=layers, enhance=enhance) for enhance in (False, True))
+        assert not np.array_equal(plain, enhanced)
+        assert psnr(pixels, enhanced) - psnr(pixels, plain) > LEAST
+
+
+@pytest.mark.parametrize("name", [PRODUCT, ENHANCE])
+def test_the_card_says_how_they_were_trained(name: str) -> None:
+    about = find_enhance(name).training
     assert about["recipe"]
     assert about["metrics"]["loss"] < 0
