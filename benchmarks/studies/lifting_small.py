@@ -2,7 +2,7 @@
 
     python -m benchmarks.studies.lifting_small --images DIR [--count 16] [--json results/lifting/small.json]
 
-Pictures of 512 to 576 pixels a side, every so many of DIR (validation images; nothing was trained on them).  The other
+Photographs of 512 to 576 pixels a side, every so many of DIR (validation images; nothing was trained on them).  The other
 side is libopenjp2's 9/7 with 64x64 code-blocks, one codestream of one layer for every rate, without boxes and
 packet lengths.  Ours are whole files as `wavelic.encode` writes them, of the same rates, decoded without and with
 `enhance`.  BD-rate (PCHIP) over 0.15 to 1.1 bits per pixel: of the mean curve, and the mean of the pictures' own.
@@ -22,6 +22,7 @@ import wavelic
 from benchmarks.measuring import RESULTS, write_results
 from benchmarks.pictures import luma, psnr
 from benchmarks.rates import bd_rates
+from benchmarks.studies.lifting_steps import DRAWINGS
 from wavelic.codec.registry import get_codec
 from wavelic.enhance.catalogue import enhancement_weights
 from wavelic.images import list_images, load_image
@@ -36,7 +37,8 @@ Points = list[tuple[float, float]]
 
 def pictures(folder: Path, count: int) -> list[NDArray[np.uint8]]:
     """Every so many of the folder's pictures that have the size."""
-    found = [load_image(path).colour() for path in list_images(folder)]
+    names = [path for path in list_images(folder) if not any(word in path.name for word in DRAWINGS)]
+    found = [load_image(path).colour() for path in names]
     low, high = SIDES
     found = [pixels for pixels in found if all(low <= side <= high for side in pixels.shape[:2])]
     found = [pixels for pixels in found if pixels.shape[2] == 3 and pixels.dtype == np.uint8]
