@@ -134,6 +134,24 @@ def _against(new: Curve, references: Sequence[Curve]) -> list[str]:
     return lines
 
 
+def small_section() -> list[str]:
+    """Whole files of small pictures against bare codestreams."""
+    found = json.loads((FOUND / "small.json").read_text())
+    lines = [
+        f"{found['images']} validation photographs of 512 to 576 pixels a side: whole files as `wavelic.encode` writes"
+        " them, against bare 9/7 codestreams of one layer, the shortest ordinary JPEG 2000"
+        " (`python -m benchmarks.studies.lifting_small --images VAL`).",
+        "",
+        "| BD-rate, PSNR, 0.15 to 1.1 bpp | mean curve | mean of the pictures |",
+        "|---|---:|---:|",
+    ]
+    for kind, title in (("luma", "luma"), ("rgb", "RGB")):
+        for way, text in (("lifting", ""), ("enhanced", ", enhanced")):
+            row = found["rows"][kind][way]
+            lines.append(f"| {title}{text} | {row['mean curve']:+.1f} % | {row['mean of pictures']:+.1f} % |")
+    return lines
+
+
 def curve_section() -> list[str]:
     """The learning curve, about thirty lines of it."""
     rows = [json.loads(line) for log in LOGS for line in log.read_text().splitlines()]
@@ -201,7 +219,7 @@ def page() -> str:
     """The whole page."""
     text = (Path(__file__).parent / "lifting_page.template.md").read_text()
     sections = {"luma": luma_section, "colour": colour_section, "curve": curve_section, "ablation": ablation_section}
-    sections["rates"] = rates_section
+    sections |= {"rates": rates_section, "small": small_section}
     for name, section in sections.items():
         text = text.replace(f"<!-- {name} -->", "\n".join(section()))
     return text

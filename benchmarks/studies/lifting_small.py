@@ -2,8 +2,8 @@
 
     python -m benchmarks.studies.lifting_small --images DIR [--count 16] [--json results/lifting/small.json]
 
-Photographs of 512 to 576 pixels a side, every so many of DIR (validation images; nothing was trained on them).  The other
-side is libopenjp2's 9/7 with 64x64 code-blocks, one codestream of one layer for every rate, without boxes and
+Photographs of 512 to 576 pixels a side, every so many of DIR (validation images; nothing was trained on them).  The
+other side is libopenjp2's 9/7 with 64x64 code-blocks, one codestream of one layer for every rate, without boxes and
 packet lengths.  Ours are whole files as `wavelic.encode` writes them, of the same rates, decoded without and with
 `enhance`.  BD-rate (PCHIP) over 0.15 to 1.1 bits per pixel: of the mean curve, and the mean of the pictures' own.
 """
