@@ -117,9 +117,9 @@ def curve_of(row: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
     return np.array([r["bpp"] for r in rates]), np.array([r["quality"] for r in rates])
 
 
-def kodak_curve(config: Config, run: Path, arguments: argparse.Namespace) -> dict[str, list[float]]:
-    """Bits per pixel and PSNR of real files, means over the pictures, at four qualities; kept beside the run."""
-    kept = run / "kodak.json"
+def kodak_curve(config: Config, stage: Path, arguments: argparse.Namespace) -> dict[str, list[float]]:
+    """Bits per pixel and PSNR of real files, means over the pictures, at four qualities; kept beside the stage."""
+    kept = stage / "kodak.json"
     if kept.exists():
         known: dict[str, list[float]] = json.loads(kept.read_text())
         return known
@@ -128,9 +128,9 @@ def kodak_curve(config: Config, run: Path, arguments: argparse.Namespace) -> dic
     from wavelic.images import list_images, load_image
     from wavelic.training.loop import FINAL
 
-    folder = run / "weights"
+    folder = stage / "weights"
     with entered(config):
-        export.export_weights(run / "main" / FINAL, folder, arguments.data)
+        export.export_weights(stage / FINAL, folder, arguments.data)
         os.environ["WAVELIC_WEIGHTS"] = str(folder)
         weights._load_model.cache_clear()
         result: dict[str, list[float]] = {"bpp": [], "psnr": []}
@@ -155,7 +155,8 @@ def measured(name: str, config: Config, arguments: argparse.Namespace) -> dict[s
     for stage in sorted(path.name for path in run.iterdir() if (path / "log.jsonl").is_file()):
         last = last_row(run / stage)
         bpp, quality = curve_of(last)
-        rows[name if stage == "main" else stage] = {
+        row = name if stage == "main" else stage
+        rows[row] = {
             "parameters": sum(p.numel() for p in make_network(config).parameters()),
             "kMAC/pixel": round(multiply_adds(config) / 1000, 1),
             "steps": last["step"],
@@ -164,8 +165,8 @@ def measured(name: str, config: Config, arguments: argparse.Namespace) -> dict[s
             "psnr": quality.round(4).tolist(),
             "subbands": last["validation"]["rates"],
         }
-    if arguments.kodak and config.exact:  # without integers there are no files
-        rows[name]["kodak"] = kodak_curve(config, run, arguments)
+        if arguments.kodak and config.exact:  # without integers there are no files
+            rows[row]["kodak"] = kodak_curve(config, run / stage, arguments)
     return rows
 
 
