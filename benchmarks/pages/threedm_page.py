@@ -259,7 +259,8 @@ def _verdict(rows: dict[str, dict[str, Any]]) -> list[str]:
     layers = [found[name] for name in ("one-level", "3x3", "weconv", "9/7")]
     more = found["stage-2-none"]
     return [
-        f"**What this says.** The split of the latent matters most: slices of channels alone (`charm`) cost"
+        "**What this says**, in the figures of validation. The split of the latent matters most: slices of channels alone"
+        " (`charm`) cost"
         f" {found['charm']:+.1f} %, with a fifth fewer parameters, and with Swin blocks about as much. It is the split"
         f" that matters here, not the wavelet: the lazy one of `plain` gives {found['plain']:+.1f} %, Haar"
         f" {found['haar']:+.1f} % and 5/3 {found['5/3']:+.1f} % against 9/7, where the paper has Haar behind."
@@ -267,7 +268,7 @@ def _verdict(rows: dict[str, dict[str, Any]]) -> list[str]:
         f" other one, `one-level` none. The 2-D entropy model changes {found['wecharm']:+.1f} % and has a quarter more"
         f" parameters. Of the second stage {more:+.1f} % is more training (`stage-2-none`); the weights of"
         f" equation 2 add {found['stage-2-printed'] - more:+.1f} % as printed and"
-        f" {found['stage-2-worded'] - more:+.1f} % as worded."
+        f" {found['stage-2-worded'] - more:+.1f} % as worded; on Kodak the two change places."
         " What seeds change was not measured; it may be a percent.",
     ]
 
