@@ -259,8 +259,8 @@ def _verdict(rows: dict[str, dict[str, Any]]) -> list[str]:
     layers = [found[name] for name in ("one-level", "3x3", "weconv", "9/7")]
     more = found["stage-2-none"]
     return [
-        "**What this says**, in the figures of validation. The split of the latent matters most: slices of channels alone"
-        " (`charm`) cost"
+        "**What this says**, in the figures of validation. The split of the latent matters most: slices of channels"
+        " alone (`charm`) cost"
         f" {found['charm']:+.1f} %, with a fifth fewer parameters, and with Swin blocks about as much. It is the split"
         f" that matters here, not the wavelet: the lazy one of `plain` gives {found['plain']:+.1f} %, Haar"
         f" {found['haar']:+.1f} % and 5/3 {found['5/3']:+.1f} % against 9/7, where the paper has Haar behind."
