@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import PIL.Image
@@ -16,7 +18,7 @@ from pictures import image
 import wavelic
 from wavelic.enhance.examples import Coding
 from wavelic.enhance.training import example
-from wavelic.errors import FormatError
+from wavelic.errors import FormatError, UsageError
 from wavelic.images import from_array, save_image
 from wavelic.lifting.cards import ENHANCE, LUMA, PRODUCT
 from wavelic.lifting.jp2 import synthesis
@@ -154,5 +156,8 @@ def test_a_short_run_is_exported_and_decodes(tmp_path: Path, monkeypatch: pytest
     file = wavelic.open(lifting())
     assert file.can_enhance
     assert far(file.read(), file.read(enhance=True)) > 0
-    task = LiftingEnhanceTask(recipe, recipe.stages[0])
+    stage: Any = recipe.stages[0]
+    with pytest.raises(UsageError, match="9/7 alone"):
+        LiftingEnhanceTask(recipe, replace(stage, reversible=0.5))
+    task = LiftingEnhanceTask(recipe, stage)
     assert set(task.installed(card)) == set(task.objective.state_dict())

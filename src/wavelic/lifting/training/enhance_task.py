@@ -21,6 +21,7 @@ from wavelic.enhance.catalogue import PRODUCT as PRODUCT_ENHANCE
 from wavelic.enhance.examples import LEVELS, Coding, components_of, joined
 from wavelic.enhance.export import export_weights
 from wavelic.enhance.training import EnhanceTask, example
+from wavelic.errors import UsageError
 from wavelic.lifting.cards import ENHANCE, LUMA, PRODUCT
 from wavelic.lifting.jp2.pseudo_image import plain_range, to_codes
 from wavelic.lifting.jp2.samples import colour, to_components
@@ -29,6 +30,7 @@ from wavelic.lifting.transform.transform import LiftingTransform
 from wavelic.lifting.weights import load_lifting
 from wavelic.training.data import PackedImages
 from wavelic.training.export import Export, latest
+from wavelic.training.stages import Recipe, Stage
 from wavelic.wavelets import dwt2, idwt2
 
 _BASE = "9/7"
@@ -41,6 +43,13 @@ class LiftingEnhanceTask(EnhanceTask):
     stage: LiftingEnhanceStage
     wavelets: ClassVar[tuple[str, ...]] = (_BASE,)
     _judged: list[np.ndarray] | None = None
+
+    def __init__(self, recipe: Recipe, stage: Stage) -> None:
+        super().__init__(recipe, stage)
+        if self.stage.reversible:
+            raise UsageError(
+                f"reversible={self.stage.reversible}; pseudo-images are coded with 9/7 alone: leave it out"
+            )
 
     @property
     def relatives(self) -> tuple[str, ...]:
