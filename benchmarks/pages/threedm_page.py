@@ -240,7 +240,8 @@ def ablations() -> list[str]:
         printed = ARMS[name][1] if name in ARMS else "0.02 to 0.03 dB better"
         cells = (_percent(row.get(key)) if name != "base" else "" for key in ("bd-rate", "bd-rate kodak"))
         lines.append(
-            f"| `{name}` | {ARM_TEXTS[name]} | {row['parameters']:,} | {row['kMAC/pixel']:g} | {row['processor_seconds']:.0f} |"
+            f"| `{name}` | {ARM_TEXTS[name]} | {row['parameters']:,} | {row['kMAC/pixel']:g}"
+            f" | {row['processor_seconds']:.0f} |"
             f" {' | '.join(cells)} | {printed} |"
         )
     missing = [f"`{name}`" for name in (*ARMS, *STAGES) if name not in rows]
