@@ -23,7 +23,7 @@ from wavelic.weconvene.context import LOG2_LOWEST, PER_OCTAVE, SCALES
 from wavelic.weconvene.export import logistic_tables
 from wavelic.weconvene.files import Encoding, decode
 from wavelic.weconvene.network import Network
-from wavelic.weconvene.quantizers import Annealed, Coded, logistic_bits, quantize_by_cost
+from wavelic.weconvene.quantizers import Coded, logistic_bits, quantize_by_cost
 from wavelic.weconvene.rdoq import quantise
 from wavelic.weconvene.stage import WeconveneStage
 from wavelic.weconvene.training import RateDistortion
@@ -197,24 +197,6 @@ def test_training_quantises_as_the_encoder() -> None:
     same = quantize_by_cost(target, scale, 0.1) == coded
     assert same.float().mean() > 0.995
     assert torch.equal(quantize_by_cost(target, scale, 0.0), target.round())
-
-
-def test_annealing_ends_in_whole_numbers() -> None:
-    """Hot: anything between the two neighbours, the nearer one more likely; cold: one of them."""
-    noise = torch.Generator().manual_seed(0)
-    offset = torch.full((20_000,), 2.3, requires_grad=True)
-    scale = torch.zeros(())
-    symbols, bits = Annealed(0.5, noise)(offset, scale)
-    bits.sum().backward()
-    assert offset.grad is not None
-    hot = symbols.detach()
-    assert 2 <= float(hot.min()) < float(hot.max()) <= 3
-    assert 2.0 < float(hot.mean()) < 2.5
-    cold, _ = Annealed(0.02, noise)(offset, scale)
-    cold = cold.detach()
-    assert ((cold - cold.round()).abs() < 1e-3).float().mean() > 0.99
-    whole = torch.tensor([-4.0, 0.0, 7.0])
-    assert torch.allclose(Annealed(0.1, noise)(whole, scale)[0], Coded()(whole, scale)[0], atol=1e-3)
 
 
 @pytest.mark.parametrize("log2_scale", [-3.0, 0.0, 4.0])

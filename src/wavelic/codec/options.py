@@ -83,7 +83,7 @@ class Encoded:
         data: the file.
         model: name of the weights, "none" without learned steps.
         quality: where on 0..100 it lies.
-        note: one line on how well a bpp, PSNR or size target was met; empty for a quality.
+        note: one line on how well a bpp, PSNR or size target was met, and on options that changed nothing; else empty.
         codec: which made it; filled in by `wavelic.api.files.encode_image`.
     """
 

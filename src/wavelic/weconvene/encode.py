@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-
-import numpy as np
 
 from wavelic.codec.options import Encoded, Options, check_device, psnr
 from wavelic.codec.target import Target, search
 from wavelic.codec.weights import family
 from wavelic.images import Image
 from wavelic.weconvene.codec import FAMILIES
-from wavelic.weconvene.context import COARSEST, FINEST, STEP_UNIT
+from wavelic.weconvene.context import COARSEST, FINEST
 from wavelic.weconvene.files import (
-    TILE,
     WINDOW_TILE,
     Encoding,
     quality_of_step,
     step_of_quality,
 )
 from wavelic.weconvene.rdoq import RDOQ_LAMBDA
-from wavelic.weconvene.stage import WeconveneStage
 from wavelic.weconvene.weights import load_model
 
 #: Rise of the logarithm of the rate, and of PSNR in dB, from one step (1/32 octave) to the next finer one.
@@ -37,12 +32,10 @@ class Effort:
 
     Attributes:
         rdoq: rate-distortion optimised quantisation; without it, residuals are rounded.
-        trials: several weights of RDOQ and sizes of tiles are tried on the picture.
         iterations: of the search by gradient (`wavelic.weconvene.refine`).
     """
 
     rdoq: bool = True
-    trials: bool = False
     iterations: int = 0
 
 
@@ -50,13 +43,12 @@ class Effort:
 EFFORTS = {
     1: Effort(rdoq=False),
     2: Effort(),
-    7: Effort(trials=True),
-    8: Effort(True, True, 100),
-    9: Effort(True, True, 300),
+    6: Effort(iterations=2),
+    7: Effort(iterations=4),
+    8: Effort(iterations=8),
+    9: Effort(iterations=16),
 }
 DEFAULT_EFFORT = 5
-#: Weights of RDOQ that are tried, in units of the default one.
-_TRIED = (0.6, 1.0, 1.6)
 
 
 def effort_of(level: int | None) -> Effort:
@@ -75,36 +67,12 @@ def encode_weconvene(image: Image, target: Target, options: Options) -> Encoded:
         image, model, options.strip, tile, RDOQ_LAMBDA if effort.rdoq else 0.0, progress=options.progress
     )
     step, note = _step(encoding, target)
-    if effort.trials:
-        encoding = best_of(variants(encoding), step)
-    if effort.iterations:
+    if effort.iterations and options.tune != "psnr":
+        note = "; ".join(filter(None, (note, f"tuned for {options.tune}: effort {options.effort} does what 5 does")))
+    elif effort.iterations:
         encoding = replace(encoding, iterations=effort.iterations)
-    if effort.trials or effort.iterations:
         step, note = _step(encoding, target, near=step)
     return Encoded(encoding.file(step), card.name, round(quality_of_step(step), 2), note)
-
-
-def variants(encoding: Encoding) -> list[Encoding]:
-    """An encoding with other weights of RDOQ, and where the size of its tiles is free, with larger ones."""
-    large = max(encoding.image.width, encoding.image.height) > TILE
-    tiles = (None, 2 * TILE) if encoding.tile is None and large else (encoding.tile,)
-    return [
-        replace(encoding, tile=tile, rdoq_lambda=weight * encoding.rdoq_lambda) for tile in tiles for weight in _TRIED
-    ]
-
-
-def best_of(encodings: Sequence[Encoding], step: int) -> Encoding:
-    """The encoding with the smallest sum of bits and squared error, weighed as in training, at a step."""
-    lambda_ = WeconveneStage.lambda_ * 4 ** (step / STEP_UNIT)
-
-    def cost(encoding: Encoding) -> float:
-        colour = encoding.image.colour()
-        unit = 255 / np.iinfo(colour.dtype).max
-        error = np.subtract(encoding.reconstruction(step), colour, dtype=np.float32) * unit
-        gray = 3 / colour.shape[2]  # gray is coded as three equal channels
-        return 8 * len(encoding.file(step)) + gray * float(np.square(error).sum(dtype=np.float64)) / lambda_
-
-    return min(encodings, key=lambda encoding: cost(replace(encoding)))  # a copy, so that no results are kept
 
 
 def _step(encoding: Encoding, target: Target, near: int | None = None) -> tuple[int, str]:

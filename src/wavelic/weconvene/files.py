@@ -138,7 +138,8 @@ class Encoding:
         report = Stages(self.progress, windows + searched + grid.count)
         planes = analyse(self.model, colour, step, report.stage(windows))
         if self.iterations:
-            refine(self.model, planes, colour, step, boxes, Search(self.iterations), report.stage(searched))
+            search = Search(self.iterations, self.rdoq_lambda)
+            refine(self.model, planes, colour, step, boxes, search, report.stage(searched))
         _give_back(grid)
         chunks: dict[int, Chunk] = {}
 

@@ -108,9 +108,8 @@ class GridNet(nn.Module):
         """``grid`` in steps (N, 192, h, w), ``log2_step`` (N,) -> corrections in steps, float32."""
         batch, _, height, width = grid.shape
         octave = (log2_step - CENTRE)[:, None, None, None]
-        size = grid.abs()
-        compressed = torch.copysign(torch.log(size + torch.sqrt(size.square() + 1)), grid)  # asinh, but vectorised
-        x = torch.cat((compressed, octave.expand(batch, 1, height, width)), 1).to(self.enter.weight.dtype)
+        # in inference `wavelic.weconvene.grid` writes asinh out, which is faster but has no gradient at zero
+        x = torch.cat((torch.asinh(grid), octave.expand(batch, 1, height, width)), 1).to(self.enter.weight.dtype)
         y = self.leave(self.blocks(self.enter(x.contiguous(memory_format=torch.channels_last)))).float()
         return y * torch.exp2(self.gain[0][:, None, None] + self.gain[1][:, None, None] * octave)
 

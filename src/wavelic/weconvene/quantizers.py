@@ -1,4 +1,4 @@
-"""Quantizers of `weconvene` in floats, and the rate of what they give: one each for training, judging and searching.
+"""Quantizers of `weconvene` in floats, and the rate of what they give: for training and for judging.
 
 A quantizer takes values minus the mean of their distribution, in quantiser steps, and that distribution's scale; it
 returns symbols, with a gradient to the values, and their bits.  `Network.code` calls it for every slice.  Files are
@@ -20,7 +20,6 @@ from wavelic.weconvene.context import LOG2_LOWEST, PER_OCTAVE, SCALES
 
 #: (values minus mean, log2 scale), of one shape -> (symbols, bits of each).
 Quantizer = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
-_CLOSEST = 1e-4  # to a whole number, where logits of `Annealed` are bounded
 
 
 @dataclass(frozen=True)
@@ -75,33 +74,6 @@ class CodedInTraining:
         noisy = logistic_bits(_with_noise(offset, self.noise), log2_scale.detach())
         bits = logistic_bits(symbols, log2_scale) + (noisy - noisy.detach())
         return offset + (symbols - offset).detach(), bits
-
-
-@dataclass(frozen=True)
-class Annealed:
-    """For a search in the encoder: a random choice of the two nearest whole numbers, sharper with falling temperature.
-
-    Stochastic Gumbel annealing: Yang, Bamler and Mandt, *Improving inference for neural image compression* (NeurIPS
-    2020), section 3.2.
-
-    Attributes:
-        temperature: of the choice and of its relaxation, above 0.
-        noise: source of the choice.
-    """
-
-    temperature: float
-    noise: torch.Generator | None = None
-
-    def __call__(self, offset: Tensor, log2_scale: Tensor) -> tuple[Tensor, Tensor]:
-        """See `Quantizer`."""
-        low = offset.detach().floor()
-        up = (offset - low).clamp(_CLOSEST, 1 - _CLOSEST)
-        # the difference of the two logits, and of two Gumbel variables, which is a logistic one
-        logit = torch.atanh(up) - torch.atanh(1 - up)
-        uniform = torch.rand(offset.shape, generator=self.noise, device=offset.device).clamp(1e-6, 1 - 1e-6)
-        gumbel = torch.log(uniform) - torch.log1p(-uniform)
-        symbols = low + torch.sigmoid((logit / self.temperature + gumbel) / self.temperature)
-        return symbols, logistic_bits(symbols, log2_scale)
 
 
 def logistic_bits(values: Tensor, log2_scale: Tensor) -> Tensor:

@@ -1,12 +1,19 @@
-"""Search in the encoder: coefficients moved by gradient until a picture costs fewer bits at a smaller error.
+"""Search in the encoder: coefficients of one picture, moved until it costs fewer bits at a smaller error.
 
-The analysis network gives coefficients that are good for pictures in general.  Here those of one picture are variables:
-stochastic Gumbel annealing (`wavelic.weconvene.quantizers.Annealed`) relaxes their rounding, and Adam minimises the
-objective of training, R + D / (lambda step^2), through the context model and the synthesis.  Files decode as all others
-do.  Yang, Bamler and Mandt, *Improving inference for neural image compression* (NeurIPS 2020).
+The analysis network gives coefficients that are good for pictures in general, and rate-distortion optimised
+quantisation (RDOQ) weighs each residual's bits against its own distance, as if the synthesis were linear.  Here the
+tiles are coded, the gradient of the picture's squared error to what was coded is taken through the synthesis, and
+each coefficient's target moves a little towards the value at which that error would be least:
 
-A block of tiles is worked on at a time, with the coefficients around it as they are, so memory does not grow with the
-picture.
+    target <- target + rate * (coded - gradient / (2 * CURVATURE) - target)
+
+Then the targets are quantised and coded anew, with all contexts, so each iteration judges real bytes and pixels, and
+the best is kept.  It is the proximal gradient method with the encoder's RDOQ as the proximal step.  Compared on
+validation images with stochastic Gumbel annealing (Yang, Bamler and Mandt, NeurIPS 2020): 4 iterations of this saved
+four times what 60 of that did, and a gradient to the bits of later coefficients through the context model adds nothing.
+
+Files decode as all others do.  A block of tiles is worked on at a time, with the coefficients around it as they are, so
+memory does not grow with the picture.
 """
 
 from __future__ import annotations
@@ -20,42 +27,44 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from wavelic.codec.opened import Progress
-from wavelic.nn.exact import set_quantised
 from wavelic.rect import Rect
 from wavelic.weconvene.context import STEP_UNIT
-from wavelic.weconvene.network import Network
+from wavelic.weconvene.features import VALUE
 from wavelic.weconvene.planes import Planes, samples
-from wavelic.weconvene.quantizers import Annealed, Coded, Quantizer
 from wavelic.weconvene.rdoq import RDOQ_LAMBDA
 from wavelic.weconvene.stage import WeconveneStage
 from wavelic.weconvene.subbands import MULTIPLE, Subbands
-from wavelic.weconvene.weights import Model, float_network
+from wavelic.weconvene.tiles import encode_tiles
+from wavelic.weconvene.weights import Model
 
 #: Pixels a side of a block, a multiple of every size of tiles that encoders choose.
 BLOCK = 1024
 #: Pixels around a block that its coefficients are taken to act on.
 MARGIN = MULTIPLE
-#: Temperatures of the first and the last iteration.
-HOT, COLD = 0.3, 0.05
-#: Adam's step size, in quantiser steps.
-RATE = 0.01
+#: Squared error of all colours, in steps squared, that a coefficient's move by one step adds.  By finite differences of
+#: the gradient it is 1.7 at fine steps and 3 at coarse ones, alike for all bands; chosen on validation images.
+CURVATURE = 1.7
+#: Share of the way that targets move in the first and in the last iteration.
+FIRST_RATE, LAST_RATE = 0.1, 0.03
 
 
 @dataclass(frozen=True)
 class Search:
-    """How long to search.
+    """How long to search, and for what.
 
     Attributes:
         iterations: for each block.
+        rdoq_lambda: see `encode_tiles`.
         lambda_: squared error of all colours of a pixel, in steps squared, that a bit is worth.
-        rate: Adam's step size at the start, in quantiser steps, falling linearly to nothing; None: RATE.
-        seed: of the random choices.
     """
 
     iterations: int
+    rdoq_lambda: float = RDOQ_LAMBDA
     lambda_: float = WeconveneStage.lambda_
-    rate: float | None = None
-    seed: int = 0
+
+    def rate(self, iteration: int) -> float:
+        """Share of the way that targets move after iteration 0, 1, ..."""
+        return FIRST_RATE * (LAST_RATE / FIRST_RATE) ** (iteration / max(1, self.iterations - 1))
 
 
 def refine(
@@ -78,8 +87,6 @@ def refine(
         search: for how long.
         progress: called with iterations done, and in all.
     """
-    network = float_network(model).requires_grad_(False)
-    set_quantised(network.entropy, True)
     blocks = list(_blocks(tiles))
     for number, block in enumerate(blocks):
 
@@ -87,66 +94,81 @@ def refine(
             if progress:
                 progress(before + done, len(blocks) * search.iterations)
 
-        _Block(network, model, planes, pixels, step, block).search(search, report)
+        _Block(model, planes, pixels, step, block).search(search, report)
 
 
 class _Block:
-    """The coefficients of some tiles of one size as variables, and those around them as constants."""
+    """Some tiles of one size, whose coefficients move, and the coefficients around them, which do not."""
 
-    def __init__(
-        self, network: Network, model: Model, planes: Planes, pixels: NDArray[Any], step: int, tiles: list[Rect]
-    ) -> None:
-        self.network, self.planes, self.tiles = network, planes, tiles
-        self.autocast = model.fast is not model.transform
-        self.log2_step = torch.full((1,), step / STEP_UNIT, device=model.device)
+    def __init__(self, model: Model, planes: Planes, pixels: NDArray[Any], step: int, tiles: list[Rect]) -> None:
+        self.model, self.step, self.tiles = model, step, tiles
         levels = planes.levels
         size = planes.low.shape[2] << levels, planes.low.shape[1] << levels
-        self.outer = Rect.around(tiles).grown(max(MARGIN, 2 << levels), size)
-        low, details = planes.cut(self.outer)
-        self.low = low.to(model.device).round()
-        self.around = [detail.to(model.device).clone() for detail in details]
-        self.own_low = torch.stack([planes.cut(tile)[0] for tile in tiles]).to(model.device)
-        parts = zip(*(planes.cut(tile)[1] for tile in tiles), strict=True)
-        self.own = [torch.stack(part).to(model.device).requires_grad_() for part in parts]
-        shown = self.outer.clipped(Rect(0, 0, pixels.shape[1], pixels.shape[0]))
-        self.visible = shown.height, shown.width
-        self.target = samples(pixels, self.outer).to(model.device)[..., : self.visible[0], : self.visible[1]]
+        outer = Rect.around(tiles).grown(max(MARGIN, 2 << levels), size)
+        low, details = planes.cut(outer)
+        self.around = [band.to(model.device).clone() for band in (low.round(), *details)]
+        self.places = [tile.moved(-outer.x, -outer.y) for tile in tiles]
+        self.levels = [levels, *range(1, levels + 1)]
+        #: the coefficients of each tile, views of the picture's: the lowest band, then level 1 (finest) first
+        self.own = [[part[0], *part[1]] for part in map(planes.cut, tiles)]
+        visible = outer.clipped(Rect(0, 0, pixels.shape[1], pixels.shape[0]))
+        self.visible = slice(visible.height), slice(visible.width)
+        self.picture = samples(pixels, outer).to(model.device)[..., *self.visible]
 
     def search(self, search: Search, report: Callable[[int], None]) -> None:
-        """Minimise the cost; put the coefficients into the planes if they really cost less."""
-        before = self.cost(Coded(RDOQ_LAMBDA), search.lambda_).item()
-        rate = RATE if search.rate is None else search.rate
-        optimizer = torch.optim.Adam(self.own, rate)
-        noise = torch.Generator(self.low.device).manual_seed(search.seed)
-        for iteration in range(search.iterations):
-            share = iteration / max(1, search.iterations - 1)
-            optimizer.param_groups[0]["lr"] = rate * (1 - share)
-            optimizer.zero_grad()
-            self.cost(Annealed(HOT * (COLD / HOT) ** share, noise), search.lambda_).backward()
-            optimizer.step()
+        """Move the coefficients to the best targets that were found."""
+        targets = [[band.clone() for band in bands] for bands in self.own]
+        best, least = targets, float("inf")
+        for iteration in range(search.iterations + 1):
+            bits, coded = self.code(targets, search.rdoq_lambda)
+            error, gradients = self.error(coded)
+            cost = bits + error / search.lambda_
+            if cost < least:
+                best, least = [[band.clone() for band in bands] for bands in targets], cost
+            if iteration == search.iterations:
+                break
+            rate = search.rate(iteration)
+            for target, values, gradient in zip(_flat(targets), _flat(coded), _flat(gradients), strict=True):
+                target.lerp_(values.sub_(gradient, alpha=1 / (2 * CURVATURE)), rate)
             report(iteration + 1)
-        if self.cost(Coded(RDOQ_LAMBDA), search.lambda_).item() >= before:
-            return
         with torch.inference_mode():
-            for number, tile in enumerate(self.tiles):
-                for mine, theirs in zip(self.own, self.planes.cut(tile)[1], strict=True):
-                    theirs.copy_(mine[number])
+            for mine, found in zip(_flat(self.own), _flat(best), strict=True):
+                mine.copy_(found)
 
-    def cost(self, quantizer: Quantizer, lambda_: float) -> Tensor:
-        """Bits of the tiles and squared error of what they act on, in bits."""
-        subbands = Subbands(self.own_low, tuple(self.own))
-        log2_step = self.log2_step.expand(len(self.tiles))
-        coded, bits = self.network.code(subbands, log2_step, quantizer, self.autocast)
-        details = []
-        for level, (around, own) in enumerate(zip(self.around, coded.details, strict=True), 1):
-            whole = around.clone()
-            for tile, values in zip(self.tiles, own, strict=True):
-                rows, columns = tile.moved(-self.outer.x, -self.outer.y).reduced(level).slices()
-                whole[:, rows, columns] = values
-            details.append(whole[None])
-        result = self.network.synthesis(Subbands(self.low[None], tuple(details)), self.log2_step, self.autocast)
-        error = (result[..., : self.visible[0], : self.visible[1]] - self.target).square().sum()
-        return bits.sum() + error / (lambda_ * float(torch.exp2(2 * self.log2_step)))
+    def code(self, targets: list[list[Tensor]], rdoq_lambda: float) -> tuple[int, list[list[Tensor]]]:
+        """Bits of the tiles with these targets, and the coefficients that a decoder gets, in steps."""
+        lows, details = [bands[0] for bands in targets], [bands[1:] for bands in targets]
+        results = encode_tiles(self.model, lows, details, self.step, rdoq_lambda)
+        coded = [
+            [torch.from_numpy(tile.low).float(), *(torch.from_numpy(d).float().div_(VALUE) for d in tile.details)]
+            for _, tile in results
+        ]
+        return sum(8 * len(data) for data, _ in results), coded
+
+    def error(self, coded: list[list[Tensor]]) -> tuple[float, list[list[Tensor]]]:
+        """Squared error, in steps squared, of what the tiles act on, and its gradient to their coefficients."""
+        log2_step = torch.full((1,), self.step / STEP_UNIT, device=self.model.device)
+        leaves = [[band.to(self.model.device).requires_grad_() for band in bands] for bands in coded]
+        whole = [band.clone() for band in self.around]
+        for place, bands in zip(self.places, leaves, strict=True):
+            for level, plane, band in zip(self.levels, whole, bands, strict=True):
+                plane[(..., *place.reduced(level).slices())] = band
+        subbands = Subbands(whole[0][None], tuple(band[None] for band in whole[1:]))
+        autocast = self.model.fast is not self.model.transform
+        result = self.model.transform.synthesis(subbands, log2_step, autocast)
+        error = (result[..., *self.visible] - self.picture).square().sum() / torch.exp2(2 * log2_step)
+        error.sum().backward()
+        gradients = []
+        for bands in leaves:
+            gradients.append([band.grad.cpu() for band in bands if band.grad is not None])
+            for band in bands:
+                band.requires_grad_(False)
+        return error.item(), gradients
+
+
+def _flat(tiles: list[list[Tensor]]) -> Iterator[Tensor]:
+    for bands in tiles:
+        yield from bands
 
 
 def block_count(tiles: Sequence[Rect]) -> int:
