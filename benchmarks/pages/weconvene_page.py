@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 from itertools import groupby, pairwise
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from benchmarks.measuring import DOCS, RESULTS
@@ -36,10 +37,15 @@ ANCHORS = (
 )
 PUBLISHED = ("vtm", "cheng2020-anchor@8bit", "HPCM-Large")
 PLOTS = {"psnr-rgb": DOCS / "weconvene-psnr.svg", "ms-ssim-rgb": DOCS / "weconvene-msssim.svg"}
-#: Training logs, and where they ran: of the shipped weights, and of an attempt that went on from their stage `main`.
-LOGS = {"weconvene-cpu": "one CPU core", "weconvene-gpu": "one H100"}
+#: Training logs, and where they ran: of the shipped weights, and of attempts to go on from them or their stage `main`.
+LOGS = {
+    "weconvene-cpu": "one CPU core",
+    "weconvene-more": "one CPU core, on from the shipped weights",
+    "weconvene-gpu": "one H100",
+}
 SHIPPED = "weconvene-cpu"
 TUNED = RESULTS / "codecs" / "kodak" / "weconvene-msssim.json"
+SEARCHED = RESULTS / "codecs" / "kodak" / "weconvene-effort9.json"
 TWINS = {
     "weconvene": "wide blocks, colours in order",
     "weconvene-wavelet": "3DM-WeConv layers in f and g",
@@ -90,6 +96,41 @@ def tuned() -> list[str]:
         lines.append(
             f"| {other.label} | {percent(other, product, 'ms-ssim-rgb')} | {percent(other, product, 'psnr-rgb')} |"
         )
+    return lines
+
+
+def effort() -> list[str]:
+    """Effort 9 on Kodak beside the default effort, and all efforts on validation images."""
+    lines: list[str] = []
+    if SEARCHED.exists() and KODAK.exists():
+        product, default = read_curve(SEARCHED), read_curve(KODAK)
+        slowest = read_curve(RESULTS / "anchors" / "kodak" / "avif-best.json")
+        seconds = (median(curve.points["encoding_time"]) for curve in (default, product, slowest))
+        lines += ["| weconvene `--effort 9` against | PSNR RGB | MS-SSIM RGB |", "|---|---:|---:|"]
+        others = (RESULTS / "anchors" / "kodak" / f"{name}.json" for name in ANCHORS)
+        for other in (default, *map(read_curve, others), published_curves()["vtm"]):
+            rates = (percent(other, product, metric) for metric in ("psnr-rgb", "ms-ssim-rgb"))
+            lines.append(f"| {other.label} | " + " | ".join(rates) + " |")
+        usual, searched, anchor = (f"{value:.1f} s" for value in seconds)
+        lines += [
+            "",
+            f"A picture takes {searched} to encode at the median rate on one thread ({usual} with the default effort;"
+            f" {slowest.label}: {anchor}, measured on another day), and as long as ever to decode.",
+            "",
+        ]
+    path = RESULTS / "weconvene" / "encoder.json"
+    if path.exists():
+        found = json.loads(path.read_text())
+        lines += [
+            f"All efforts, `python -m benchmarks.studies.weconvene_encoder` on {found['images']} squares of"
+            f" {found['side']} pixels of validation images, against the default effort, {found['default']}:",
+            "",
+            "| effort | BD-rate, PSNR, mean curve | mean of images | low rates | high rates | time of encoding |",
+            "|---|---:|---:|---:|---:|---:|",
+        ]
+        for row in found["rows"]:
+            rates = (f"{row[key]:+.1f} %" for key in ("mean_curve", "mean_of_images", "low", "high"))
+            lines.append(f"| {row['way']} | " + " | ".join(rates) + f" | {row['time']:.1f} x |")
     return lines
 
 
@@ -280,6 +321,13 @@ SECTIONS: tuple[Section, ...] = (
         tuned,
     ),
     (
+        "Effort",
+        "`wavelic eval weconvene --effort 9 --images KODAK --json results/codecs/kodak/weconvene-effort9.json"
+        " --qualities 15,40,60,80,100`: the same weights and format; the encoder searches"
+        " ([how](weconvene.md#weconvene)).",
+        effort,
+    ),
+    (
         "Work and time by part",
         "`python -m benchmarks.speed.weconvene_parts`: processor times on one thread, weights in memory, pictures of"
         " Kodak's size.",
@@ -301,8 +349,9 @@ SECTIONS: tuple[Section, ...] = (
     (
         "Learning curve",
         "Validation crops at the rates of `validation_steps`, averaged weights, estimated bits; in the stages `finish`"
-        " and `integers` of symbols as an encoder with RDOQ chooses them. The run on an H100 went on from the first"
-        " run's stage `main`, on other crops, and is not shipped: it ended behind where it began"
+        " and `integers` of symbols as an encoder with RDOQ chooses them. Neither the run that went on from the"
+        " shipped weights, on crops of 384, nor the run on an H100, which went on from the first run's stage `main`,"
+        " is shipped: one ended where it began, the other behind it"
         " ([training](recipes.md#on-a-gpu-for-some-minutes) says what is known of the cause).",
         learning_curve,
     ),

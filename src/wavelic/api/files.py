@@ -157,7 +157,7 @@ def encode(
         layers: lifting and jp2 only: how many quality layers, or the bits per pixel of each, ascending.
         access: lifting, jp2, weconvene and 3dm only: "windows" arranges the file for reading windows, "whole" for
             reading all.
-        effort: weconvene only: 1 (fastest) .. 9 (smallest files, 30 times the time); None: 5.  Files decode alike.
+        effort: weconvene only: 1 (larger files) .. 9 (smallest, takes minutes for large ones); None: 5.
         tune: weconvene only: "psnr", or "msssim" for weights that were trained for MS-SSIM.  Files decode alike.
         lossless: jp2 only: every sample comes back; without a target.
         tile_size: jp2 only: side of independent tiles in pixels; None: one tile, which codes better.

@@ -115,8 +115,8 @@ def encode(
         typer.Option(
             min=1,
             max=9,
-            help="weconvene: 1 fastest .. 9 smallest; from 6 on coefficients are searched for, at 5 to 25 times"
-            " the time. Files decode alike.",
+            help="weconvene: 1 rounds, 5 weighs bits against errors, from 6 on coefficients are searched for, which takes"
+            " seconds to minutes. Files decode alike.",
             show_default=False,
         ),
     ] = None,

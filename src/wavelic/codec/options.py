@@ -41,7 +41,7 @@ class Options:
         layers: how many quality layers, or the bits per pixel of each, ascending; None: as many as the size is worth.
         access: "windows" arranges the file so that a window needs few of its bytes: codecs lifting and jp2 in
             precincts, weconvene and 3dm in small tiles.
-        effort: 1 (fastest) .. 9 (smallest files); None: the codec's default.  Files decode alike.
+        effort: 1 .. 9 (smallest files, slowest); None: the codec's default.  Files decode alike.
         tune: codec weconvene: what its weights were trained for, "psnr" or "msssim" (MS-SSIM).  Files decode alike.
         lossless: every sample comes back; there is no target then.
         tile_size: side of independent tiles in pixels, for readers that want them; None: one tile, which codes better

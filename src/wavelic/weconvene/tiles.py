@@ -79,7 +79,7 @@ def encode_tiles(
     """
     lost = torch.zeros(len(lows), dtype=torch.float64, device=model.device)
     coded = _encode_tiles(model, lows, details, step, rdoq_lambda, lost)
-    allowed = [_SPARSE_LOSS * rdoq_lambda * 8 * len(data) for data, _ in coded]
+    allowed = [_SPARSE_LOSS * (rdoq_lambda or RDOQ_LAMBDA) * 8 * len(data) for data, _ in coded]
     dense = [number for number, loss in enumerate(lost.tolist()) if loss > allowed[number]]
     if dense:
         again = _encode_tiles(
