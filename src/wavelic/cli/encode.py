@@ -115,7 +115,7 @@ def encode(
         typer.Option(
             min=1,
             max=9,
-            help="weconvene: 1 rounds, 5 weighs bits against errors, from 6 on coefficients are searched for, which takes"
+            help="weconvene: 1 rounds, 5 weighs bits against errors, from 6 on coefficients are searched for, in"
             " seconds to minutes. Files decode alike.",
             show_default=False,
         ),
