@@ -31,6 +31,7 @@ from wavelic.nn.likelihood import FactorizedPrior, gaussian_bits, round_straight
 PYRAMID = 4  # levels of the flow
 FACTOR = 64  # sides of frames are extended to multiples: 16 of the coders, 4 of the hyperprior
 SLOPE = 0.1
+SPREAD = 2.0  # initial half-width of the densities of m and z, which learn slowly to be narrower
 
 
 @dataclass(frozen=True)
@@ -162,7 +163,7 @@ class MotionCoder(nn.Module):
             decoder += [up(channels, channels, 3), nn.LeakyReLU(SLOPE)]
             decoder += [nn.Conv2d(channels, channels if number < 3 else 2, 3, padding=1), nn.LeakyReLU(SLOPE)]
         self.encoder, self.decoder = nn.Sequential(*encoder[:-1]), nn.Sequential(*decoder[:-1])
-        self.prior = FactorizedPrior(channels)
+        self.prior = FactorizedPrior(channels, spread=SPREAD)
 
 
 class ResidualCoder(nn.Module):
@@ -189,7 +190,7 @@ class ResidualCoder(nn.Module):
         self.hyper_decoder = nn.Sequential(
             up(width, width, 5), nn.ReLU(), up(width, width, 5), nn.ReLU(), nn.Conv2d(width, latents, 3, padding=1)
         )
-        self.prior = FactorizedPrior(width)
+        self.prior = FactorizedPrior(width, spread=SPREAD)
 
     def scales(self, hyper: Tensor) -> Tensor:
         """Compute the deviations of y, (N, latents, h, w), positive, from decoded z."""
@@ -198,6 +199,8 @@ class ResidualCoder(nn.Module):
 
 class DVC(nn.Module):
     """The whole frame coder.
+
+    Untrained, it predicts each frame to be the last one: the flow, its decoder and the compensation end with zeros.
 
     Args:
         width: channels of the compensation, 64 as published, at least 4; the flow has half as many, the coders of
@@ -215,6 +218,10 @@ class DVC(nn.Module):
             for coder in (self.motion, self.residual):
                 replace_strided(coder.encoder, **options)
                 replace_strided(coder.decoder, **options)
+        for stack in (*self.estimation.levels, self.motion.decoder, self.compensation.leave):
+            assert isinstance(stack, nn.Sequential)
+            nn.init.zeros_(stack[-1].weight)
+            nn.init.zeros_(stack[-1].bias)
 
     def forward(self, frame: Tensor, reference: Tensor) -> Coded:
         """Code a frame as in training: noise for the rates, rounding with a straight-through gradient for the rest.

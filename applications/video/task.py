@@ -48,6 +48,9 @@ RECIPES = {
     # a quarter of the width; the other rates go on from the first
     "cpu-1024": _recipe(_SMALL, 6_000, 2, 128, 1024),
     **{f"cpu-{point}": _recipe(_SMALL, 1_500, 2, 128, point, 5e-5, "cpu-1024") for point in POINTS if point != 1024},
+    # the same networks for an hour
+    "short-1024": _recipe(_SMALL, 1_000, 2, 128, 1024, 1e-3),
+    **{f"short-{point}": _recipe(_SMALL, 250, 2, 128, point, 5e-4, "short-1024") for point in POINTS if point != 1024},
     "smoke": Recipe(
         {"plain": 4, "wavelet": 4, "twin": 4},
         12,
