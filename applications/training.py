@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from applications.arms import parameters
 from wavelic.errors import UsageError
+from wavelic.training.soap import SOAP
 
 
 @dataclass(frozen=True)
@@ -30,8 +31,8 @@ class Recipe:
         steps: optimiser steps.
         batch: pictures (or crops) in each.
         learning_rate: peak, after the warm-up; falls to zero with a cosine.
-        optimizer: "sgd" (Nesterov momentum 0.9) or "adamw".
-        weight_decay: of the optimiser.
+        optimizer: "sgd" (Nesterov momentum 0.9), "adamw" or "soap" (`wavelic.training.soap`).
+        weight_decay: of the optimiser; 0 with "soap".
         warmup: steps over which the learning rate rises from zero.
         side: of the crops in pixels; 0 where pictures are taken whole.
         clip: largest norm of the gradient; 0 for any.
@@ -175,8 +176,10 @@ def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     """Make the recipe's optimiser; vectors (biases, factors, norms) and GDNs do not decay.
 
     Raises:
-        UsageError: an unknown name.
+        UsageError: an unknown name, or weight decay with "soap".
     """
+    if recipe.optimizer == "soap" and recipe.weight_decay:
+        raise UsageError(f"weight decay {recipe.weight_decay} with soap, which has none; choose adamw, or 0")
     decaying, free = [], []
     for name, parameter in network.named_parameters():
         if parameter.requires_grad:
@@ -187,7 +190,9 @@ def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
         return torch.optim.SGD(groups, recipe.learning_rate, momentum=0.9, nesterov=True)
     if recipe.optimizer == "adamw":
         return torch.optim.AdamW(groups, recipe.learning_rate)
-    raise UsageError(f"unknown optimizer {recipe.optimizer!r}; choose sgd or adamw")
+    if recipe.optimizer == "soap":
+        return SOAP([*decaying, *free], recipe.learning_rate)
+    raise UsageError(f"unknown optimizer {recipe.optimizer!r}; choose sgd, adamw or soap")
 
 
 def _resume(

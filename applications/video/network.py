@@ -40,6 +40,7 @@ class Coded:
 
     Attributes:
         frame: x', (N, 3, H, W), not clipped.
+        flow: v, (N, 2, H, W), in pixels.
         warped: the last frame moved by the decoded flow.
         prediction: p.
         motion_bits: of m, for the whole batch.
@@ -47,6 +48,7 @@ class Coded:
     """
 
     frame: Tensor
+    flow: Tensor
     warped: Tensor
     prediction: Tensor
     motion_bits: Tensor
@@ -233,7 +235,8 @@ class DVC(nn.Module):
         Returns:
             The decoded frame and the bits.
         """
-        motion = self.motion.encoder(self.estimation(frame, reference))
+        flow = self.estimation(frame, reference)
+        motion = self.motion.encoder(flow)
         warped, prediction = self.predict(self.motion.decoder(rounded(motion, self.motion.prior)), reference)
         latents = self.residual.encoder(frame - prediction)
         hyper = self.residual.hyper_encoder(latents.abs())
@@ -242,6 +245,7 @@ class DVC(nn.Module):
         residual_bits = gaussian_bits(_noisy(latents), torch.zeros_like(scales), scales).sum()
         return Coded(
             decoded,
+            flow,
             warped,
             prediction,
             self.motion.prior.bits(_noisy(motion)).sum(),

@@ -1,9 +1,10 @@
 """Training and scoring of DVC: clips, loss, rate and PSNR in real bytes, recipes.
 
-A batch is three frames that follow one another.  In the first tenth of the steps only the flow is trained, by how well
-it warps; in the next fifth the compensation and the motion coder with it; then everything together for
-lambda * MSE + bits per pixel, over two predicted frames, of which the second starts from the first as decoded.  What
-starts from the weights of another recipe does the last alone.
+A batch is three frames that follow one another; two are predicted, of which the second starts from the first as
+decoded.  The loss is lambda * MSE + bits per pixel.  In the first two fifths of the steps the errors of what comes
+before the residual count beside that of the decoded frame: of the frame warped by the flow, of that warped by the
+decoded flow, and of the prediction.  Their weight falls from 1 to 0.  What starts from the weights of another recipe
+has the loss alone.
 """
 
 from __future__ import annotations
@@ -26,19 +27,27 @@ from wavelic.errors import UsageError
 
 FRAMES = 3  # of a batch's clips
 GROUP = 12  # frames from one intra frame to the next when scoring
-FLOW_SHARE, MOTION_SHARE = 0.1, 0.3  # of the steps, at which the next phase begins
+EARLY_SHARE = 0.4  # of the steps, in which warped and predicted frames count
 _QUANTILE_WEIGHT = 1e-3
 #: lambda of MSE in 0..1, and the quality of intra frames that goes with it.
 POINTS = {256: 30, 512: 45, 1024: 60, 2048: 75}
 
 
 def _recipe(
-    widths: dict[str, int], steps: int, batch: int, side: int, lambda_: int, rate: float = 1e-4, start: str = ""
+    widths: dict[str, int],
+    steps: int,
+    batch: int,
+    side: int,
+    lambda_: int,
+    rate: float = 1e-4,
+    start: str = "",
+    optimizer: str = "adamw",
 ) -> Recipe:
     options: tuple[tuple[str, Any], ...] = (("lambda", lambda_), ("intra_quality", POINTS[lambda_]))
     if start:
         options += (("start", start),)
-    return Recipe(widths, steps, batch, rate, warmup=min(200, steps // 10), side=side, clip=1.0, options=options)
+    warmup = min(200, steps // 10)
+    return Recipe(widths, steps, batch, rate, optimizer, warmup=warmup, side=side, clip=1.0, options=options)
 
 
 _FULL, _SMALL = {"plain": 64, "wavelet": 64, "twin": 67}, {"plain": 16, "wavelet": 16, "twin": 17}
@@ -49,8 +58,12 @@ RECIPES = {
     "cpu-1024": _recipe(_SMALL, 6_000, 2, 128, 1024),
     **{f"cpu-{point}": _recipe(_SMALL, 1_500, 2, 128, point, 5e-5, "cpu-1024") for point in POINTS if point != 1024},
     # the same networks for an hour
-    "short-1024": _recipe(_SMALL, 1_000, 2, 128, 1024, 1e-3),
-    **{f"short-{point}": _recipe(_SMALL, 250, 2, 128, point, 5e-4, "short-1024") for point in POINTS if point != 1024},
+    "short-1024": _recipe(_SMALL, 800, 2, 128, 1024, 3e-3, optimizer="soap"),
+    **{
+        f"short-{point}": _recipe(_SMALL, 200, 2, 128, point, 1.5e-3, "short-1024", "soap")
+        for point in POINTS
+        if point != 1024
+    },
     "smoke": Recipe(
         {"plain": 4, "wavelet": 4, "twin": 4},
         12,
@@ -94,26 +107,19 @@ class Video:
         return tuple(torch.stack(drawn).unbind(1))
 
     def loss(self, network: nn.Module, batch: tuple[Tensor, ...], progress: float) -> Tensor:
-        """Compute the loss of the phase that ``progress`` lies in."""
+        """Compute the loss, with the errors that count at ``progress``."""
         reference, *frames = batch
-        if progress < MOTION_SHARE and not self.recipe.option("start", ""):
-            if progress < FLOW_SHARE:
-                return self._flow_loss(network, frames[0], reference)
-            coded: Coded = network(frames[0], reference)
-            distortion = _mse(coded.warped, frames[0]) + _mse(coded.prediction, frames[0])
-            return self._cost(distortion, coded.motion_bits, frames[0]) + _quantiles(network)
+        early = 0.0 if self.recipe.option("start", "") else max(0.0, 1.0 - progress / EARLY_SHARE)
         total = reference.new_zeros(())
         for frame in frames:
-            coded = network(frame, reference)
-            bits = coded.motion_bits + coded.residual_bits
-            total = total + self._cost(_mse(coded.frame, frame), bits, frame)
+            coded: Coded = network(frame, reference)
+            distortion = _mse(coded.frame, frame)
+            if early:
+                before = (warp(reference, coded.flow), coded.warped, coded.prediction)
+                distortion = distortion + early * sum(_mse(x, frame) for x in before)
+            total = total + self._cost(distortion, coded.motion_bits + coded.residual_bits, frame)
             reference = coded.frame.detach().clamp(0.0, 1.0)
         return total / len(frames) + _quantiles(network)
-
-    def _flow_loss(self, network: nn.Module, frame: Tensor, reference: Tensor) -> Tensor:
-        return self._cost(
-            _mse(warp(reference, network.estimation(frame, reference)), frame), frame.new_zeros(()), frame
-        )
 
     def _cost(self, distortion: Tensor, bits: Tensor, frame: Tensor) -> Tensor:
         pixels = frame.shape[0] * frame.shape[2] * frame.shape[3]

@@ -1,10 +1,11 @@
-"""What a pixel of a thin picture costs with `weconvene`, in units of what it costs in a square of as many pixels.
+"""What a pixel of a thin picture costs with each codec, in units of what it costs in a square of as many pixels.
 
     python -m benchmarks.speed.thin_pictures [--quick] [--json FILE]
 
-Encoding at quality 50 and decoding, on one thread; the best processor time of several turns.  A side is extended to
-whole cells of the coarsest wavelet level, so a picture of one row is coded as four; and a row of many photographs side
-by side has more bits per pixel than a square, which the range coder pays for.
+Encoding at quality 50 and decoding, on one thread; the best processor time of several turns.  Codecs extend a side to
+whole cells of their coarsest level: `weconvene` codes one row as four, `wcae` as sixteen; `3dm` codes thin pictures in
+strips.  And a row of many photographs side by side has more bits per pixel than a square, which the range coder pays
+for.
 """
 
 from __future__ import annotations
@@ -21,18 +22,19 @@ from benchmarks.pictures import mosaic
 SQUARE = (256, 256)
 THIN = ((1, 65535), (65535, 1), (4, 20000), (20000, 4), (16, 16384), (128, 2048))
 QUICK = ((1, 4095), (4, 2000))
-REPEATS = 10
+CODECS = ("weconvene", "lifting", "3dm", "wcae")
+REPEATS = 3
 
 
-def measure(sizes: tuple[tuple[int, int], ...], repeats: int) -> list[dict[str, Any]]:
+def measure(codec: str, sizes: tuple[tuple[int, int], ...], repeats: int) -> list[dict[str, Any]]:
     """A row for the square and for each of ``sizes``."""
     rows: list[dict[str, Any]] = []
     for height, width in (SQUARE, *sizes):
         pixels = mosaic(height, width)
-        data = wavelic.encode(pixels, "weconvene", quality=50)
+        data = wavelic.encode(pixels, codec, quality=50)
         times = take_turns(
             {
-                "encode": lambda pixels=pixels: wavelic.encode(pixels, "weconvene", quality=50),
+                "encode": lambda pixels=pixels: wavelic.encode(pixels, codec, quality=50),
                 "decode": lambda data=data: wavelic.decode(data),
             },
             repeats,
@@ -53,13 +55,15 @@ def main() -> None:
     """Measure all of them."""
     options = parser(__doc__).parse_args()
     torch.set_num_threads(1)
-    rows = measure(QUICK if options.quick else THIN, 1 if options.quick else REPEATS)
-    show(
-        "thin pictures, processor time",
-        ("picture", "bpp", "encode, s", "per pixel", "decode, s", "per pixel"),
-        [(f"{row['width']} x {row['height']}", *(str(row[key]) for key in list(row)[2:])) for row in rows],
-    )
-    write_results({"machine": machine("torch"), "threads": 1, "rows": rows}, result_file(options, "thin_pictures"))
+    sizes, repeats = (QUICK, 1) if options.quick else (THIN, REPEATS)
+    codecs = {codec: measure(codec, sizes, repeats) for codec in CODECS}
+    for codec, rows in codecs.items():
+        show(
+            f"thin pictures by {codec}, processor time",
+            ("picture", "bpp", "encode, s", "per pixel", "decode, s", "per pixel"),
+            [(f"{row['width']} x {row['height']}", *(str(row[key]) for key in list(row)[2:])) for row in rows],
+        )
+    write_results({"machine": machine("torch"), "threads": 1, "codecs": codecs}, result_file(options, "thin_pictures"))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -42,8 +43,10 @@ class Line:
         return {}
 
 
-def test_a_run_in_pieces_ends_as_one_in_one_go(tmp_path: Path) -> None:
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw", "soap"])
+def test_a_run_in_pieces_ends_as_one_in_one_go(optimizer: str, tmp_path: Path) -> None:
     task = Line()
+    task.recipe = replace(task.recipe, optimizer=optimizer)
     whole, pieces = task.network("plain"), task.network("plain")
     outcome = train(task, whole, 3, tmp_path / "whole.pt")
     assert (outcome.steps, outcome.finished) == (40, True)
@@ -92,8 +95,10 @@ def test_rates_and_what_decays() -> None:
     decaying, free = make_optimizer(nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3)), recipe).param_groups
     assert [tuple(value.shape) for value in decaying["params"]] == [(3, 2)]
     assert (len(free["params"]), free["weight_decay"]) == (3, 0.0)
-    with pytest.raises(UsageError, match="sgd or adamw"):
+    with pytest.raises(UsageError, match="sgd, adamw or soap"):
         make_optimizer(nn.Linear(1, 1), Recipe({}, 1, 1, 1.0, "lion"))
+    with pytest.raises(UsageError, match="which has none"):
+        make_optimizer(nn.Linear(1, 1), Recipe({}, 1, 1, 1.0, "soap", weight_decay=0.1))
 
 
 def _save(path: Path, pixels: np.ndarray) -> None:

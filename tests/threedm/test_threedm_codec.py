@@ -10,6 +10,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from threedm_small import CONFIG, picture, tiny_model, tiny_network
 from torch import Tensor
 
@@ -22,6 +24,7 @@ from wavelic.threedm import files, planes
 from wavelic.threedm.entropy import RATE_UNIT, RATES, VALUE, EntropyModel, features, integers_of
 from wavelic.threedm.export import gaussian_tables, hyper_tables
 from wavelic.threedm.files import Encoding, check_header, quality_of_rate, rate_of_quality
+from wavelic.threedm.layout import Layout
 from wavelic.threedm.plan import Slice
 from wavelic.threedm.tiles import decode_tiles, encode_tiles
 from wavelic.threedm.weights import Model
@@ -163,6 +166,14 @@ def test_headers_of_others_are_refused(changes: dict[str, int], message: str) ->
         check_header(replace(header, **changes))  # type: ignore[arg-type]
 
 
+def test_thin_pictures_have_one_tile() -> None:
+    header = Header(3, 3, 5000, 20, bytes(16), padding=2)
+    check_header(header)
+    with pytest.raises(FormatError, match="one tile"):
+        check_header(replace(header, tile_width=512, tile_height=512))
+    check_header(replace(header, height=33, tile_width=512, tile_height=512))
+
+
 # --- pictures ---------------------------------------------------------------------------------------------------------
 
 
@@ -222,6 +233,36 @@ def test_a_file_in_tiles_decodes_whole_and_in_parts(model: Model, monkeypatch: p
     assert np.abs(whole.astype(int) - encoding.reconstruction(30)).max() <= 1
     part = files.decode(container, Rect(70, 33, 50, 60)).pixels
     assert np.abs(part.astype(int) - whole[33:93, 70:120]).max() <= 1
+
+
+@given(st.integers(1, 70), st.integers(1, 5000), st.booleans())
+def test_strips_come_back_and_cost_what_their_pixels_cost(across: int, along: int, upright: bool) -> None:
+    height, width = (along, across) if upright else (across, along)
+    layout = Layout.of_size(width, height)
+    coded = planes.padded(layout.grid.width) * planes.padded(layout.grid.height)
+    # a side of 33 samples is extended to 64, and what is left over in both directions to a cell
+    assert coded <= 2 * width * height + 64 * 64 + 64 * max(layout.grid.width, layout.grid.height) * (across > 32)
+    pixels = np.arange(height * width * 2).reshape(height, width, 2)
+    folded = layout.fold(pixels)
+    assert folded.shape[:2] == (layout.grid.height, layout.grid.width)
+    assert np.array_equal(layout.unfold(folded), pixels)
+
+
+@pytest.mark.parametrize(("height", "width"), [(3, 1000), (700, 20)])
+def test_thin_pictures_decode_whole_and_in_parts(
+    model: Model, monkeypatch: pytest.MonkeyPatch, height: int, width: int
+) -> None:
+    monkeypatch.setattr(files, "card_by_id", lambda _: model.card)
+    monkeypatch.setattr(files, "load_model", lambda *_: model)
+    pixels = picture(1, height, width)[0].permute(1, 2, 0).mul(255).byte().numpy()
+    encoding = Encoding(from_array(pixels), model, tile=64)
+    container = read_container(encoding.file(20))
+    assert len(container.tiles) == 1
+    files.verify(container)
+    whole = files.decode(container, Rect(0, 0, width, height)).pixels
+    assert np.abs(whole.astype(int) - encoding.reconstruction(20)).max() <= 1
+    area = Rect(width // 3, height // 3, width // 2, height // 2)
+    assert np.array_equal(files.decode(container, area).pixels, whole[area.slices()])
 
 
 @pytest.mark.parametrize("tile", [0, 96, 2112])

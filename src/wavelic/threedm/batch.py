@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from wavelic.codec.weights import card_by_id
 from wavelic.codec.wlic_parts import sample_type
-from wavelic.container import Container, TileGrid
+from wavelic.container import Container
 from wavelic.threedm.entropy import VALUE
 from wavelic.threedm.files import check_header, padded_box
+from wavelic.threedm.layout import Layout
 from wavelic.threedm.planes import CELL, cells, denormalised, padded_size
 from wavelic.threedm.tiles import decode_tiles, octaves
 from wavelic.threedm.weights import load_model
@@ -42,7 +43,8 @@ def decode_together(
     headers = [container.header for container in containers]
     first, rates = headers[0], [header.gain for header in headers]
     model = load_model(card_by_id(first.model), device)
-    grid, size = TileGrid.of(first), padded_size(first.width, first.height)
+    layout = Layout.of(first)
+    grid, size = layout.grid, padded_size(layout.grid.width, layout.grid.height)
     planes = torch.empty(len(containers), 4 * model.config.latent, size[1] // CELL, size[0] // CELL)
     payloads = [container.tiles for container in containers]
     for index in range(grid.count):
@@ -55,6 +57,6 @@ def decode_together(
     every = torch.tensor([octaves(rate) for rate in rates], device=model.device)
     pictures = model.transform.reconstruct(seen, every)
     return [
-        denormalised(samples[:, : h.height, : h.width], h.channels - h.has_alpha, sample_type(h))
+        layout.unfold(denormalised(samples[:, : grid.height, : grid.width], h.channels - h.has_alpha, sample_type(h)))
         for samples, h in zip(pictures, headers, strict=True)
     ]

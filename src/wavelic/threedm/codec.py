@@ -15,7 +15,7 @@ from wavelic.codec.request import Request
 from wavelic.codec.target import Target
 from wavelic.codec.weights import Card, card_by_id, family
 from wavelic.codec.wlic import WlicCodec
-from wavelic.container import CodecId, Container, Header, TileGrid
+from wavelic.container import CodecId, Container, Header
 from wavelic.images import Image
 
 TRAINER = Trainer(
@@ -54,11 +54,13 @@ class ThreedmCodec(WlicCodec):
 
     def tiles_needed(self, header: Header, request: Request) -> tuple[int, ...]:
         from wavelic.threedm.files import check_header
+        from wavelic.threedm.layout import Layout
         from wavelic.threedm.planes import window_tiles
         from wavelic.threedm.weights import config_of
 
         check_header(header)
-        return window_tiles(TileGrid.of(header), request.area, config_of(card_by_id(header.model)))
+        layout = Layout.of(header)
+        return (0,) if layout.folded else window_tiles(layout.grid, request.area, config_of(card_by_id(header.model)))
 
     def decode_colors(
         self, containers: Sequence[Container], device: str, lock: AbstractContextManager[object]

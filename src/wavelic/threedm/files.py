@@ -34,6 +34,7 @@ from wavelic.errors import FormatError, UsageError
 from wavelic.images import Image
 from wavelic.rect import Rect
 from wavelic.threedm.entropy import RATES, VALUE
+from wavelic.threedm.layout import Layout
 from wavelic.threedm.planes import (
     CELL,
     analyse,
@@ -110,18 +111,20 @@ class Encoding:
         if self._coded is None or self._coded[0] != rate:
             self._code(rate)
         assert self._coded is not None
-        colour = self.image.colour()
-        height, width, channels = colour.shape
-        area, size = Rect(0, 0, width, height), padded_size(width, height)
-        return synthesise(self.model, self._coded[1], (0, 0), size, rate, area, channels, colour.dtype)
+        colour, layout = self.image.colour(), Layout.of(self._header(rate))
+        area = Rect(0, 0, layout.grid.width, layout.grid.height)
+        size = padded_size(area.width, area.height)
+        channels = colour.shape[2]
+        return layout.unfold(synthesise(self.model, self._coded[1], (0, 0), size, rate, area, channels, colour.dtype))
 
     def _code(self, rate: int) -> None:
         self._coded = None  # before there are other coefficients
         header = self._header(rate)
-        grid = TileGrid.of(header)
+        layout = Layout.of(header)
+        grid = layout.grid
         windows = len(analysis_windows(padded_size(grid.width, grid.height), self.model.config))
         stages = Stages(self.progress, windows + grid.count)
-        plane = analyse(self.model, self.image.colour(), rate, stages.stage(windows))
+        plane = analyse(self.model, layout.fold(self.image.colour()), rate, stages.stage(windows))
         chunks: dict[int, Chunk] = {}
         boxes = {index: padded_box(grid, index) for index in range(grid.count)}
 
@@ -138,7 +141,9 @@ class Encoding:
         self._files[rate], self._coded = data, (rate, plane)
 
     def _header(self, rate: int) -> Header:
-        model, tile = self.model.card.file_id, (self.tile, self.tile)
+        width, height = self.image.width, self.image.height
+        tile = (width, height) if Layout.of_size(width, height).folded else (self.tile, self.tile)
+        model = self.model.card.file_id
         return tiled_header(self.image, CodecId.THREEDM, model, tile, quality_of_rate(rate), rate)
 
 
@@ -152,7 +157,13 @@ def check_header(header: Header) -> None:
     """Raise FormatError unless the header is one this codec writes."""
     if not -RATES <= header.gain <= RATES:
         raise FormatError(f"the file's rate is {header.gain}, expected {-RATES}..{RATES}; the file is damaged")
-    check_tiled_header(header, STRIDE, MAX_TILE)
+    folded = Layout.of_size(header.width, header.height).folded
+    check_tiled_header(header, STRIDE, max(header.width, header.height) if folded else MAX_TILE)
+    if folded and header.tile_width | header.tile_height:
+        raise FormatError(
+            f"tiles of {header.tile_width} x {header.tile_height} in a picture of {header.width} x {header.height};"
+            " expected one tile: the file was not written by wavelic"
+        )
 
 
 def decode_plane(
@@ -173,7 +184,7 @@ def decode_plane(
         FormatError, ChecksumError: a payload is damaged or was not decoded exactly.
     """
     header = container.header
-    grid = TileGrid.of(header)
+    grid = Layout.of(header).grid
     boxes = {index: padded_box(grid, index) for index in tiles}
     around = Rect.around(boxes.values())
     plane = torch.zeros(4 * model.config.latent, around.height // CELL, around.width // CELL)
@@ -186,7 +197,7 @@ def decode_plane(
         for index, tile in zip(group, decoded, strict=True):
             _paste(plane[:, *cells(boxes[index].moved(-around.x, -around.y)).slices()], tile)
 
-    code_groups(groups_of(boxes, GROUP_PIXELS), code, header.width * header.height, progress)
+    code_groups(groups_of(boxes, GROUP_PIXELS), code, grid.width * grid.height, progress)
     return plane, (around.x, around.y)
 
 
@@ -210,13 +221,18 @@ def decode(container: Container, area: Rect, device: str = "cpu", progress: Prog
     check_header(header)
     model = load_model(card_by_id(header.model), device)
     alpha = alpha_plane(container)
-    size = padded_size(header.width, header.height)
-    tiles = window_tiles(TileGrid.of(header), area, model.config)
-    windows = len(synthesis_windows(area, size, model.config))
+    layout = Layout.of(header)
+    grid = layout.grid
+    seen = Rect(0, 0, grid.width, grid.height) if layout.folded else area
+    size = padded_size(grid.width, grid.height)
+    tiles = window_tiles(grid, seen, model.config)
+    windows = len(synthesis_windows(seen, size, model.config))
     stages = Stages(progress, len(tiles) + windows)
     plane, corner = decode_plane(container, model, tiles, stages.stage(len(tiles)))
     colours, dtype = header.channels - header.has_alpha, sample_type(header)
-    colour = synthesise(model, plane, corner, size, header.gain, area, colours, dtype, stages.stage(windows))
+    colour = synthesise(model, plane, corner, size, header.gain, seen, colours, dtype, stages.stage(windows))
+    if layout.folded:
+        colour = layout.unfold(colour)[area.slices()]
     return picture(container, colour, alpha, area)
 
 
@@ -230,7 +246,7 @@ def verify(container: Container) -> None:
     header = container.header
     check_header(header)
     alpha_plane(container)
-    decode_plane(container, load_model(card_by_id(header.model)), tuple(range(TileGrid.of(header).count)))
+    decode_plane(container, load_model(card_by_id(header.model)), tuple(range(Layout.of(header).grid.count)))
 
 
 def _paste(place: Tensor, tile: Decoded) -> None:
