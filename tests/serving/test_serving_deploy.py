@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 import urllib.request
 from pathlib import Path
 
@@ -42,8 +43,11 @@ def test_the_image_is_built_of_files_that_are_there() -> None:
     for source in sources:
         assert (ROOT / source).exists(), source
         assert any(Path(source).is_relative_to(one) for one in kept), source
-    for name in re.findall(r'"(LICENSE|NOTICE|README\.md)"', (ROOT / "pyproject.toml").read_text()):
-        assert name in sources  # the build reads it
+    document = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    project, extra = document["project"], document["tool"]["setuptools"]["data-files"]
+    needed = [project["readme"], *project["license-files"], *(name for names in extra.values() for name in names)]
+    assert len(needed) > 3
+    assert set(needed) <= set(sources)  # the build of the package reads them
     ((_, torch),) = [run for run in instructions("RUN") if "TORCH_INDEX" in run[1]]
     assert re.search(r"^torch==", (ROOT / "requirements" / "constraints.txt").read_text(), re.M)
     assert "grep '^torch=='" in torch
