@@ -10,8 +10,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from threedm_small import CONFIG, picture, tiny_model, tiny_network
 from torch import Tensor
 
@@ -24,7 +22,6 @@ from wavelic.threedm import files, planes
 from wavelic.threedm.entropy import RATE_UNIT, RATES, VALUE, EntropyModel, features, integers_of
 from wavelic.threedm.export import gaussian_tables, hyper_tables
 from wavelic.threedm.files import Encoding, check_header, quality_of_rate, rate_of_quality
-from wavelic.threedm.layout import Layout
 from wavelic.threedm.plan import Slice
 from wavelic.threedm.tiles import decode_tiles, encode_tiles
 from wavelic.threedm.weights import Model
@@ -233,19 +230,6 @@ def test_a_file_in_tiles_decodes_whole_and_in_parts(model: Model, monkeypatch: p
     assert np.abs(whole.astype(int) - encoding.reconstruction(30)).max() <= 1
     part = files.decode(container, Rect(70, 33, 50, 60)).pixels
     assert np.abs(part.astype(int) - whole[33:93, 70:120]).max() <= 1
-
-
-@given(st.integers(1, 70), st.integers(1, 5000), st.booleans())
-def test_strips_come_back_and_cost_what_their_pixels_cost(across: int, along: int, upright: bool) -> None:
-    height, width = (along, across) if upright else (across, along)
-    layout = Layout.of_size(width, height)
-    coded = planes.padded(layout.grid.width) * planes.padded(layout.grid.height)
-    # a side of 33 samples is extended to 64, and what is left over in both directions to a cell
-    assert coded <= 2 * width * height + 64 * 64 + 64 * max(layout.grid.width, layout.grid.height) * (across > 32)
-    pixels = np.arange(height * width * 2).reshape(height, width, 2)
-    folded = layout.fold(pixels)
-    assert folded.shape[:2] == (layout.grid.height, layout.grid.width)
-    assert np.array_equal(layout.unfold(folded), pixels)
 
 
 @pytest.mark.parametrize(("height", "width"), [(3, 1000), (700, 20)])

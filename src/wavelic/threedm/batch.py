@@ -12,11 +12,13 @@ from numpy.typing import NDArray
 from wavelic.codec.weights import card_by_id
 from wavelic.codec.wlic_parts import sample_type
 from wavelic.container import Container
+from wavelic.rect import Rect
 from wavelic.threedm.entropy import VALUE
-from wavelic.threedm.files import check_header, padded_box
-from wavelic.threedm.layout import Layout
+from wavelic.threedm.files import check_header, grid_of, padded_box
 from wavelic.threedm.planes import CELL, cells, denormalised, padded_size
+from wavelic.threedm.strips import Strips
 from wavelic.threedm.tiles import decode_tiles, octaves
+from wavelic.threedm.transform import STRIDE
 from wavelic.threedm.weights import load_model
 
 
@@ -43,8 +45,8 @@ def decode_together(
     headers = [container.header for container in containers]
     first, rates = headers[0], [header.gain for header in headers]
     model = load_model(card_by_id(first.model), device)
-    layout = Layout.of(first)
-    grid, size = layout.grid, padded_size(layout.grid.width, layout.grid.height)
+    strips = Strips.of(first.width, first.height, STRIDE)
+    grid, size, area = grid_of(first), padded_size(*strips.size), Rect(0, 0, first.width, first.height)
     planes = torch.empty(len(containers), 4 * model.config.latent, size[1] // CELL, size[0] // CELL)
     payloads = [container.tiles for container in containers]
     for index in range(grid.count):
@@ -57,6 +59,8 @@ def decode_together(
     every = torch.tensor([octaves(rate) for rate in rates], device=model.device)
     pictures = model.transform.reconstruct(seen, every)
     return [
-        layout.unfold(denormalised(samples[:, : grid.height, : grid.width], h.channels - h.has_alpha, sample_type(h)))
+        strips.unfold(
+            denormalised(samples[:, : grid.height, : grid.width], h.channels - h.has_alpha, sample_type(h)), area
+        )
         for samples, h in zip(pictures, headers, strict=True)
     ]

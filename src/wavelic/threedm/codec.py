@@ -17,6 +17,7 @@ from wavelic.codec.weights import Card, card_by_id, family
 from wavelic.codec.wlic import WlicCodec
 from wavelic.container import CodecId, Container, Header
 from wavelic.images import Image
+from wavelic.threedm.strips import Strips
 
 TRAINER = Trainer(
     "wavelic.threedm.stage:ThreedmStage", "wavelic.threedm.training:ThreedmTask", "wavelic.threedm.export:export_stages"
@@ -53,14 +54,14 @@ class ThreedmCodec(WlicCodec):
         return decode(container, request.area, device, progress)
 
     def tiles_needed(self, header: Header, request: Request) -> tuple[int, ...]:
-        from wavelic.threedm.files import check_header
-        from wavelic.threedm.layout import Layout
+        from wavelic.threedm.files import check_header, grid_of
         from wavelic.threedm.planes import window_tiles
+        from wavelic.threedm.transform import STRIDE
         from wavelic.threedm.weights import config_of
 
         check_header(header)
-        layout = Layout.of(header)
-        return (0,) if layout.folded else window_tiles(layout.grid, request.area, config_of(card_by_id(header.model)))
+        area = Strips.of(header.width, header.height, STRIDE).seen(request.area)
+        return window_tiles(grid_of(header), area, config_of(card_by_id(header.model)))
 
     def decode_colors(
         self, containers: Sequence[Container], device: str, lock: AbstractContextManager[object]

@@ -34,7 +34,6 @@ from wavelic.errors import FormatError, UsageError
 from wavelic.images import Image
 from wavelic.rect import Rect
 from wavelic.threedm.entropy import RATES, VALUE
-from wavelic.threedm.layout import Layout
 from wavelic.threedm.planes import (
     CELL,
     analyse,
@@ -46,6 +45,7 @@ from wavelic.threedm.planes import (
     synthesise,
     window_tiles,
 )
+from wavelic.threedm.strips import Strips
 from wavelic.threedm.tiles import GROUP_PIXELS, Decoded, decode_tiles, encode_tiles
 from wavelic.threedm.transform import STRIDE
 from wavelic.threedm.weights import Model, load_model
@@ -111,20 +111,24 @@ class Encoding:
         if self._coded is None or self._coded[0] != rate:
             self._code(rate)
         assert self._coded is not None
-        colour, layout = self.image.colour(), Layout.of(self._header(rate))
-        area = Rect(0, 0, layout.grid.width, layout.grid.height)
-        size = padded_size(area.width, area.height)
-        channels = colour.shape[2]
-        return layout.unfold(synthesise(self.model, self._coded[1], (0, 0), size, rate, area, channels, colour.dtype))
+        colour, strips = self.image.colour(), self.strips
+        area, channels = Rect(0, 0, strips.width, strips.height), colour.shape[2]
+        size, seen = padded_size(*strips.size), strips.seen(area)
+        plane = synthesise(self.model, self._coded[1], (0, 0), size, rate, seen, channels, colour.dtype)
+        return strips.unfold(plane, area)
+
+    @property
+    def strips(self) -> Strips:
+        """Where the picture lies in the plane that is coded."""
+        return Strips.of(self.image.width, self.image.height, STRIDE)
 
     def _code(self, rate: int) -> None:
         self._coded = None  # before there are other coefficients
         header = self._header(rate)
-        layout = Layout.of(header)
-        grid = layout.grid
+        grid = grid_of(header)
         windows = len(analysis_windows(padded_size(grid.width, grid.height), self.model.config))
         stages = Stages(self.progress, windows + grid.count)
-        plane = analyse(self.model, layout.fold(self.image.colour()), rate, stages.stage(windows))
+        plane = analyse(self.model, self.strips.fold(self.image.colour()), rate, stages.stage(windows))
         chunks: dict[int, Chunk] = {}
         boxes = {index: padded_box(grid, index) for index in range(grid.count)}
 
@@ -141,10 +145,16 @@ class Encoding:
         self._files[rate], self._coded = data, (rate, plane)
 
     def _header(self, rate: int) -> Header:
-        width, height = self.image.width, self.image.height
-        tile = (width, height) if Layout.of_size(width, height).folded else (self.tile, self.tile)
+        strips = self.strips
+        tile = (strips.width, strips.height) if strips.folded else (self.tile, self.tile)
         model = self.model.card.file_id
         return tiled_header(self.image, CodecId.THREEDM, model, tile, quality_of_rate(rate), rate)
+
+
+def grid_of(header: Header) -> TileGrid:
+    """Return the tiles of the plane that a file codes: of the picture, or one of all its strips if it is thin."""
+    strips = Strips.of(header.width, header.height, STRIDE)
+    return TileGrid(*strips.size, *strips.size, 0) if strips.folded else TileGrid.of(header)
 
 
 def padded_box(grid: TileGrid, index: int) -> Rect:
@@ -157,7 +167,7 @@ def check_header(header: Header) -> None:
     """Raise FormatError unless the header is one this codec writes."""
     if not -RATES <= header.gain <= RATES:
         raise FormatError(f"the file's rate is {header.gain}, expected {-RATES}..{RATES}; the file is damaged")
-    folded = Layout.of_size(header.width, header.height).folded
+    folded = Strips.of(header.width, header.height, STRIDE).folded
     check_tiled_header(header, STRIDE, max(header.width, header.height) if folded else MAX_TILE)
     if folded and header.tile_width | header.tile_height:
         raise FormatError(
@@ -184,7 +194,7 @@ def decode_plane(
         FormatError, ChecksumError: a payload is damaged or was not decoded exactly.
     """
     header = container.header
-    grid = Layout.of(header).grid
+    grid = grid_of(header)
     boxes = {index: padded_box(grid, index) for index in tiles}
     around = Rect.around(boxes.values())
     plane = torch.zeros(4 * model.config.latent, around.height // CELL, around.width // CELL)
@@ -221,19 +231,15 @@ def decode(container: Container, area: Rect, device: str = "cpu", progress: Prog
     check_header(header)
     model = load_model(card_by_id(header.model), device)
     alpha = alpha_plane(container)
-    layout = Layout.of(header)
-    grid = layout.grid
-    seen = Rect(0, 0, grid.width, grid.height) if layout.folded else area
-    size = padded_size(grid.width, grid.height)
-    tiles = window_tiles(grid, seen, model.config)
+    strips = Strips.of(header.width, header.height, STRIDE)
+    seen, size = strips.seen(area), padded_size(*strips.size)
+    tiles = window_tiles(grid_of(header), seen, model.config)
     windows = len(synthesis_windows(seen, size, model.config))
     stages = Stages(progress, len(tiles) + windows)
     plane, corner = decode_plane(container, model, tiles, stages.stage(len(tiles)))
     colours, dtype = header.channels - header.has_alpha, sample_type(header)
     colour = synthesise(model, plane, corner, size, header.gain, seen, colours, dtype, stages.stage(windows))
-    if layout.folded:
-        colour = layout.unfold(colour)[area.slices()]
-    return picture(container, colour, alpha, area)
+    return picture(container, strips.unfold(colour, area), alpha, area)
 
 
 def verify(container: Container) -> None:
@@ -246,7 +252,7 @@ def verify(container: Container) -> None:
     header = container.header
     check_header(header)
     alpha_plane(container)
-    decode_plane(container, load_model(card_by_id(header.model)), tuple(range(Layout.of(header).grid.count)))
+    decode_plane(container, load_model(card_by_id(header.model)), tuple(range(grid_of(header).count)))
 
 
 def _paste(place: Tensor, tile: Decoded) -> None:
