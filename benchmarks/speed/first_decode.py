@@ -1,11 +1,12 @@
-"""What a program pays before its first pixels: `import wavelic` and one decode, in a process of its own.
+"""What a program pays before its first pixels: `import wavelic` and one decode, or a command, in a process of its own.
 
     python -m benchmarks.speed.first_decode [--quick] [--json FILE]
 
 A file of the packaged photograph, 512 x 768, at quality 50, for each of the codecs; the process starts, imports, loads
-weights, decodes and ends.  Beside it a process that only starts Python, one that imports wavelic, and one that imports
-torch, which is the larger part.  Files have been read before, so they come from memory.  The times are the best of
-several turns; processor time is user and system time of all threads and hardly depends on other work.
+weights, decodes and ends.  The command `wavelic decode` writes a PNG file, and loads less of torch.  Beside them a
+process that only starts Python, one that imports wavelic, and one that imports torch, which is the larger part.  Files
+have been read before, so they come from memory.  The times are the best of several turns; processor time is user and
+system time of all threads and hardly depends on other work.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import tempfile
 from pathlib import Path
 
 import wavelic
-from benchmarks.measuring import best, machine, parser, python, result_file, run, show, write_results
+from benchmarks.measuring import best, machine, parser, python, result_file, run, show, wavelic_command, write_results
 from benchmarks.pictures import photograph
 
 CODECS, QUICK = ("weconvene", "lifting", "wcae", "3dm"), ("weconvene",)
@@ -35,6 +36,7 @@ def main() -> None:
             file = Path(folder) / codec
             file.write_bytes(wavelic.encode(photograph(), codec, quality=50))
             tasks[f"import wavelic, decode {codec}"] = python(DECODE, file)
+            tasks[f"command, decode {codec}"] = wavelic_command("decode", file, file.with_suffix(".png"), "--force")
         times = {name: [run(command).seconds for _ in range(2)][1:] for name, command in tasks.items()}
         for _ in range(0 if options.quick else REPEATS - 1):
             for name, command in tasks.items():

@@ -108,8 +108,8 @@ def all_codecs() -> tuple[Codec, ...]:
 
 
 def recognize(start: bytes) -> Codec | None:
-    """Return the codec that opens a file beginning with ``start``, None if there is none."""
-    return next((codec for codec in all_codecs() if codec.recognizes(start)), None)
+    """Return the first codec that opens a file beginning with ``start``, None if there is none."""
+    return next((codec for codec in map(get_codec, (*names(), *SPECIAL)) if codec.recognizes(start)), None)
 
 
 def special_for(image: Image, extension: str | None, options: Options) -> Codec | None:
