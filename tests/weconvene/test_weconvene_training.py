@@ -14,6 +14,7 @@ from wavelic.container import read_container
 from wavelic.errors import ModelError, UsageError
 from wavelic.evaluation.metrics import ms_ssim_rgb
 from wavelic.images import from_array
+from wavelic.training.data import PackedImages
 from wavelic.training.export import Export, export_run
 from wavelic.training.loop import FINAL, LEVEL, save_objective, train
 from wavelic.training.recipe import load_recipe
@@ -26,7 +27,7 @@ from wavelic.weconvene.network import Network
 from wavelic.weconvene.quantizers import Coded, logistic_bits, quantize_by_cost
 from wavelic.weconvene.rdoq import quantise
 from wavelic.weconvene.stage import WeconveneStage
-from wavelic.weconvene.training import RateDistortion
+from wavelic.weconvene.training import RateDistortion, WeconveneTask
 from wavelic.weconvene.weights import float_state, integers_of, load_model, residual_costs
 
 SETTINGS = ("defaults.batch=1", "defaults.crop=128", "defaults.validate_every=4", "defaults.checkpoint_every=2")
@@ -116,6 +117,32 @@ def test_configurations_differ_only_in_what_they_say() -> None:
     assert wavelet.contexts == base.contexts
     counts = [sum(p.numel() for p in Network(config).parameters()) for config in (base, wavelet, plain)]
     assert max(counts) < 15_000_000
+
+
+def test_a_longer_synthesis_starts_as_the_shipped_one_and_is_trained_alone(pictures: Path, tmp_path: Path) -> None:
+    """Nothing is trained but g, so that files stay as they are; before the first step pictures do, too."""
+    settings = (
+        "defaults.crop=128",
+        "defaults.batch=1",
+        f"data={pictures}",
+        f"validation={pictures}",
+        "stages.0.steps=3",
+    )
+    recipe = load_recipe("weconvene-synthesis", settings)
+    task = WeconveneTask(recipe, recipe.stages[0])
+    card = card_called("weconvene", *task.relatives)
+    task.start(task.installed(card), PackedImages.from_folder(pictures, tmp_path / "cache", 128))
+    shipped, network = Network(CONFIGS["weconvene"]), task.objective.network
+    shipped.load_state_dict(float_state(card))
+    grid, step = torch.randn(1, 192, 6, 6, generator=torch.Generator().manual_seed(0)) * 9, torch.tensor([5.0])
+    with torch.no_grad():
+        assert torch.equal(network.g(grid, step), shipped.g(grid, step))
+    folder = train(recipe, tmp_path)
+    after = {name.removeprefix("network."): value for name, value in _state(folder).items()}
+    before = network.state_dict()
+    changed = {name for name, value in after.items() if not torch.equal(value, before[name])}
+    assert {name.split(".")[0] for name in changed} == {"g"}
+    assert "g.blocks.5.leave.weight" in changed
 
 
 @pytest.mark.parametrize("schedule", ["linear", "trapezoid"])

@@ -27,6 +27,7 @@ _TRAINER = Trainer(
 FAMILIES = {"psnr": "weconvene", "msssim": "weconvene-msssim"}
 _NETWORKS = {
     "weconvene": (2_582_268, "the default: wide residual corrections of 9/7 subbands, contexts with carried state"),
+    "weconvene-deep": (2_894_268, "the same with six blocks instead of four in the synthesis"),
     "weconvene-m": (10_211_484, "the same, larger: for training on a GPU"),
     "weconvene-wavelet": (3_448_764, "its twin with 3DM-WeConv layers in the corrections"),
     "weconvene-plain": (2_923_452, "that twin without its wavelet transforms"),

@@ -52,6 +52,8 @@ _BASE = Config()
 CONFIGS: Mapping[str, Config] = MappingProxyType(
     {
         "weconvene": _BASE,
+        # the same with a longer g, for which `weconvene-synthesis` trains g alone
+        "weconvene-deep": replace(_BASE, synthesis_blocks=6),
         # for the day a GPU is at hand
         "weconvene-m": Config(256, 320, 6, 6, contexts=(160, 224, 224)),
         # twins: 3DM-WeConv layers in f and g, the same without wavelets, and slices without an order of colours

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -49,8 +50,9 @@ class RateDistortion(nn.Module):
         """uint8 (N, 3, H, W), (N,) -> loss, bits per pixel and mean squared error per sample of each crop, (N,)."""
         rgb = crops.float()
         autocast = self.stage.bfloat16 and self.training
-        subbands = self.network.analysis(rgb, log2_step, autocast=autocast)
-        quantised, bits = self.network.code(subbands, log2_step, self.quantizer(noise), autocast)
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.stage.synthesis_only):
+            subbands = self.network.analysis(rgb, log2_step, autocast=autocast)
+            quantised, bits = self.network.code(subbands, log2_step, self.quantizer(noise), autocast)
         result = self.network.synthesis(quantised, log2_step, autocast)
         if not self.training:
             result = result.round().clamp(0, 255)
@@ -70,7 +72,7 @@ class RateDistortion(nn.Module):
     def quantizer(self, noise: torch.Generator | None) -> Quantizer:
         """What makes symbols, in training and when crops are judged."""
         rdoq_lambda = self.stage.rdoq_lambda
-        if not self.training:
+        if not self.training or self.stage.synthesis_only:
             return Coded(rdoq_lambda)
         return CodedInTraining(rdoq_lambda, noise) if rdoq_lambda else Noisy(noise)
 
@@ -111,6 +113,23 @@ def calibrate(network: Network, rgb: Tensor, log2_steps: Tensor) -> None:
     calibrate_activations(network.entropy, run)
 
 
+def with_longer_synthesis(weights: dict[str, Tensor], own: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Complete weights of a network with a shorter g: the blocks that they lack come first to nothing.
+
+    Args:
+        weights: state of an objective.
+        own: state of the objective that takes them, with new weights.
+
+    Returns:
+        The weights, with the own ones of the missing blocks, of which what they add to their input is zero.
+    """
+    result = dict(weights)
+    for name, value in own.items():
+        if name not in weights and name.startswith("network.g.blocks."):
+            result[name] = torch.zeros_like(value) if name.split(".")[4] in ("leave", "narrow") else value
+    return result
+
+
 class WeconveneTask(Task):
     """One stage of a `WeconveneStage` recipe."""
 
@@ -124,6 +143,13 @@ class WeconveneTask(Task):
         network: Any = Network(named(recipe.model, CONFIGS))
         self.objective = RateDistortion(network.to(memory_format=torch.channels_last), self.stage)
         set_quantised(network.entropy, self.stage.quantised)
+        if self.stage.synthesis_only:
+            network.requires_grad_(False)
+            network.g.requires_grad_(True)
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Those that are trained."""
+        return [{"params": [p for p in self.objective.parameters() if p.requires_grad], "scale": 1.0}]
 
     @property
     def capturable(self) -> bool:
@@ -138,11 +164,22 @@ class WeconveneTask(Task):
         if previous is None:
             network.start_from(crops)
         else:
-            self.objective.load_state_dict(previous)
+            self.objective.load_state_dict(with_longer_synthesis(previous, self.objective.state_dict()))
         if self.stage.quantised and not self.stage.calibrated:
             low, high = math.log2(self.stage.finest), math.log2(self.stage.coarsest)
             steps = torch.linspace(low, high, _CALIBRATION_CROPS, device=device)
             calibrate(network, crops[:_CALIBRATION_CROPS], steps)
+
+    @property
+    def relatives(self) -> tuple[str, ...]:
+        """Networks that differ in nothing but a g that is as long or shorter."""
+        own = self.objective.network.config
+        return tuple(
+            name
+            for name, config in CONFIGS.items()
+            if config.synthesis_blocks <= own.synthesis_blocks
+            and replace(config, synthesis_blocks=own.synthesis_blocks) == own
+        )
 
     def installed(self, card: Card) -> dict[str, Tensor]:
         """All of the state."""
