@@ -3,10 +3,10 @@
     python -m benchmarks.speed.first_decode [--quick] [--json FILE]
 
 A file of the packaged photograph, 512 x 768, at quality 50, for each of the codecs; the process starts, imports, loads
-weights, decodes and ends.  The command `wavelic decode` writes a PNG file, and loads less of torch.  Beside them a
-process that only starts Python, one that imports wavelic, and one that imports torch, which is the larger part.  Files
-have been read before, so they come from memory.  The times are the best of several turns; processor time is user and
-system time of all threads and hardly depends on other work.
+weights, decodes and ends.  The command `wavelic decode` writes a PNG file, too.  Beside them a process that only
+starts Python, one that imports wavelic, and one that imports torch, which is the larger part.  Files have been read
+before, so they come from memory.  The times are the best of several turns; processor time is user and system time of
+all threads and hardly depends on other work.
 """
 
 from __future__ import annotations

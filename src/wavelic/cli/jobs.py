@@ -11,7 +11,6 @@ import typer
 
 from wavelic.cli.boundary import one_line, print_error
 from wavelic.cli.files import Job
-from wavelic.cli.startup import postpone_compiler
 from wavelic.cli.terminal import Step, dump, progress, remark
 from wavelic.errors import UsageError, WavelicError
 from wavelic.workers import unordered_map
@@ -91,7 +90,6 @@ def _outcomes(work: Work, jobs: Sequence[Job], processors: int, step: Step) -> I
 
 
 def _attempt(work: Work, job: Job, threads: int, step: Step | None = None) -> Outcome:
-    postpone_compiler()
     try:
         return Outcome(job, work(job, threads, step))
     except WavelicError as error:
