@@ -28,8 +28,8 @@ class WeconveneStage(Stage):
         rdoq_lambda: if not 0, symbols are those of an encoder with rate-distortion optimised quantisation (RDOQ) of
             this weight (`wavelic.weconvene.rdoq.quantise`), and bits and scales are those of the symbols themselves
             instead of values with noise: for the last stage, in which contexts and synthesis learn what is decoded.
-        synthesis_only: only g is trained, on the symbols that the rest of the network codes, which stays as it is:
-            more steps in the same time, and files that differ in nothing but what they decode to.
+        synthesis_only: only g is trained, on the symbols that the rest of the network codes; analysis and context
+            model keep their weights.
         validation_steps: steps in grey levels at which held-out crops are judged.
     """
 

@@ -30,6 +30,8 @@ _MS_SSIM_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 _VALIDATED_TOGETHER = 16  # crops, on a GPU
 _START_CROPS = 48
 _CALIBRATION_CROPS = 16
+#: Layers of a block whose results are added to its input.
+_ADDING = ("leave", "narrow")
 
 
 class RateDistortion(nn.Module):
@@ -114,20 +116,20 @@ def calibrate(network: Network, rgb: Tensor, log2_steps: Tensor) -> None:
 
 
 def with_longer_synthesis(weights: dict[str, Tensor], own: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Complete weights of a network with a shorter g: the blocks that they lack come first to nothing.
+    """Weights of a network with a shorter g, with further blocks of g that add nothing to their input.
 
     Args:
         weights: state of an objective.
-        own: state of the objective that takes them, with new weights.
+        own: state of the objective that is to start from them, with new weights.
 
     Returns:
-        The weights, with the own ones of the missing blocks, of which what they add to their input is zero.
+        ``weights``, and from ``own`` the blocks of g behind the last one that ``weights`` has.
     """
-    result = dict(weights)
-    for name, value in own.items():
-        if name not in weights and name.startswith("network.g.blocks."):
-            result[name] = torch.zeros_like(value) if name.split(".")[4] in ("leave", "narrow") else value
-    return result
+    prefix = "network.g.blocks."
+    last = max((int(name.split(".")[3]) for name in weights if name.startswith(prefix)), default=-1)
+    further = {k: value for k, value in own.items() if k.startswith(prefix) and int(k.split(".")[3]) > last}
+    silent = {name: torch.zeros_like(value) for name, value in further.items() if name.split(".")[4] in _ADDING}
+    return weights | further | silent
 
 
 class WeconveneTask(Task):
