@@ -1,9 +1,10 @@
 """Thin pictures in strips, since the networks need both sides to be multiples of a cell of 64 pixels.
 
 Extended to whole cells, a picture of one row is coded as 64.  So a longer picture with a side of up to half a cell is
-cut along the other side into strips, which lie beside each other in the plane that is coded.  That costs about what its
-pixels cost.  From two pixels across it also takes fewer bits at equal PSNR; a single row or column, whose neighbours are
-now others, is about 3 dB worse at 5 bits per pixel and ends at 26 dB.  A window is cut out of the whole picture.
+cut along the other side into strips, which lie beside each other in the plane that is coded.  That costs about what
+its pixels cost.  From two pixels across it also takes fewer bits at equal PSNR; a single row or column, whose
+neighbours are now others, is about 3 dB worse at 5 bits per pixel and ends at 26 dB.  A window is cut out of the
+whole picture.
 """
 
 from __future__ import annotations
