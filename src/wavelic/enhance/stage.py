@@ -20,6 +20,7 @@ class EnhanceStage(Stage):
         deep: share of batches of gray pictures of 10 to 16 bits, smooth ones or photographs, instead of 8 bits.
         small_blocks: share of crops with code-blocks of 32 x 32 samples instead of 64 x 64.
         coarse_weight: what the errors of the image halved once and twice count beside those at full size.
+        harm: how much more than a gain a loss counts: a crop's ratio of errors beyond 1, times this, is added to the loss.
         floor: squared error, in levels, that is added to both sides of a crop's ratio of errors.
         bfloat16: the network in bfloat16 under autocast, where the device multiplies it; the wavelets never are.
         validation_rates: bits per pixel at which held-out crops are judged.
@@ -35,6 +36,7 @@ class EnhanceStage(Stage):
     deep: float = 0.15
     small_blocks: float = 0.15
     coarse_weight: float = 0.1
+    harm: float = 0.0
     floor: float = 0.1
     bfloat16: bool = True
     validation_rates: tuple[float, ...] = (0.1, 0.25, 0.5, 1.0)

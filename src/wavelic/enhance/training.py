@@ -55,7 +55,8 @@ class EnhanceTask(Task):
         examples, originals = self._examples(crops.permute(0, 2, 3, 1).cpu().numpy(), random)
         ours, plain = wrapped(examples, originals)
         floor = self.stage.floor
-        ratio = ((ours + floor) / (plain + floor)).mean(1)
+        ratios = (ours + floor) / (plain + floor)
+        ratio = (ratios + self.stage.harm * (ratios - 1).relu()).mean(1)
         weights = torch.tensor([1.0, self.stage.coarse_weight, self.stage.coarse_weight])
         gain = 10 * ((plain[0] + 0.01) / (ours[0] + 0.01)).log10().mean()
         return {"loss": (ratio * weights).sum(), "gain": gain.detach()}
