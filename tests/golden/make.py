@@ -67,7 +67,7 @@ def write(codec: str, kind: str, data: bytes) -> None:
 def weconvene() -> None:
     """Each kind, one in several tiles, and dots that are not coded sparsely; and one with the weights for MS-SSIM."""
     from wavelic.codec.weights import family
-    from wavelic.weconvene.codec import FAMILIES as FAMILIES_BY_TUNE
+    from wavelic.weconvene.config import FAMILIES as FAMILIES_BY_TUNE
     from wavelic.weconvene.files import Encoding, step_of_quality
     from wavelic.weconvene.tiles import SPARSE
     from wavelic.weconvene.weights import load_model

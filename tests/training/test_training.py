@@ -13,7 +13,8 @@ import PIL.Image
 import pytest
 import torch
 
-from wavelic.codec.architectures import Architecture, architectures
+from wavelic.codec.architecture import Architecture
+from wavelic.codec.architectures import architectures
 from wavelic.errors import UsageError
 from wavelic.nn.likelihood import gaussian_bits
 from wavelic.training.data import CropSource, PackedImages

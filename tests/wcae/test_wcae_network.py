@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from wavelic.codec.architectures import Architecture, architectures
+from wavelic.codec.architecture import Architecture
+from wavelic.codec.architectures import architectures
 from wavelic.errors import ModelError
 from wavelic.wcae.klt import klt_initialize
 from wavelic.wcae.network import WCAE_PARAMETERS, WaveletAutoencoder, build_autoencoder

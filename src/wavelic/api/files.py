@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, overload
 
-from wavelic.api.inputs import FileLike, image_of, read_image, tensor_of
+from wavelic.api.buffers import FileLike
+from wavelic.api.inputs import image_of, read_image, tensor_of
 from wavelic.api.opening import open_file, open_url, open_within, read_file, trim
 from wavelic.codec.opened import OpenedFile, Pixels, Progress, Region
 from wavelic.codec.options import Encoded, Options, Strip, check_access, check_device, check_learned, check_tune, psnr

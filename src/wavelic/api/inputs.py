@@ -6,11 +6,13 @@ import mmap
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from wavelic.api.buffers import FileLike, bytes_of
+from wavelic.api.opening import open_file
 from wavelic.container import peek_codec
 from wavelic.errors import ImageError, UsageError
 from wavelic.images import Image, from_array, from_pillow, load_image
@@ -25,10 +27,6 @@ if TYPE_CHECKING:
 
     from wavelic.codec.opened import Pixels
 
-#: The bytes of a file, in any object that has a buffer.
-BytesLike = bytes | bytearray | memoryview | mmap.mmap
-#: A file: its bytes, its path or URL, or a binary stream, which is read from where it stands to its end.
-FileLike = BytesLike | str | os.PathLike[str] | BinaryIO
 if TYPE_CHECKING:
     Samples: TypeAlias = NDArray[np.integer] | NDArray[np.floating] | NDArray[np.bool_]
     #: What `wavelic.encode` takes.
@@ -36,28 +34,6 @@ if TYPE_CHECKING:
 
 _START = 64  # bytes that show whether a file is a `.wlic` file
 _CHANNELS = range(1, 5)
-
-
-def bytes_of(source: BytesLike | BinaryIO) -> bytes:
-    """Return all bytes of a buffer, or those of a binary stream from where it stands.
-
-    Raises:
-        UsageError: it is neither; a stream in text mode above all.
-    """
-    if isinstance(source, bytes):
-        return source
-    read = getattr(source, "read", None)
-    if read is not None and not isinstance(source, mmap.mmap):
-        data = read()
-        if not isinstance(data, bytes | bytearray | memoryview):
-            raise UsageError(f"the stream gives {type(data).__name__}, expected bytes; open the file in mode 'rb'")
-        return bytes(data)
-    try:
-        return bytes(memoryview(cast("bytes", source)).cast("B"))
-    except TypeError as error:
-        raise UsageError(
-            f"{type(source).__name__} given for a file, expected its bytes, path or URL, or a binary stream"
-        ) from error
 
 
 def image_of(source: ImageLike, bit_depth: int = 8) -> Image:
@@ -112,8 +88,6 @@ def read_image(source: FileLike) -> Image:
         except OSError:  # as `load_image` will say
             start = b""
         if peek_codec(start) is not None:
-            from wavelic.api.opening import open_file
-
             return open_file(path).decode()
     return load_image(path)
 
@@ -121,8 +95,6 @@ def read_image(source: FileLike) -> Image:
 def _image_in(data: bytes) -> Image:
     if peek_codec(data[:_START]) is None:
         return load_image(data)
-    from wavelic.api.opening import open_file
-
     return open_file(data).decode()
 
 

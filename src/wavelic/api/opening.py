@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
-from wavelic.api.inputs import BytesLike, FileLike, bytes_of
+from wavelic.api.buffers import BytesLike, FileLike, bytes_of
 from wavelic.codec.opened import OpenedFile, Region
 from wavelic.codec.registry import recognize
 from wavelic.container import DEFAULT_LIMITS, Limits, peek_codec, read_header

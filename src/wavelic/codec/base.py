@@ -13,7 +13,7 @@ from collections.abc import Hashable, Sequence
 from contextlib import AbstractContextManager
 from typing import ClassVar
 
-from wavelic.codec.architectures import Architecture
+from wavelic.codec.architecture import Architecture
 from wavelic.codec.opened import OpenedFile, Pixels
 from wavelic.codec.options import Encoded, Options
 from wavelic.codec.target import Target

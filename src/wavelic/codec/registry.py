@@ -83,7 +83,7 @@ def register(codec: Codec) -> None:
 
 @cache
 def _load(name: str) -> Codec:
-    from wavelic.codec.architectures import resolve
+    from wavelic.codec.architecture import resolve
     from wavelic.codec.base import Codec
 
     if name in _registered:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from wavelic.codec.architectures import Architecture, Trainer
+from wavelic.codec.architecture import Architecture, Trainer
 from wavelic.codec.weights import Card, cards
 from wavelic.enhance.config import CONFIGS
 from wavelic.errors import ModelError

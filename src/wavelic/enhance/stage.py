@@ -20,7 +20,7 @@ class EnhanceStage(Stage):
         deep: share of batches of gray pictures of 10 to 16 bits, smooth ones or photographs, instead of 8 bits.
         small_blocks: share of crops with code-blocks of 32 x 32 samples instead of 64 x 64.
         coarse_weight: what the errors of the image halved once and twice count beside those at full size.
-        harm: how much more than a gain a loss counts: a crop's ratio of errors beyond 1, times this, is added to the loss.
+        harm: weight of a crop's ratio of errors beyond 1, which is added: how much more than a gain a loss counts.
         floor: squared error, in levels, that is added to both sides of a crop's ratio of errors.
         bfloat16: the network in bfloat16 under autocast, where the device multiplies it; the wavelets never are.
         validation_rates: bits per pixel at which held-out crops are judged.

@@ -13,6 +13,8 @@ import PIL.Image
 import PIL.ImageFile
 import PIL.Jpeg2KImagePlugin
 
+from wavelic.integrations.pillow_options import encoded, info_of
+
 FORMAT = "JPEG2000"  # what the files are; the entry in Pillow's list has a name of its own
 REGISTERED = "WAVELIC-JP2"
 _SIGNATURE = b"\x00\x00\x00\x0cjP  \r\n\x87\n"
@@ -47,7 +49,6 @@ class LiftingImageFile(PIL.ImageFile.ImageFile):
         from wavelic.errors import WavelicError
         from wavelic.images.picture import pillow_mode
         from wavelic.images.readers.jp2 import LIFTING_BOX, metadata_of
-        from wavelic.integrations.pillow import info_of
         from wavelic.jpeg2000 import read_jp2
         from wavelic.jpeg2000.header_box import Colour
 
@@ -143,7 +144,6 @@ def _save(picture: PIL.Image.Image, stream: IO[bytes], filename: str | bytes) ->
     """Write a file of codec lifting if that is asked for; else let Pillow's plugin write plain JPEG 2000."""
     from wavelic.codec.registry import get_codec
     from wavelic.errors import UsageError
-    from wavelic.integrations.pillow import encoded
 
     given = picture.encoderinfo
     name = os.fsdecode(filename).lower() if filename else ""

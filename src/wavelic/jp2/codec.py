@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from wavelic.codec.architectures import Architecture
+from wavelic.codec.architecture import Architecture
 from wavelic.codec.base import Codec
 from wavelic.codec.opened import OpenedFile
 from wavelic.codec.options import Encoded, Options

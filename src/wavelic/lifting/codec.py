@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import ClassVar, cast
 
-from wavelic.codec.architectures import Architecture, Trainer
+from wavelic.codec.architecture import Architecture, Trainer
 from wavelic.codec.base import Codec
 from wavelic.codec.jp2_box import NO_MODEL
 from wavelic.codec.opened import OpenedFile, Pixels

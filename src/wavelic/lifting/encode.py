@@ -26,7 +26,8 @@ from wavelic.lifting.jp2.analysis import IN_WINDOWS, analysis_steps, pseudo_imag
 from wavelic.lifting.jp2.opening import open_jp2
 from wavelic.lifting.jp2.pseudo_image import PseudoImage, pseudo_image
 from wavelic.lifting.jp2.samples import to_components
-from wavelic.lifting.structures import PLAIN_STRUCTURES, build_lifting
+from wavelic.lifting.names import PLAIN_STRUCTURES
+from wavelic.lifting.structures import build_lifting
 from wavelic.lifting.transform.transform import LiftingTransform
 from wavelic.lifting.weights import load_lifting_card
 

@@ -16,15 +16,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from wavelic.errors import ModelError
+from wavelic.lifting.names import HYBRID, PLAIN_STRUCTURES
 
 if TYPE_CHECKING:
     from wavelic.lifting.transform.steps import LearnedSteps
     from wavelic.lifting.transform.transform import LiftingTransform
-
-#: The structure of the codec's weights.
-HYBRID = "Hybrid(9/7)-U16"
-#: Base wavelet -> name of the structure without learned steps.
-PLAIN_STRUCTURES = {"5/3": "LeGall-5/3", "9/7": "CDF-9/7"}
 
 _OWN = "wavelic.lifting.transform.levels:build_level"
 _BUILDERS = dict.fromkeys((*PLAIN_STRUCTURES.values(), HYBRID), _OWN)

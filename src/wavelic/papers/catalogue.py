@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from wavelic.codec.architectures import Architecture
+from wavelic.codec.architecture import Architecture
 from wavelic.lifting.codec import TRAINER
 from wavelic.papers.lifting_zoo import LIFTING_ZOO
 from wavelic.threedm.codec import TRAINER as THREEDM
@@ -34,7 +34,7 @@ PUBLISHED = (
             "3dm-weconvene",
             parameters,
             summary,
-            "wavelic.threedm.config:build",
+            "wavelic.threedm.network:network_named",
             THREEDM if name in _TRAINED else None,
         )
         for name, (parameters, summary) in _WECONVENE.items()

@@ -8,7 +8,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from wavelic.codec.architectures import Architecture, Trainer
+from wavelic.codec.architecture import Architecture, Trainer
 from wavelic.codec.opened import Progress
 from wavelic.codec.options import Encoded, Options
 from wavelic.codec.request import Request
@@ -76,7 +76,7 @@ class ThreedmCodec(WlicCodec):
         verify(container)
 
     def architectures(self) -> Sequence[Architecture]:
-        make = "wavelic.threedm.config:build"
+        make = "wavelic.threedm.network:network_named"
         return [Architecture(name, "3dm", *about, make, TRAINER) for name, about in _NETWORKS.items()]
 
     def weights(self) -> Sequence[Card]:

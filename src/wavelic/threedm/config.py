@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Any
 from wavelic.errors import ModelError, UsageError
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from wavelic.threedm.plan import SlicePlan
 
 
@@ -217,14 +215,3 @@ def config_named(name: str) -> Config:
     if name not in CONFIGS:
         raise ModelError(f"no architecture {name!r}; choose one of {', '.join(CONFIGS)}")
     return CONFIGS[name]
-
-
-def build(name: str) -> nn.Module:
-    """Build the network called ``name`` with new weights, for the catalogue of architectures.
-
-    Raises:
-        ModelError: there is none.
-    """
-    from wavelic.threedm.network import make_network
-
-    return make_network(config_named(name))

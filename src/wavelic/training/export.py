@@ -13,7 +13,8 @@ from typing import Any, Protocol
 
 import torch
 
-from wavelic.codec.architectures import resolve, trainer_of
+from wavelic.codec.architecture import resolve
+from wavelic.codec.architectures import trainer_of
 from wavelic.codec.weights import Card
 from wavelic.errors import UsageError
 from wavelic.training.loop import FINAL

@@ -9,7 +9,8 @@ from typing import Any
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from wavelic.codec.architectures import resolve, trainer_of
+from wavelic.codec.architecture import resolve
+from wavelic.codec.architectures import trainer_of
 from wavelic.errors import UsageError
 from wavelic.training.stages import Recipe
 

@@ -14,7 +14,8 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from wavelic.codec.architectures import resolve, trainer_of
+from wavelic.codec.architecture import resolve
+from wavelic.codec.architectures import trainer_of
 from wavelic.codec.weights import Card
 from wavelic.errors import UsageError
 from wavelic.training.data import PackedImages

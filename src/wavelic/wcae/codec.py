@@ -9,7 +9,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from wavelic.codec.architectures import Architecture, Trainer
+from wavelic.codec.architecture import Architecture, Trainer
 from wavelic.codec.opened import Progress
 from wavelic.codec.options import Encoded, Options
 from wavelic.codec.request import Request

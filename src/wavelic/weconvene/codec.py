@@ -8,7 +8,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from wavelic.codec.architectures import Architecture, Trainer
+from wavelic.codec.architecture import Architecture, Trainer
 from wavelic.codec.opened import Progress
 from wavelic.codec.options import Encoded, Options
 from wavelic.codec.request import Request
@@ -17,14 +17,13 @@ from wavelic.codec.weights import Card, card_by_id, cards, family
 from wavelic.codec.wlic import WlicCodec
 from wavelic.container import CodecId, Container, Header, TileGrid
 from wavelic.images import Image
+from wavelic.weconvene.config import FAMILIES
 
 _TRAINER = Trainer(
     "wavelic.weconvene.stage:WeconveneStage",
     "wavelic.weconvene.training:WeconveneTask",
     "wavelic.weconvene.export:export_stages",
 )
-#: The family of the weights for each `Options.tune`; the last one of it is used.
-FAMILIES = {"psnr": "weconvene", "msssim": "weconvene-msssim"}
 _NETWORKS = {
     "weconvene": (2_582_268, "the default: wide residual corrections of 9/7 subbands, contexts with carried state"),
     "weconvene-deep": (2_894_268, "the same with six blocks instead of four in the synthesis"),
@@ -78,7 +77,7 @@ class WeconveneCodec(WlicCodec):
         verify(container)
 
     def architectures(self) -> Sequence[Architecture]:
-        make = "wavelic.weconvene.config:build"
+        make = "wavelic.weconvene.network:build"
         return [Architecture(name, "weconvene", *about, make, _TRAINER) for name, about in _NETWORKS.items()]
 
     def weights(self) -> Sequence[Card]:

@@ -1,14 +1,10 @@
-"""Sizes of the networks of `weconvene`, by name."""
+"""Sizes of the networks of `weconvene` and families of its weights, by name.  Loads no torch."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from torch import nn
 
 
 @dataclass(frozen=True)
@@ -62,10 +58,5 @@ CONFIGS: Mapping[str, Config] = MappingProxyType(
         "weconvene-2d": replace(_BASE, ordered_colours=False),
     }
 )
-
-
-def build(name: str) -> nn.Module:
-    """Build the network called ``name`` with new weights, for the catalogue of architectures."""
-    from wavelic.weconvene.network import Network
-
-    return Network(CONFIGS[name])
+#: The family of the weights for each `Options.tune`; the last one of it is used.
+FAMILIES = {"psnr": "weconvene", "msssim": "weconvene-msssim"}

@@ -9,7 +9,7 @@ from wavelic.codec.options import Encoded, Options, check_device, psnr
 from wavelic.codec.target import Target, search
 from wavelic.codec.weights import family
 from wavelic.images import Image
-from wavelic.weconvene.codec import FAMILIES
+from wavelic.weconvene.config import FAMILIES
 from wavelic.weconvene.context import COARSEST, FINEST
 from wavelic.weconvene.files import (
     WINDOW_TILE,

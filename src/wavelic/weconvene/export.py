@@ -19,8 +19,7 @@ from wavelic.entropy.tables import TableSet
 from wavelic.errors import UsageError
 from wavelic.training.data import PackedImages
 from wavelic.training.export import Export, latest
-from wavelic.weconvene.codec import FAMILIES
-from wavelic.weconvene.config import CONFIGS
+from wavelic.weconvene.config import CONFIGS, FAMILIES
 from wavelic.weconvene.context import COARSEST, FINEST, LOG2_LOWEST, PER_OCTAVE, SCALES, STEP_UNIT, code_levels
 from wavelic.weconvene.features import VALUE
 from wavelic.weconvene.network import Network, Transform

@@ -25,7 +25,7 @@ from wavelic.nn.constants import constant
 from wavelic.nn.likelihood import round_straight_through
 from wavelic.nn.precision import has_bfloat16
 from wavelic.nn.wavelet_conv import WaveletConv
-from wavelic.weconvene.config import Config
+from wavelic.weconvene.config import CONFIGS, Config
 from wavelic.weconvene.context import CENTRE, ContextModel, code_levels
 from wavelic.weconvene.quantizers import Quantizer
 from wavelic.weconvene.subbands import (
@@ -238,6 +238,11 @@ class Network(Transform):
         with _bfloat16(low, autocast):
             details = code_levels(self.entropy, low, log2_step, levels, coder)
         return Subbands(low, tuple(details)), torch.stack(bits)
+
+
+def build(name: str) -> Network:
+    """Build the network called ``name`` with new weights, for the catalogue of architectures."""
+    return Network(CONFIGS[name])
 
 
 def slices_of(config: Config) -> tuple[Slice, ...]:

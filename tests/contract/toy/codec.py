@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from wavelic.codec.architectures import Architecture
+from wavelic.codec.architecture import Architecture
 from wavelic.codec.base import Codec
 from wavelic.codec.opened import Layer, Progress, Region
 from wavelic.codec.options import Encoded, Options, psnr

@@ -24,7 +24,8 @@ from wavelic.lifting.jp2.enhanced_image import EnhancedImage
 from wavelic.lifting.jp2.samples import scaled_to_pixels
 from wavelic.lifting.jp2.synthesis_levels import synthesize_levels
 from wavelic.lifting.jp2.synthesis_windows import synthesize_window
-from wavelic.lifting.structures import PLAIN_STRUCTURES, build_lifting
+from wavelic.lifting.names import PLAIN_STRUCTURES
+from wavelic.lifting.structures import build_lifting
 from wavelic.lifting.transform.grid import Axis
 from wavelic.lifting.transform.transform import LiftingTransform
 

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from wavelic.errors import UsageError
-from wavelic.lifting.structures import PLAIN_STRUCTURES, build_lifting
+from wavelic.lifting.names import PLAIN_STRUCTURES
+from wavelic.lifting.structures import build_lifting
 from wavelic.lifting.training.contexts import BandLengths, ContextLengths
 from wavelic.lifting.training.operators import trained_operators
 from wavelic.lifting.training.oracle import Oracle

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from wavelic.errors import ModelError, UsageError
-from wavelic.lifting.structures import HYBRID, PLAIN_STRUCTURES
+from wavelic.lifting.names import HYBRID, PLAIN_STRUCTURES
 from wavelic.lifting.transform.grid import Axis
 from wavelic.lifting.transform.operators import Kinds, Operator, apply
 from wavelic.lifting.transform.proposal_opacity import ProposalOpacity, u16
