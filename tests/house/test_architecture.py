@@ -59,27 +59,18 @@ def test_rooms_import_downwards(room: str) -> None:
 
 
 def _modules(path: Path, names: Container[str]) -> set[str]:
-    """Modules of wavelic that a module imports when it is itself imported: not inside functions or for types only."""
+    """Modules of wavelic that a module imports anywhere: when it is imported, inside functions, for types only."""
     found: set[str] = set()
-
-    def visit(node: ast.AST) -> None:
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
-            return
-        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
-            return
+    for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             found.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
             parts = (f"{node.module}.{alias.name}" for alias in node.names)
             found.update(part if part in names else node.module for part in parts)
-        for child in ast.iter_child_nodes(node):
-            visit(child)
-
-    visit(ast.parse(path.read_text()))
     return found
 
 
-def test_no_module_imports_itself_in_a_circle() -> None:
+def test_no_import_leads_in_a_circle() -> None:
     names = {
         ".".join(path.relative_to(SOURCE.parent).with_suffix("").parts).removesuffix(".__init__"): path
         for path in SOURCE.rglob("*.py")

@@ -14,7 +14,7 @@ import wavelic
 from wavelic.api.files import Options, encode_image
 from wavelic.codec.target import Target
 from wavelic.codec.weights import card_by_id, cards, content_hash, family, load_weights
-from wavelic.codec.wlic import wlic_info
+from wavelic.codec.wlic_file import wlic_info
 from wavelic.container import LCRC, Chunk, Container, PaddingRule, read_container, write_container
 from wavelic.errors import ChecksumError, ImageError, ModelError, UsageError
 from wavelic.images import Metadata, from_array

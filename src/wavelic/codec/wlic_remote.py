@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import Any
 
 from wavelic.codec.request import Request
-from wavelic.codec.wlic import WlicFile, wlic_info
+from wavelic.codec.wlic_file import WlicFile, wlic_info
 from wavelic.container import (
     DATA,
     DEFAULT_LIMITS,

@@ -9,7 +9,7 @@ from wavelic.api.files import open_file, open_url
 from wavelic.codec.jp2_box import NO_MODEL
 from wavelic.codec.opened import OpenedFile, level_dimensions
 from wavelic.codec.registry import codecs, recognize
-from wavelic.codec.wlic import WlicFile
+from wavelic.codec.wlic_file import WlicFile
 from wavelic.container import MAGIC
 from wavelic.enhance.catalogue import find_enhance
 from wavelic.errors import FormatError, UnsupportedError

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 from wavelic.codec.jp2_box import WavelicBox
 from wavelic.codec.opened import Layer, Region, level_dimensions
@@ -16,8 +15,22 @@ from wavelic.jpeg2000 import Jp2, MainHeader
 from wavelic.jpeg2000.channels import Channels
 from wavelic.jpeg2000.header_box import Colour
 from wavelic.lifting.jp2.codestream import Codestream, RangedCodestream
-from wavelic.lifting.jp2.info import BoxInfo, jp2_info
 from wavelic.remote import Source
+
+
+@dataclass(frozen=True)
+class BoxInfo:
+    """One box of the file.
+
+    Attributes:
+        kind: its type.
+        bytes: its size, header included.
+        meaning: what it holds, in words.
+    """
+
+    kind: str
+    bytes: int
+    meaning: str
 
 
 @dataclass(frozen=True)
@@ -130,11 +143,6 @@ class Jp2Description(ArrayFace):
         """Return the metadata; what is left out is appended to ``remarks``."""
         colour = self.picture.colour if self.picture is not None else Colour(self.jp2.colour, self.jp2.icc)
         return metadata_of(self.jp2, colour, self.channels, remarks)
-
-    @property
-    def info(self) -> dict[str, Any]:
-        """What the file is: format, codec, model, geometry, layers, precincts and boxes."""
-        return jp2_info(self)
 
     def request(self, reduce: int = 0, layers: int | None = None, region: Region | None = None) -> Request:
         """Check what is to be decoded; arguments as for `read`.

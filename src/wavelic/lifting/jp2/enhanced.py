@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 
 from wavelic.codec.opened import Pixels, Progress
@@ -14,13 +12,11 @@ from wavelic.enhance.picture import Enhanced
 from wavelic.enhance.weights import load_network
 from wavelic.errors import UnsupportedError
 from wavelic.jpeg2000.picture import read_picture
-
-if TYPE_CHECKING:
-    from wavelic.lifting.jp2.file import Jp2File
+from wavelic.lifting.jp2.contents import Jp2Contents
 
 
 def read_enhanced(
-    file: Jp2File,
+    file: Jp2Contents,
     card: Card,
     request: Request,
     remarks: list[str],
@@ -32,7 +28,7 @@ def read_enhanced(
     Args:
         file: with a ``picture``.
         card: of the network's weights.
-        request: from `Jp2File.request`.
+        request: from `Jp2Contents.request`.
         remarks: gets a sentence if the file cannot be enhanced and is decoded as it is.
         device: torch device of the network.
         progress: called as ``progress(done, total)`` with windows.

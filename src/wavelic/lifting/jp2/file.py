@@ -7,13 +7,12 @@ file) of which every request fetches the packets it needs.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wavelic.codec.jp2_box import (
-    ALPHA_ID,
     BOX_ID,
     NO_MODEL,
     find_payload,
@@ -23,31 +22,31 @@ from wavelic.codec.opened import Pixels, Progress, Region
 from wavelic.codec.options import check_device
 from wavelic.codec.request import Request
 from wavelic.codec.weights import Card
-from wavelic.enhance.catalogue import PRODUCT, enhancement_margin, enhancement_weights, find_enhance
+from wavelic.enhance.catalogue import PRODUCT, enhancement_weights, find_enhance
 from wavelic.enhance.suitable import check_colours, check_picture
 from wavelic.errors import ModelError, UnsupportedError, UsageError
-from wavelic.images import Image, decode_alpha
+from wavelic.images import Image
 from wavelic.jpeg2000 import Uuid, decode_codestream
-from wavelic.jpeg2000.binding import default_threads
-from wavelic.jpeg2000.picture import Stored, read_picture, read_stored
-from wavelic.lifting.cards import ENHANCE, find_lifting
-from wavelic.lifting.jp2.codestream import Margins
-from wavelic.lifting.jp2.description import Jp2Description
+from wavelic.jpeg2000.picture import read_stored
+from wavelic.lifting.cards import ENHANCE
+from wavelic.lifting.jp2.contents import Jp2Contents
+from wavelic.lifting.jp2.info import jp2_info
 
 if TYPE_CHECKING:
-    from wavelic.lifting.jp2.stored_image import StoredImage
     from wavelic.lifting.transform.transform import LiftingTransform
-
-#: Samples more than the synthesis sees, because the pseudo-image is rounded and may be clipped.
-_ROUNDING_MARGIN = 4
 
 
 @dataclass(frozen=True)
-class Jp2File(Jp2Description):
+class Jp2File(Jp2Contents):
     """An opened JPEG 2000 file (`wavelic.codec.opened.OpenedFile`): checked, not yet decoded.
 
     Its attributes are those of `wavelic.lifting.jp2.description.Jp2Description`.
     """
+
+    @property
+    def info(self) -> dict[str, Any]:
+        """What the file is: format, codec, model, geometry, layers, precincts and boxes."""
+        return jp2_info(self)
 
     def decode(
         self,
@@ -89,11 +88,6 @@ class Jp2File(Jp2Description):
             remarks.append(f"not enhanced: {error}")
             pixels = synthesis.read(self, transform, request, threads=threads, progress=progress)
         return Image(pixels, self.metadata, tuple(remarks))
-
-    @property
-    def enhances(self) -> bool:
-        """Whether pictures are decoded with a network, as far as the file allows it."""
-        return self.box.enhance if self.enhance is None else self.enhance
 
     @property
     def can_enhance(self) -> bool:
@@ -160,22 +154,6 @@ class Jp2File(Jp2Description):
         file = self if enhance is None else self.enhanced(enhance)
         return file.decode(reduce, layers, region, device).pixels
 
-    def read_plain(self, request: Request, progress: Progress | None = None, threads: int | None = None) -> Pixels:
-        """Decode samples without learned steps; loads no torch.
-
-        Args:
-            request: from `request`.
-            progress: called as ``progress(done, total)`` with windows.
-            threads: that libopenjp2 may use; None: as many as torch has, or the machine.
-
-        Raises:
-            FormatError: the file is damaged.
-            LimitError: the decode would need too much memory.
-            SourceError: its bytes cannot be had.
-        """
-        assert self.picture is not None
-        return read_picture(self.stored(request, threads), self.picture, request.area, progress)
-
     def read_stored(
         self, reduce: int = 0, layers: int | None = None, region: Region | None = None
     ) -> NDArray[np.integer]:
@@ -198,34 +176,6 @@ class Jp2File(Jp2Description):
         request = self.request(reduce, layers, region)
         return read_stored(self.stored(request, None), request.area)
 
-    def stored(self, request: Request, threads: int | None) -> Stored:
-        """Get the codestream of a plain picture, or as much of it as a request needs.
-
-        Args:
-            request: from `request`.
-            threads: that libopenjp2 may use; None: as many as torch has, or the machine.
-
-        Raises:
-            SourceError: its bytes cannot be had.
-        """
-        limits = self.codestream.limits
-        whole = Stored(b"", self.header, request.reduce)
-        needed = replace(request, region=whole.footprint(request.area))
-        data, header = self.codestream.load(needed, self._margins(None))
-        return Stored(data, header, request.reduce, request.layers, threads or default_threads(), limits)
-
-    def alpha(self) -> NDArray[np.unsignedinteger] | None:
-        """Decode the plane (height, width) of the opacity box; None if there is none.
-
-        Raises:
-            FormatError: the box is damaged.
-        """
-        if self.box.alpha is None:
-            return None
-        payload = find_payload(self.jp2.uuids, ALPHA_ID) or b""
-        limit = self.codestream.limits.max_pixels
-        return decode_alpha(payload, self.header.width, self.header.height, self.box.depth, limit)
-
     def verify(self) -> None:
         """Check all that can be checked without synthesis: checksum, weights, alpha, and a decode of everything.
 
@@ -246,48 +196,6 @@ class Jp2File(Jp2Description):
             unpack_box(Uuid(BOX_ID, payload), data)
         decode_codestream(data, limits=self.codestream.limits, header=self.header)
 
-    def card(self) -> Card:
-        """Find the weights the file names.
-
-        Raises:
-            ModelError: they are not installed.
-        """
-        return find_lifting(self.box.model)
-
-    def transform(self, device: str = "cpu") -> LiftingTransform | None:
-        """Load the trained transform the file names; None if it names none.
-
-        Args:
-            device: torch device to run on.
-
-        Raises:
-            ModelError: it is not installed.
-            UsageError: the device cannot be used.
-        """
-        if self.box.model == NO_MODEL:
-            return None
-        card = self.card()  # before torch is loaded
-        check_device(device)
-        from wavelic.lifting.weights import load_lifting_card
-
-        return load_lifting_card(card, device)
-
-    def load(self, transform: LiftingTransform | None, request: Request, threads: int) -> StoredImage:
-        """Get the pseudo-image, or as much of it as a request needs.
-
-        Args:
-            transform: of the synthesis; None for the base wavelet alone.
-            request: from `request`.
-            threads: that libopenjp2 may use.
-
-        Raises:
-            SourceError: its bytes cannot be had.
-        """
-        from wavelic.lifting.jp2.stored_image import StoredImage
-
-        data, header = self.codestream.load(request, self._margins(transform))
-        return StoredImage(data, header, self.box, request.layers, threads, self.codestream.limits)
-
     def read_bytes(self, reduce: int = 0, layers: int | None = None, region: Region | None = None) -> int:
         """Count the bytes that `read` with the same arguments fetches: none of a file in memory.
 
@@ -296,7 +204,7 @@ class Jp2File(Jp2Description):
             ModelError: the weights, which decide what is needed, are not installed.
         """
         request = self.request(reduce, layers, region)
-        return self.codestream.costs(request, self._margins(self.transform()))[request.layers - 1]
+        return self.codestream.costs(request, self.margins(self.transform()))[request.layers - 1]
 
     def layers_within(self, max_bytes: int, reduce: int = 0, region: Region | None = None) -> int:
         """Find the most layers with which `read` fetches at most ``max_bytes``.
@@ -310,7 +218,7 @@ class Jp2File(Jp2Description):
             UsageError: the first layer takes more, or as `read`.
             ModelError: the weights, which decide what is needed, are not installed.
         """
-        costs = self.codestream.costs(self.request(reduce, None, region), self._margins(self.transform()))
+        costs = self.codestream.costs(self.request(reduce, None, region), self.margins(self.transform()))
         if costs[0] > max_bytes:
             raise UsageError(
                 f"the first layer takes {costs[0]} bytes, and {max(max_bytes, 0)} are left of max_bytes;"
@@ -331,7 +239,7 @@ class Jp2File(Jp2Description):
             UsageError: not even the coarsest resolution is so small, or the file does not say where its packets are.
             ModelError: the weights, which decide what is needed, are not installed.
         """
-        margins, headers = self._margins(self.transform()), self.codestream.headers_end
+        margins, headers = self.margins(self.transform()), self.codestream.headers_end
         if headers is None:
             raise UsageError("the file does not say where its packets are (PLT); leave out max_bytes")
         for reduce in range(self.levels + 1):
@@ -357,16 +265,4 @@ class Jp2File(Jp2Description):
         Returns:
             Sorted ranges; None if the file does not say where its packets are.
         """
-        return self.codestream.ranges(request, self._margins(transform)) if self.complete else None
-
-    def _margins(self, transform: LiftingTransform | None) -> Margins:
-        """Samples that each level of the synthesis or the network sees; None: as many as the codestream's own wavelet.
-
-        The same for all components, even if some have fewer learned steps: a decoder mixes them and clips the result,
-        which without chroma could change luma.
-        """
-        network = enhancement_margin() if self.enhances else 0
-        if transform is None:
-            return (network,) * self.header.levels if network else None
-        count, numbers = len(self.header.components), range(1, self.levels + 1)
-        return tuple(transform.receptive_radius(number, count) + _ROUNDING_MARGIN + network for number in numbers)
+        return self.codestream.ranges(request, self.margins(transform)) if self.complete else None

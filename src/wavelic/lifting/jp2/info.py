@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from wavelic.codec.jp2_box import BOX_MEANINGS, NO_MODEL
 from wavelic.errors import ModelError
 from wavelic.jpeg2000.boxes import Box
 from wavelic.lifting.cards import find_lifting
-
-if TYPE_CHECKING:
-    from wavelic.lifting.jp2.description import Jp2Description
+from wavelic.lifting.jp2.description import BoxInfo, Jp2Description
 
 _MEANINGS = {
     b"jP  ": "signature",
@@ -23,21 +20,6 @@ _MEANINGS = {
     b"xml ": "XML",
 }
 _BOX_HEADER = 8
-
-
-@dataclass(frozen=True)
-class BoxInfo:
-    """One box of the file.
-
-    Attributes:
-        kind: its type.
-        bytes: its size, header included.
-        meaning: what it holds, in words.
-    """
-
-    kind: str
-    bytes: int
-    meaning: str
 
 
 def box_infos(data: bytes, boxes: Sequence[Box], size: int) -> tuple[BoxInfo, ...]:

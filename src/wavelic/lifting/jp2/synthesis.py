@@ -20,6 +20,7 @@ from wavelic.codec.jp2_box import NO_MODEL, WavelicBox
 from wavelic.codec.opened import Progress, Region
 from wavelic.codec.request import Request
 from wavelic.errors import ModelError
+from wavelic.lifting.jp2.contents import Jp2Contents
 from wavelic.lifting.jp2.enhanced_image import EnhancedImage
 from wavelic.lifting.jp2.samples import scaled_to_pixels
 from wavelic.lifting.jp2.synthesis_levels import synthesize_levels
@@ -31,7 +32,6 @@ from wavelic.lifting.transform.transform import LiftingTransform
 
 if TYPE_CHECKING:
     from wavelic.enhance.network import Network
-    from wavelic.lifting.jp2.file import Jp2File
 
 #: Pixels up to which a region, or an image without learned steps, is decoded in one piece.
 ONE_PIECE = 1 << 24
@@ -43,7 +43,7 @@ LEARNED_WINDOW = 2560
 
 
 def read(
-    file: Jp2File,
+    file: Jp2Contents,
     transform: LiftingTransform | None = None,
     request: Request | None = None,
     *,
@@ -56,10 +56,10 @@ def read(
     Args:
         file: opened.
         transform: the one whose weights the file names; None if it names none.
-        request: what to decode, from `Jp2File.request`; None: everything.
+        request: what to decode, from `Jp2Contents.request`; None: everything.
         threads: that libopenjp2 may use.
         progress: called as ``progress(done, total)`` with windows.
-        network: that corrects the coefficients of a pseudo-image; needs a file with `Jp2File.enhances`.
+        network: that corrects the coefficients of a pseudo-image; needs a file with `Jp2Contents.enhances`.
 
     Returns:
         (height, width, channels), uint8 or uint16.
@@ -107,14 +107,14 @@ def read(
     return pixels
 
 
-def likeness(file: Jp2File) -> Hashable:
+def likeness(file: Jp2Contents) -> Hashable:
     """Return what is equal for files that `read_alike` can decode together: geometry, wavelet, model and mapping."""
     header = file.header
     return header.width, header.height, header.levels, header.components, replace(file.box, alpha=None)
 
 
 def read_alike(
-    files: Sequence[Jp2File], transform: LiftingTransform, threads: int
+    files: Sequence[Jp2Contents], transform: LiftingTransform, threads: int
 ) -> list[NDArray[np.unsignedinteger]]:
     """Decode all of several files with learned steps, so that the networks run once for all.
 
