@@ -94,3 +94,17 @@ def test_margins_are_sufficient_and_tight(name: str) -> None:
     assert y.grad is not None
     used = y.grad.abs().sum((0, 1, 3)).nonzero().ravel()
     assert max(centre - int(used[0]), int(used[-1]) - centre) == look
+
+
+@pytest.mark.parametrize("name", ["wcae", "wcae-64", "nowcae"])
+@pytest.mark.parametrize("size", [(1, 1), (1, 33), (4, 90), (9, 17), (70, 5), (64, 96)])
+def test_the_first_samples_are_those_of_the_whole(name: str, size: tuple[int, int]) -> None:
+    torch.manual_seed(0)
+    network = build_autoencoder(name).eval()
+    with torch.no_grad():
+        whole = network.synthesis(latent := torch.randn(1, network.latent_channels, 3, 4))
+        rows, columns = (min(pair) for pair in zip(size, whole.shape[2:], strict=True))
+        part = network.synthesis(latent, (rows, columns))
+    assert rows <= part.shape[2] < rows + (1 << network.levels) + 1
+    assert columns <= part.shape[3] < columns + (1 << network.levels) + 1
+    torch.testing.assert_close(part[..., :rows, :columns], whole[..., :rows, :columns], rtol=0, atol=1e-6)

@@ -54,3 +54,22 @@ def window_count(area: Rect, side: int | tuple[int, int]) -> int:
     """Return how many windows `windows` cuts an area into."""
     width, height = (side, side) if isinstance(side, int) else side
     return -(-area.width // width) * -(-area.height // height)
+
+
+def longer_where_thin(area: Rect, side: int, unit: int = 1) -> tuple[int, int]:
+    """(width, height) of windows of about side x side samples: longer ones of the same number where the area is thin.
+
+    Args:
+        area: what is cut into them.
+        side: of a square one.
+        unit: what longer sides are multiples of.
+
+    Examples:
+        >>> longer_where_thin(Rect(0, 0, 5000, 4000), 1024), longer_where_thin(Rect(0, 0, 5000, 100), 1024, 32)
+        ((1024, 1024), (10464, 1024))
+    """
+
+    def beside(other: int) -> int:
+        return side if other >= side else side * side // other // unit * unit
+
+    return beside(area.height), beside(area.width)

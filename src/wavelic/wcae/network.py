@@ -83,6 +83,25 @@ class BranchSynthesis(nn.Sequential):
                 nn.ConvTranspose2d(before, after, 3, stride, padding=1, output_padding=stride - 1),
             ]
         super().__init__(*layers)
+        self._strides = spec.strides[::-1]
+
+    def first(self, x: Tensor, size: tuple[int, int]) -> Tensor:
+        """The first samples of the result, (N, channels, *size), from those that they depend on.
+
+        Args:
+            x: (N, latent_channels, h, w).
+            size: rows and columns, at most those of the result.
+        """
+        wanted = [size]  # of the results of the layers, the last one first
+        for stride in self._strides[::-1]:
+            # sample o of a result is made of samples (o - 1) / stride to (o + 1) / stride
+            rows, columns = (side // stride + 1 for side in wanted[-1])
+            wanted.append((rows, columns))
+        layers = list(self)
+        for number, (rows, columns) in enumerate(wanted[:0:-1]):
+            normalize, deconvolve = layers[2 * number : 2 * number + 2]
+            x = deconvolve(normalize(x[..., :rows, :columns]))
+        return x[..., : size[0], : size[1]]
 
 
 class WaveletAutoencoder(nn.Module):
@@ -116,10 +135,22 @@ class WaveletAutoencoder(nn.Module):
         """Image (N, 3, H, W) in [-1, 1], sides multiples of ``stride`` -> latent (N, C, H/stride, W/stride)."""
         return torch.cat([net(scale) for net, scale in zip(self.analyses, self.scales(x), strict=True)], 1)
 
-    def synthesis(self, y: Tensor) -> Tensor:
-        """Latent (N, C, h, w) -> image (N, 3, h*stride, w*stride), unclipped, nominally in [-1, 1]."""
+    def synthesis(self, y: Tensor, size: tuple[int, int] | None = None) -> Tensor:
+        """Latent (N, C, h, w) -> image (N, 3, h*stride, w*stride), unclipped, nominally in [-1, 1].
+
+        Args:
+            y: the latent.
+            size: rows and columns that are wanted of the image, from its first sample on: the result has these, and up
+                to 2^levels - 1 more, computed from what they depend on; None: all.
+        """
         parts = y.split([spec.latent_channels for spec in self.branches], 1)
-        scales = [net(part) for net, part in zip(self.syntheses, parts, strict=True)]
+        if size is None:
+            return self._merge([net(part) for net, part in zip(self.syntheses, parts, strict=True)])
+        scales = []
+        for number, (net, part) in enumerate(zip(self.syntheses, parts, strict=True)):
+            cell = 1 << self.levels  # of the coarsest level, whole ones for every level
+            rows, columns = (-(-side // cell) << number for side in size)
+            scales.append(net.first(part, (rows, columns)))
         return self._merge(scales)
 
     def scales(self, x: Tensor) -> list[Tensor]:

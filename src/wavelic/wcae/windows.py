@@ -13,12 +13,12 @@ import torch
 from numpy.typing import NDArray
 
 from wavelic.codec.opened import Progress
-from wavelic.codec.windows import windows
+from wavelic.codec.windows import longer_where_thin, windows
 from wavelic.rect import Rect
 from wavelic.wcae.network import WaveletAutoencoder
 from wavelic.wcae.receptive_field import analysis_margin, synthesis_margin
 
-WINDOW = 1024  # pixels a side of a window's inner part
+WINDOW = 1024  # pixels a side of a window's inner part, where the picture is not thin
 
 
 def _normalize(pixels: NDArray[Any], height: int, width: int, replicate: bool) -> torch.Tensor:
@@ -56,7 +56,9 @@ def analyze(
     height, width = latent_size(network, *pixels.shape[:2])
     latent = np.empty((network.latent_channels, height, width), np.float32)
     device = next(network.parameters()).device
-    cells = list(windows(Rect(0, 0, width, height), (width, height), max(1, WINDOW // stride), margin))
+    area = Rect(0, 0, width, height)
+    sides = longer_where_thin(area, max(1, WINDOW // stride))
+    cells = list(windows(area, (width, height), sides, margin))
     for done, (inner, outer) in enumerate(cells, 1):
         window = pixels[outer.y * stride : outer.bottom * stride, outer.x * stride : outer.right * stride]
         x = _normalize(window, outer.height * stride, outer.width * stride, replicate).to(device)
@@ -86,11 +88,15 @@ def synthesize(
     top, left = origin
     area = Rect(left, top, shape[1], shape[0])
     cells = Rect.between(left // stride, top // stride, -(-area.right // stride), -(-area.bottom // stride))
-    work = list(windows(cells, (latent.shape[2], latent.shape[1]), max(1, WINDOW // stride), margin))
+    sides = longer_where_thin(cells, max(1, WINDOW // stride))
+    work = list(windows(cells, (latent.shape[2], latent.shape[1]), sides, margin))
     for done, (inner, outer) in enumerate(work, 1):
         y = torch.from_numpy(np.ascontiguousarray(latent[:, *outer.slices()]))[None].to(device)
-        x = network.synthesis(y.contiguous(memory_format=torch.channels_last))
         part = Rect(*(side * stride for side in inner)).clipped(area)
+        size = part.bottom - outer.y * stride, part.right - outer.x * stride
+        # of a thin picture most of a cell is not wanted
+        thin = any(2 * side <= cells * stride for side, cells in zip(size, y.shape[2:], strict=True))
+        x = network.synthesis(y.contiguous(memory_format=torch.channels_last), size if thin else None)
         seen = x[:, :, *part.moved(-outer.x * stride, -outer.y * stride).slices()]
         pixels[part.moved(-left, -top).slices()] = denormalize(seen, shape[2], dtype)
         if progress:

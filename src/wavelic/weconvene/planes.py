@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from wavelic.codec.opened import Progress
-from wavelic.codec.windows import Window
+from wavelic.codec.windows import Window, longer_where_thin
 from wavelic.codec.windows import window_count as count_windows
 from wavelic.codec.windows import windows as cut_into_windows
 from wavelic.container import TileGrid
@@ -110,7 +110,7 @@ def margin(config: Config, radius: int, levels: int) -> int:
 def window_count(region: Rect) -> int:
     """Windows that a region is worked on in."""
     area = _aligned(region)
-    return count_windows(area, _window_size(area))
+    return count_windows(area, longer_where_thin(area, WINDOW, ALIGNMENT))
 
 
 def window_tiles(grid: TileGrid, region: Rect, config: Config) -> tuple[int, ...]:
@@ -226,16 +226,9 @@ def _aligned(region: Rect) -> Rect:
 def _windows(region: Rect, size: tuple[int, int], margin: int) -> list[Window]:
     """Windows of a region of a picture of ``size``, aligned."""
     area = _aligned(region)
-    return list(cut_into_windows(area.clipped(Rect(0, 0, *size)), size, _window_size(area), margin))
-
-
-def _window_size(area: Rect) -> tuple[int, int]:
-    """(width, height) of windows: WINDOW, or longer and of about the same area where the area is thin."""
-
-    def beside(other: int) -> int:
-        return WINDOW if other >= WINDOW else WINDOW * WINDOW // other // ALIGNMENT * ALIGNMENT
-
-    return beside(area.height), beside(area.width)
+    return list(
+        cut_into_windows(area.clipped(Rect(0, 0, *size)), size, longer_where_thin(area, WINDOW, ALIGNMENT), margin)
+    )
 
 
 def _cut(plane: Tensor, part: Rect, level: int) -> Tensor:
