@@ -150,6 +150,7 @@ class WaveletAutoencoder(nn.Module):
         for number, (net, part) in enumerate(zip(self.syntheses, parts, strict=True)):
             cell = 1 << self.levels  # of the coarsest level, whole ones for every level
             rows, columns = (-(-side // cell) << number for side in size)
+            assert isinstance(net, BranchSynthesis)
             scales.append(net.first(part, (rows, columns)))
         return self._merge(scales)
 
