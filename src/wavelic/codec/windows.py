@@ -57,7 +57,7 @@ def window_count(area: Rect, side: int | tuple[int, int]) -> int:
 
 
 def longer_where_thin(area: Rect, side: int, unit: int = 1) -> tuple[int, int]:
-    """(width, height) of windows of about side x side samples: longer ones of the same number where the area is thin.
+    """(width, height) of windows of about side x side samples: longer, of the same area, where the picture is thin.
 
     Args:
         area: what is cut into them.

@@ -95,7 +95,7 @@ def synthesize(
         part = Rect(*(side * stride for side in inner)).clipped(area)
         size = part.bottom - outer.y * stride, part.right - outer.x * stride
         # of a thin picture most of a cell is not wanted
-        thin = any(2 * side <= cells * stride for side, cells in zip(size, y.shape[2:], strict=True))
+        thin = any(2 * side <= count * stride for side, count in zip(size, y.shape[2:], strict=True))
         x = network.synthesis(y.contiguous(memory_format=torch.channels_last), size if thin else None)
         seen = x[:, :, *part.moved(-outer.x * stride, -outer.y * stride).slices()]
         pixels[part.moved(-left, -top).slices()] = denormalize(seen, shape[2], dtype)
