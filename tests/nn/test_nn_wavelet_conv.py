@@ -24,7 +24,8 @@ from wavelic.nn.blocks import (
     SubpixelConv,
 )
 from wavelic.nn.wavelet_conv import SubbandConv, WaveletConv
-from wavelic.threedm.config import PUBLISHED, build
+from wavelic.threedm.config import PUBLISHED
+from wavelic.threedm.network import network_named
 from wavelic.wavelets import Bands2d, Coefficients2d, Coefficients3d, dwt3, idwt3
 from wavelic.weconvene.config import CONFIGS as DEFAULT_CONFIGS
 from wavelic.weconvene.network import Network
@@ -270,7 +271,7 @@ def test_no_1x1_convolution_has_a_stride() -> None:
     assert _is_unsafe(nn.Conv2d(8, 8, 1, 2))
     with torch.device("meta"):
         layers: list[nn.Module] = [WaveletConv(4, 6, 2), WaveletConv(4, 4, 3), ResidualBlockDown(3, 8, 2)]
-        layers += [WaveletConv(4, 6, 2, transposed=True), *(build(name) for name in PUBLISHED)]
+        layers += [WaveletConv(4, 6, 2, transposed=True), *(network_named(name) for name in PUBLISHED)]
         layers += [Network(config) for config in DEFAULT_CONFIGS.values()]
     assert not [module for layer in layers for module in layer.modules() if _is_unsafe(module)]
     with pytest.raises(UsageError, match="Subsample"):

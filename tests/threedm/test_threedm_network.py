@@ -17,8 +17,8 @@ from wavelic.threedm import network as weconvene_module
 from wavelic.threedm import objective as weconvene_objective
 from wavelic.threedm import plan as weconvene_plan
 from wavelic.threedm.coding import LatentCoder
-from wavelic.threedm.config import CONFIGS, PUBLISHED, Config, build
-from wavelic.threedm.network import CodecNetwork, Output, WeConvene
+from wavelic.threedm.config import CONFIGS, PUBLISHED, Config
+from wavelic.threedm.network import CodecNetwork, Output, WeConvene, network_named
 from wavelic.threedm.objective import (
     FIRST_STAGE,
     REWEIGHTING_AS_PRINTED,
@@ -57,13 +57,13 @@ def count(module: nn.Module) -> int:
 @pytest.mark.parametrize("name", CONFIGS)
 def test_published_parameter_counts(name: str) -> None:
     with torch.device("meta"):
-        assert count(build(name)) == architectures()[name].parameters
+        assert count(network_named(name)) == architectures()[name].parameters
 
 
 def test_parts_of_the_published_network() -> None:
     """Table 4.3 of the specification, and the variant in which every high slice sees all earlier ones."""
     with torch.device("meta"):
-        model = build("3dm-weconvene")
+        model = network_named("3dm-weconvene")
         wide = WeConvene(replace(CONFIGS["3dm-weconvene"], high_support=5))
     assert [count(part) for part in (model.analysis, model.synthesis, model.hyper_analysis)] == [
         4_082_496,
@@ -100,7 +100,7 @@ def test_the_twin_is_as_large() -> None:
 
 def test_unknown_name() -> None:
     with pytest.raises(ModelError, match="choose one of 3dm, "):
-        build("3dm-nonesuch")
+        network_named("3dm-nonesuch")
 
 
 # --- plan -------------------------------------------------------------------------------------------------------------

@@ -12,7 +12,8 @@ from wavelic.codec.weights import card_by_id, family
 from wavelic.container import read_container
 from wavelic.errors import UsageError
 from wavelic.images import from_array, save_image
-from wavelic.weconvene.config import FAMILIES, WECONVENE
+from wavelic.weconvene.codec import WECONVENE
+from wavelic.weconvene.config import FAMILIES
 
 
 def picture() -> np.ndarray:
