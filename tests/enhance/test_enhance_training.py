@@ -57,6 +57,21 @@ def test_errors_are_those_of_the_decode(gray: bool) -> None:
     assert float(plain[0, 0]) == pytest.approx(((planes - truth) ** 2).mean(), rel=0.1)
 
 
+@pytest.mark.parametrize(("ratio", "expected"), [(0.5, 0.0), (1.0, 0.0), (1.5, 4 * 0.5 * 1.2)])
+def test_harm_counts_losses_and_not_gains(ratio: float, expected: float) -> None:
+    """What `harm=4` adds to the loss: four times what the ratio is beyond 1, with weights 1, 0.1 and 0.1."""
+
+    def errors(*_: object) -> tuple[torch.Tensor, torch.Tensor]:
+        return torch.full((3, 6), ratio), torch.ones(3, 6)
+
+    crops = torch.from_numpy(image(64, 64)).permute(2, 0, 1)[None].repeat(2, 1, 1, 1)
+    loss = {}
+    for harm in (0.0, 4.0):
+        task = EnhanceTask(load_recipe("enhance-cpu"), EnhanceStage(bfloat16=False, harm=harm, floor=0.0))
+        loss[harm] = float(task.losses(errors, crops, 0.0, torch.Generator().manual_seed(0))["loss"])  # type: ignore[arg-type]
+    assert loss[4.0] - loss[0.0] == pytest.approx(expected, abs=1e-5)
+
+
 @pytest.mark.parametrize("reversible", [False, True])
 def test_the_network_learns_an_example(reversible: bool) -> None:
     examples, originals = example(image(64, 64), Coding((0.8,), reversible))

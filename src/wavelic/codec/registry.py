@@ -17,6 +17,7 @@ from functools import cache
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING
 
+from wavelic.codec.architecture import resolve
 from wavelic.errors import UsageError, WavelicError
 
 if TYPE_CHECKING:
@@ -83,7 +84,6 @@ def register(codec: Codec) -> None:
 
 @cache
 def _load(name: str) -> Codec:
-    from wavelic.codec.architecture import resolve
     from wavelic.codec.base import Codec
 
     if name in _registered:
