@@ -111,8 +111,8 @@ def read_integers(path: Path) -> tuple[str, bool]:
     from wavelic.wcae.files import decode_symbols_of
     from wavelic.wcae.latent import SideInformation, encode_latent
     from wavelic.wcae.weights import load_model as load_wcae
-    from wavelic.weconvene.features import VALUE
     from wavelic.weconvene.tiles import encode_tiles
+    from wavelic.weconvene.units import VALUE
 
     container = read_container(path.read_bytes())
     header = container.header
@@ -133,8 +133,7 @@ def decoded_tile(path: Path) -> tuple[Any, Any]:
     """The model and the only tile of a weconvene file."""
     from wavelic.codec.weights import card_by_id
     from wavelic.container import TileGrid, read_container
-    from wavelic.weconvene.files import low_size, padded_tile
-    from wavelic.weconvene.planes import levels_of
+    from wavelic.weconvene.layout import levels_of, low_size, padded_tile
     from wavelic.weconvene.tiles import decode_tiles
     from wavelic.weconvene.weights import load_model
 
@@ -216,8 +215,9 @@ def context_digests(files: list[Path]) -> dict[str, str]:
 
     from wavelic.container import read_container
     from wavelic.nn import exact
-    from wavelic.weconvene.context import STEP_UNIT, code_levels
+    from wavelic.weconvene.context import code_levels
     from wavelic.weconvene.subbands import pack
+    from wavelic.weconvene.units import STEP_UNIT
 
     chosen = first_two(files, "weconvene")
     if not chosen:

@@ -60,7 +60,7 @@ def count_bands(name: str, images: Path, out: Path) -> None:
     from wavelic.codec.weights import cards
     from wavelic.images import list_images, load_image
     from wavelic.weconvene.files import step_of_quality
-    from wavelic.weconvene.subbands import COLOURS, LEVELS
+    from wavelic.weconvene.layout import COLOURS, LEVELS
     from wavelic.weconvene.weights import load_model
 
     card = next(card for card in cards() if card.name == name)
@@ -79,11 +79,12 @@ def count_bands(name: str, images: Path, out: Path) -> None:
 @torch.inference_mode()
 def bits_of(model: Model, pixels: NDArray[Any], step: int) -> NDArray[np.float64]:
     """Bits (LEVELS, 3) of every level and colour of a picture coded as one tile, without its lowest band."""
-    from wavelic.weconvene.context import STEP_UNIT, code_levels
-    from wavelic.weconvene.features import VALUE
+    from wavelic.weconvene.context import code_levels
+    from wavelic.weconvene.layout import COLOURS, LEVELS
     from wavelic.weconvene.planes import analyse
     from wavelic.weconvene.rdoq import RDOQ_LAMBDA, quantise
-    from wavelic.weconvene.subbands import COLOURS, LEVELS, pack
+    from wavelic.weconvene.subbands import pack
+    from wavelic.weconvene.units import STEP_UNIT, VALUE
 
     planes = analyse(model, pixels, step)
     packed = [pack(d[None]) for d in planes.details]

@@ -24,8 +24,9 @@ from wavelic.errors import UsageError
 from wavelic.nn import exact
 from wavelic.rect import Rect
 from wavelic.weconvene import features, planes
-from wavelic.weconvene.context import STEP_UNIT, code_levels
-from wavelic.weconvene.subbands import LEVELS, SLICES
+from wavelic.weconvene.context import code_levels
+from wavelic.weconvene.layout import LEVELS, SLICES
+from wavelic.weconvene.units import STEP_UNIT
 from wavelic.weconvene.weights import Model
 
 DEVICE = torch.device("meta")

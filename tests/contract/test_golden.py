@@ -25,9 +25,9 @@ from wavelic.wcae.codec import FAMILIES
 from wavelic.wcae.files import decode_symbols_of
 from wavelic.wcae.latent import SideInformation, encode_latent
 from wavelic.wcae.weights import load_model
-from wavelic.weconvene.files import low_size, padded_tile
-from wavelic.weconvene.planes import levels_of
-from wavelic.weconvene.tiles import Decoded, decode_tiles, encode_tiles
+from wavelic.weconvene.layout import levels_of, low_size, padded_tile
+from wavelic.weconvene.tile_reader import Decoded
+from wavelic.weconvene.tiles import decode_tiles, encode_tiles
 from wavelic.weconvene.weights import load_model as load_weconvene
 
 LADDERS = [codec.name for codec in FAMILIES]

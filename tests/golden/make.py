@@ -69,7 +69,7 @@ def weconvene() -> None:
     from wavelic.codec.weights import family
     from wavelic.weconvene.config import FAMILIES as FAMILIES_BY_TUNE
     from wavelic.weconvene.files import Encoding, step_of_quality
-    from wavelic.weconvene.tiles import SPARSE
+    from wavelic.weconvene.tile_reader import SPARSE
     from wavelic.weconvene.weights import load_model
 
     model = load_model(family("weconvene")[-1])

@@ -10,7 +10,8 @@ import pytest
 
 import wavelic
 from wavelic.errors import FormatError, UsageError
-from wavelic.images import Metadata, Resolution, icc, load_image, orientation_of, stripped_jp2, stripped_metadata
+from wavelic.images import Metadata, Resolution, icc, load_image, orientation_of, stripped_metadata
+from wavelic.images.stripping_jp2 import stripped_jp2
 from wavelic.jpeg2000 import read_jp2
 
 DATA = Path(__file__).parents[1] / "data" / "images"

@@ -10,11 +10,11 @@ from torch import Tensor
 
 from wavelic.codec.weights import Card
 from wavelic.weconvene.config import Config
-from wavelic.weconvene.context import COARSEST, FINEST, STEP_UNIT
 from wavelic.weconvene.export import logistic_tables
+from wavelic.weconvene.layout import LEVELS
 from wavelic.weconvene.network import Network, Transform
-from wavelic.weconvene.subbands import LEVELS
 from wavelic.weconvene.training import calibrate
+from wavelic.weconvene.units import COARSEST, FINEST, STEP_UNIT
 from wavelic.weconvene.weights import Model, integers_of, make_model
 
 CONFIG = Config(analysis=16, synthesis=16, analysis_blocks=1, synthesis_blocks=1, contexts=(8, 16, 16))

@@ -13,29 +13,23 @@ from weconvene_tiny import CONFIG, STEP, calibrated, random_subbands, same, tiny
 from wavelic.codec.weights import family
 from wavelic.nn import exact
 from wavelic.nn.exact import ExactConv2d
-from wavelic.weconvene.context import (
+from wavelic.weconvene.context import ContextModel, code_levels
+from wavelic.weconvene.features import PARENT_ORDER, features, integer_order, low_features, parent_features
+from wavelic.weconvene.layout import LEVELS
+from wavelic.weconvene.network import Network
+from wavelic.weconvene.subbands import pack, unpack
+from wavelic.weconvene.tile_reader import low_from_residuals, low_residuals
+from wavelic.weconvene.units import (
     COARSEST,
+    FEATURE,
     FINEST,
     LOG2_LOWEST,
     PER_OCTAVE,
     SCALES,
     STEP_UNIT,
-    ContextModel,
-    code_levels,
+    VALUE,
     step_code,
 )
-from wavelic.weconvene.features import (
-    FEATURE,
-    PARENT_ORDER,
-    VALUE,
-    features,
-    integer_order,
-    low_features,
-    parent_features,
-)
-from wavelic.weconvene.network import Network
-from wavelic.weconvene.subbands import LEVELS, pack, unpack
-from wavelic.weconvene.tiles import low_from_residuals, low_residuals
 from wavelic.weconvene.weights import float_state, integers_of, load_model
 
 Recorded = list[tuple[int, int, Tensor, Tensor]]

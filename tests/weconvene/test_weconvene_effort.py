@@ -19,10 +19,10 @@ from wavelic.errors import UsageError
 from wavelic.images import from_array
 from wavelic.rect import Rect
 from wavelic.weconvene import refine
-from wavelic.weconvene.context import STEP_UNIT
 from wavelic.weconvene.encode import encode_weconvene
 from wavelic.weconvene.files import Encoding, step_of_quality
 from wavelic.weconvene.planes import analyse
+from wavelic.weconvene.units import STEP_UNIT
 from wavelic.weconvene.weights import load_model
 
 

@@ -28,12 +28,13 @@ from wavelic.rect import Rect
 from wavelic.weconvene import files as weconvene
 from wavelic.weconvene import tiles as subband_tiles
 from wavelic.weconvene import weights as weights_module
-from wavelic.weconvene.context import COARSEST, FINEST
-from wavelic.weconvene.files import MAX_TILE, TILE, Encoding, quality_of_step, step_of_quality, tile_size
-from wavelic.weconvene.planes import analyse, levels_of, padded
+from wavelic.weconvene.files import TILE, Encoding, quality_of_step, step_of_quality, tile_size
+from wavelic.weconvene.layout import LEVELS, MAX_TILE, levels_of, padded
+from wavelic.weconvene.planes import analyse
 from wavelic.weconvene.rdoq import quantise
-from wavelic.weconvene.subbands import LEVELS
-from wavelic.weconvene.tiles import SPARSE, decode_tiles, encode_tiles
+from wavelic.weconvene.tile_reader import SPARSE
+from wavelic.weconvene.tiles import decode_tiles, encode_tiles
+from wavelic.weconvene.units import COARSEST, FINEST
 from wavelic.weconvene.weights import Model, load_model, residual_costs
 
 

@@ -12,17 +12,12 @@ from wavelic.codec.weights import family
 from wavelic.rect import Rect
 from wavelic.weconvene import grid as grids
 from wavelic.weconvene import planes as weconvene_planes
-from wavelic.weconvene.context import COARSEST, FINEST, code_levels
+from wavelic.weconvene.context import code_levels
+from wavelic.weconvene.layout import BANDS, LEVELS, MULTIPLE, PACKED, SLICES, SLICES_2D
 from wavelic.weconvene.network import Network
 from wavelic.weconvene.planes import Planes, analyse, synthesise, window_count
 from wavelic.weconvene.subbands import (
-    BANDS,
     COLOUR,
-    LEVELS,
-    MULTIPLE,
-    PACKED,
-    SLICES,
-    SLICES_2D,
     from_grid,
     join_grid,
     pack,
@@ -34,6 +29,7 @@ from wavelic.weconvene.subbands import (
     unpack,
     unpack_slices,
 )
+from wavelic.weconvene.units import COARSEST, FINEST
 from wavelic.weconvene.weights import load_model
 
 
@@ -200,7 +196,7 @@ def test_bfloat16_corrections_change_few_samples(picture) -> None:
 
 
 def test_planes_cut_what_was_pasted() -> None:
-    from wavelic.weconvene.tiles import Decoded
+    from wavelic.weconvene.tile_reader import Decoded
 
     planes = Planes.empty(256, 384, LEVELS)
     tile = Rect(128, 0, 256, 128)

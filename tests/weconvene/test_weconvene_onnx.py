@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from wavelic.weconvene.config import Config
+from wavelic.weconvene.layout import LEVELS
 from wavelic.weconvene.network import Transform
 from wavelic.weconvene.onnx import (
     PARTS,
@@ -25,7 +26,7 @@ from wavelic.weconvene.onnx import (
     main,
     write_onnx,
 )
-from wavelic.weconvene.subbands import LEVELS, Subbands
+from wavelic.weconvene.subbands import Subbands
 
 OTHER_SIZES = ((2 * UNIT, 2 * UNIT, 1), (3 * UNIT, 5 * UNIT, 3))  # height, width, pictures
 

@@ -20,7 +20,6 @@ from wavelic.training.loop import FINAL, LEVEL, save_objective, train
 from wavelic.training.recipe import load_recipe
 from wavelic.training.stages import Recipe
 from wavelic.weconvene.config import CONFIGS, Config
-from wavelic.weconvene.context import LOG2_LOWEST, PER_OCTAVE, SCALES
 from wavelic.weconvene.export import logistic_tables
 from wavelic.weconvene.files import Encoding, decode
 from wavelic.weconvene.network import Network
@@ -28,6 +27,7 @@ from wavelic.weconvene.quantizers import Coded, logistic_bits, quantize_by_cost
 from wavelic.weconvene.rdoq import quantise
 from wavelic.weconvene.stage import WeconveneStage
 from wavelic.weconvene.training import RateDistortion, WeconveneTask
+from wavelic.weconvene.units import LOG2_LOWEST, PER_OCTAVE, SCALES
 from wavelic.weconvene.weights import float_state, integers_of, load_model, residual_costs
 
 SETTINGS = ("defaults.batch=1", "defaults.crop=128", "defaults.validate_every=4", "defaults.checkpoint_every=2")

@@ -30,7 +30,7 @@ class TrimWork:
         """Do the work of one input and return what is reported of it."""
         from wavelic.api.files import open_file, read_file
         from wavelic.api.files import trim as trim_file
-        from wavelic.images import stripped_jp2
+        from wavelic.images.stripping_jp2 import stripped_jp2
 
         data = read_stdin() if job.source == STREAM else read_file(job.source)
         with open_output(job, self.force) as stream:

@@ -10,7 +10,7 @@ from typing import Any
 from wavelic.codec.architectures import architectures
 from wavelic.codec.opened import Layer, Progress, Region
 from wavelic.codec.options import check_device
-from wavelic.codec.registry import all_codecs
+from wavelic.codec.registry import all_codecs, get_codec, names
 from wavelic.codec.request import Request
 from wavelic.codec.slicing import ArrayFace
 from wavelic.codec.weights import NO_WEIGHTS, Card, card_by_id
@@ -116,6 +116,8 @@ class WlicFile(ArrayFace):
         if self.header.model == NO_WEIGHTS:
             return None
         card = card_by_id(self.header.model)
+        if any(entry.name == card.architecture for entry in self._codec.architectures()):
+            return card  # the usual case; no other codec needs to be loaded
         known = architectures().get(card.architecture)  # one that is not known is for the codec to refuse
         if known is not None and not any(known in codec.architectures() for codec in _sharing(self.header)):
             raise FormatError(
@@ -130,17 +132,21 @@ def codec_of(header: Header) -> WlicSyntax:
     Raises:
         UnsupportedError: there is none in this installation.
     """
+    try:
+        family = card_by_id(header.model).family
+    except ModelError:
+        family = ""
+    if family in names():  # the usual case; no other codec needs to be loaded
+        codec = get_codec(family)
+        if isinstance(codec, WlicSyntax) and codec.codec_id == header.codec:
+            return codec
     sharing = _sharing(header)
     if not sharing:
         raise UnsupportedError(
             f"the file is of codec number {header.codec}, which is not installed; upgrade wavelic, or install the"
             " package that brings it"
         )
-    try:
-        family = card_by_id(header.model).family
-    except ModelError:
-        return sharing[0]
-    return next((codec for codec in sharing if codec.name == family), sharing[0])
+    return sharing[0]
 
 
 def _sharing(header: Header) -> list[WlicSyntax]:

@@ -12,7 +12,7 @@ from wavelic.images.orientation import orientation_of, upright
 from wavelic.images.output import atomic_output
 from wavelic.images.picture import from_pillow, to_pillow
 from wavelic.images.reading import load_image
-from wavelic.images.stripping import stripped, stripped_jp2, stripped_metadata
+from wavelic.images.stripping import stripped, stripped_metadata
 from wavelic.images.writers.bands import BAND_FORMATS, write_bands
 from wavelic.images.writing import OUTPUT_FORMATS, encode_image, left_out, save_image, write_image
 
@@ -37,7 +37,6 @@ __all__ = [
     "save_image",
     "set_aside",
     "stripped",
-    "stripped_jp2",
     "stripped_metadata",
     "to_pillow",
     "upright",

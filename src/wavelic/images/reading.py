@@ -21,7 +21,6 @@ from wavelic.images.readers.avif import read_avif
 from wavelic.images.readers.bmp import read_bmp
 from wavelic.images.readers.checks import MAX_PIXELS
 from wavelic.images.readers.gif import read_gif
-from wavelic.images.readers.jp2 import read_jpeg2000
 from wavelic.images.readers.jpeg import read_jpeg
 from wavelic.images.readers.pillow import fitted, read_pillow
 from wavelic.images.readers.png import read_png
@@ -30,12 +29,19 @@ from wavelic.images.readers.tiff import read_tiff
 Source = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO
 Reader = Callable[[BinaryIO, int, int], Image]
 
+
+def _read_jpeg2000(stream: BinaryIO, size: int, max_pixels: int) -> Image:
+    from wavelic.images.readers.jp2 import read_jpeg2000  # with a parser that most programs never need
+
+    return read_jpeg2000(stream, size, max_pixels)
+
+
 #: What a file of each format begins with, its name for the user, and its reader; in the order they are tried.
 _FORMATS: tuple[tuple[re.Pattern[bytes], str, Reader], ...] = (
     (re.compile(rb"\x89PNG\r\n\x1a\n"), "PNG", read_png),
     (re.compile(rb"\xff\xd8\xff"), "JPEG", read_jpeg),
     (re.compile(rb"II\*\0|MM\0\*|II\+\0|MM\0\+", re.DOTALL), "TIFF", read_tiff),
-    (re.compile(rb"\0\0\0\x0cjP  \r\n\x87\n|\xff\x4f\xff\x51"), "JPEG 2000", read_jpeg2000),
+    (re.compile(rb"\0\0\0\x0cjP  \r\n\x87\n|\xff\x4f\xff\x51"), "JPEG 2000", _read_jpeg2000),
     (re.compile(rb"RIFF....WEBP", re.DOTALL), "WebP", partial(read_pillow, format="WEBP")),
     (re.compile(rb"....ftyp(avif|avis|mif1|msf1)", re.DOTALL), "AVIF", read_avif),
     (re.compile(rb"GIF8[79]a"), "GIF", read_gif),

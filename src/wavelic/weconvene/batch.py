@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from wavelic.codec.weights import card_by_id
 from wavelic.codec.wlic_parts import sample_type
 from wavelic.container import Container, TileGrid
-from wavelic.weconvene.files import check_header, low_size, padded_tile
-from wavelic.weconvene.planes import Planes, denormalised, levels_of, padded, synthesise_together
+from wavelic.weconvene.layout import check_header, levels_of, low_size, padded, padded_tile
+from wavelic.weconvene.planes import Planes, denormalised, synthesise_together
 from wavelic.weconvene.tiles import decode_tiles
 from wavelic.weconvene.weights import load_model
 

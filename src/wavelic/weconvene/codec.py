@@ -52,12 +52,17 @@ class WeconveneCodec(WlicCodec):
 
     def decode(self, container: Container, request: Request, device: str, progress: Progress | None) -> Image:
         card_by_id(container.header.model)  # before torch is loaded
+        if device == "cpu" and request.whole:
+            from wavelic.weconvene.portable import decode as portable
+
+            if portable.suits(container.header):
+                return portable.decode(container, progress)
         from wavelic.weconvene.files import decode
 
         return decode(container, device, progress, request.area)
 
     def tiles_needed(self, header: Header, request: Request) -> tuple[int, ...]:
-        from wavelic.weconvene.files import check_header
+        from wavelic.weconvene.layout import check_header
         from wavelic.weconvene.planes import window_tiles
         from wavelic.weconvene.weights import config_of
 

@@ -34,40 +34,29 @@ from torch.nn.functional import interpolate
 from wavelic.nn.constants import constant
 from wavelic.nn.exact import Conv, ExactConv2d, QuantConv2d
 from wavelic.weconvene.features import (
-    FEATURE,
     LOW_COEFFICIENTS,
     PARENT_FLOATS,
     PARENT_ORDER,
-    VALUE,
     features,
     integer_order,
     low_features,
     parent_features,
 )
-from wavelic.weconvene.subbands import BANDS, LEVELS, PACKED, SLICES, Slice, coding_order, unpack, unpack_slices
-
-#: Units of an octave of scale and of an octave of the quantiser step.
-SCALE_UNIT, STEP_UNIT = 64, 32
-#: Largest coefficient, in steps: 2^24; residuals are as large.
-MAX_VALUE = 1 << 24
-LOG2_LOWEST = -4.5  # log2 of the smallest logistic scale
-PER_OCTAVE = 5
-SCALES = 64
-HEAD_SCALE = 2.0  # scales reach 8 octaves: without it the last layer would learn slower than the others
-#: Quantiser steps in grey levels of an orthonormal transform that the networks are trained for.
-LOWEST_STEP, HIGHEST_STEP = 12.0, 320.0
-#: log2 of the step that the transform networks see as 0.
-CENTRE = 6
-_MAX_MEAN = float(1 << 11)
-
-
-def step_code(step: float) -> int:
-    """A quantiser step in grey levels -> 1/32 octave, the nearest."""
-    return round(STEP_UNIT * math.log2(step))
-
-
-#: Steps that a file may have, in 1/32 octave.
-FINEST, COARSEST = step_code(LOWEST_STEP), step_code(HIGHEST_STEP)
+from wavelic.weconvene.layout import BANDS, LEVELS, PACKED, SLICES, Slice, coding_order
+from wavelic.weconvene.subbands import unpack, unpack_slices
+from wavelic.weconvene.units import (
+    CENTRE,
+    FEATURE,
+    FINEST,
+    HEAD_SCALE,
+    LOG2_LOWEST,
+    MAX_MEAN,
+    PER_OCTAVE,
+    SCALE_UNIT,
+    SCALES,
+    STEP_UNIT,
+    VALUE,
+)
 
 
 class LevelContext(nn.Module):
@@ -222,7 +211,7 @@ class ContextModel(nn.Module):
         scale, mean = found.contiguous().chunk(2, 1)
         scale.mul_(HEAD_SCALE * SCALE_UNIT).clamp_(-64 * SCALE_UNIT, 64 * SCALE_UNIT).round_()
         table = scale.mul_(PER_OCTAVE / SCALE_UNIT).add_(start).floor_().clamp_(0, SCALES - 1)
-        return mean.clamp_(-_MAX_MEAN, _MAX_MEAN).mul_(VALUE).round_().to(torch.int32), table.to(torch.uint8)
+        return mean.clamp_(-MAX_MEAN, MAX_MEAN).mul_(VALUE).round_().to(torch.int32), table.to(torch.uint8)
 
 
 #: (level, slice, location, scale or table) of a slice -> its coefficients, in the units of the location.

@@ -10,14 +10,9 @@ from wavelic.codec.target import Target, search
 from wavelic.codec.weights import family
 from wavelic.images import Image
 from wavelic.weconvene.config import FAMILIES
-from wavelic.weconvene.context import COARSEST, FINEST
-from wavelic.weconvene.files import (
-    WINDOW_TILE,
-    Encoding,
-    quality_of_step,
-    step_of_quality,
-)
+from wavelic.weconvene.files import WINDOW_TILE, Encoding, quality_of_step, step_of_quality
 from wavelic.weconvene.rdoq import RDOQ_LAMBDA
+from wavelic.weconvene.units import COARSEST, FINEST
 from wavelic.weconvene.weights import load_model
 
 #: Rise of the logarithm of the rate, and of PSNR in dB, from one step (1/32 octave) to the next finer one.

@@ -20,13 +20,14 @@ from wavelic.errors import UsageError
 from wavelic.training.data import PackedImages
 from wavelic.training.export import Export, latest
 from wavelic.weconvene.config import CONFIGS, FAMILIES
-from wavelic.weconvene.context import COARSEST, FINEST, LOG2_LOWEST, PER_OCTAVE, SCALES, STEP_UNIT, code_levels
-from wavelic.weconvene.features import VALUE
+from wavelic.weconvene.context import code_levels
+from wavelic.weconvene.layout import LEVELS
 from wavelic.weconvene.network import Network, Transform
 from wavelic.weconvene.planes import analyse
 from wavelic.weconvene.rdoq import RDOQ_LAMBDA, quantise
-from wavelic.weconvene.subbands import LEVELS, pack
+from wavelic.weconvene.subbands import pack
 from wavelic.weconvene.training import calibrate
+from wavelic.weconvene.units import COARSEST, FINEST, LOG2_LOWEST, PER_OCTAVE, SCALES, STEP_UNIT, VALUE
 from wavelic.weconvene.weights import Model, integers_of, make_model
 
 _LARGEST = 4096  # residual that a histogram counts

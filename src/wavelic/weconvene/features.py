@@ -7,7 +7,6 @@ order than those of floats, and `ExactConv2d.order` says in which.
 
 from __future__ import annotations
 
-import math
 from functools import cache
 
 import torch
@@ -15,12 +14,9 @@ from torch import Tensor
 from torch.nn.functional import pixel_unshuffle
 
 from wavelic.nn.exact import LIMIT
-from wavelic.weconvene.subbands import BANDS, COLOURS
+from wavelic.weconvene.layout import BANDS, COLOURS
+from wavelic.weconvene.units import FEATURE, VALUE, magnitude_features
 
-#: Units of a coefficient in quantiser steps.
-VALUE = 16
-#: Units of an input feature: of an octave.
-FEATURE = 32
 #: Channels of the parent level's features and the step, in integers with one that is not used.
 PARENT_FLOATS, PARENT_INTEGERS = 2 * BANDS + 1, 2 * BANDS + 2
 
@@ -42,9 +38,8 @@ PARENT_ORDER = (*integer_order(BANDS), 2 * BANDS, -1)
 @cache
 def _pairs() -> Tensor:
     """int16: the two bytes of every coefficient in 1/16 step, from the least to the greatest that is not clamped."""
-    last = VALUE * (1 << (LIMIT // FEATURE + 1))
-    magnitudes = [min(LIMIT, round(FEATURE * math.log2(1 + k / VALUE))) for k in range(last + 1)]
-    log = torch.tensor(magnitudes, dtype=torch.uint8)
+    magnitudes = magnitude_features(LIMIT)
+    last, log = len(magnitudes) - 1, torch.tensor(magnitudes, dtype=torch.uint8)
     pairs = torch.zeros(2 * last + 1, 2, dtype=torch.uint8)
     pairs[last:, 0] = log
     pairs[: last + 1, 1] = log.flip(0)

@@ -20,7 +20,6 @@ from wavelic.codec.tile_groups import code_groups, groups_of
 from wavelic.codec.weights import card_by_id
 from wavelic.codec.wlic_parts import (
     alpha_plane,
-    check_tiled_header,
     coded_alpha,
     picture,
     sample_type,
@@ -28,25 +27,16 @@ from wavelic.codec.wlic_parts import (
     write_file,
 )
 from wavelic.container import DATA, Chunk, CodecId, Container, Header, TileGrid
-from wavelic.errors import FormatError, UsageError
+from wavelic.errors import UsageError
 from wavelic.images import Image
 from wavelic.memory import give_back
 from wavelic.rect import Rect
-from wavelic.weconvene.context import COARSEST, FINEST
-from wavelic.weconvene.planes import (
-    Planes,
-    analyse,
-    levels_of,
-    multiple_of,
-    padded,
-    synthesise,
-    window_count,
-    window_tiles,
-)
+from wavelic.weconvene.layout import MAX_TILE, MULTIPLE, check_header, levels_of, low_size, padded, padded_tile
+from wavelic.weconvene.planes import Planes, analyse, synthesise, window_count, window_tiles
 from wavelic.weconvene.rdoq import RDOQ_LAMBDA
 from wavelic.weconvene.refine import Search, block_count, refine
-from wavelic.weconvene.subbands import MULTIPLE
 from wavelic.weconvene.tiles import GROUP_PIXELS, decode_tiles, encode_tiles
+from wavelic.weconvene.units import COARSEST, FINEST
 from wavelic.weconvene.weights import Model, load_model
 
 #: Side of a tile in pixels; larger pictures have several.  Contexts end at a tile's borders: larger tiles are smaller
@@ -56,8 +46,6 @@ TILE = 1024
 WINDOW_TILE = 256
 #: Pixels of a picture from which free memory is returned between stages.
 LARGE = 1 << 22
-#: Largest side of a tile that a file may have: what bounds a decoder's memory.
-MAX_TILE = 2048
 
 
 def step_of_quality(quality: float) -> int:
@@ -161,19 +149,6 @@ class Encoding:
         return tiled_header(self.image, CodecId.WECONVENE, model, tile, quality_of_step(step), step)
 
 
-def padded_tile(grid: TileGrid, index: int) -> Rect:
-    """What a tile codes: its core, at the image's edges up to whole cells."""
-    tile, levels = grid.tile(index), levels_of(grid.width, grid.height)
-    return Rect(tile.x, tile.y, padded(tile.width, levels), padded(tile.height, levels))
-
-
-def check_header(header: Header) -> None:
-    """Raise FormatError unless the header is one this codec writes."""
-    if not FINEST <= header.gain <= COARSEST:
-        raise FormatError(f"the file's step is {header.gain}, expected {FINEST}..{COARSEST}; the file is damaged")
-    check_tiled_header(header, multiple_of(levels_of(header.width, header.height)), MAX_TILE)
-
-
 def decode_planes(
     container: Container, model: Model, tiles: tuple[int, ...], progress: Progress | None = None
 ) -> tuple[Planes, tuple[int, int]]:
@@ -204,11 +179,6 @@ def _give_back(grid: TileGrid) -> None:
     """Return what one stage of a large picture used before the next one asks for other sizes."""
     if grid.width * grid.height > LARGE:
         give_back()
-
-
-def low_size(tile: Rect, levels: int) -> tuple[int, int]:
-    """Rows and columns of the lowest band of a tile."""
-    return tile.height >> levels, tile.width >> levels
 
 
 def decode(

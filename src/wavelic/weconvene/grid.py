@@ -12,9 +12,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from wavelic.weconvene.context import CENTRE
+from wavelic.weconvene.layout import BANDS, COLOURS, GRID, GRID_LEVELS
 from wavelic.weconvene.network import GridNet, Transform
-from wavelic.weconvene.subbands import BANDS, COLOURS, GRID, GRID_LEVELS, compose, decompose, to_colours, to_rgb
+from wavelic.weconvene.subbands import compose, decompose, to_colours, to_rgb
+from wavelic.weconvene.units import CENTRE
 
 
 def analysis(transform: Transform, rgb: Tensor, log2_step: Tensor, levels: int = GRID_LEVELS) -> Tensor:

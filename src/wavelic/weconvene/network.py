@@ -26,26 +26,11 @@ from wavelic.nn.likelihood import round_straight_through
 from wavelic.nn.precision import has_bfloat16
 from wavelic.nn.wavelet_conv import WaveletConv
 from wavelic.weconvene.config import CONFIGS, Config
-from wavelic.weconvene.context import CENTRE, ContextModel, code_levels
+from wavelic.weconvene.context import ContextModel, code_levels
+from wavelic.weconvene.layout import BANDS, GRID, GRID_LEVELS, LEVELS, coding_order, slices_of
 from wavelic.weconvene.quantizers import Quantizer
-from wavelic.weconvene.subbands import (
-    BANDS,
-    GRID,
-    GRID_LEVELS,
-    LEVELS,
-    SLICES,
-    SLICES_2D,
-    Slice,
-    Subbands,
-    coding_order,
-    from_grid,
-    join_grid,
-    pack,
-    split_grid,
-    to_colours,
-    to_grid,
-    to_rgb,
-)
+from wavelic.weconvene.subbands import Subbands, from_grid, join_grid, pack, split_grid, to_colours, to_grid, to_rgb
+from wavelic.weconvene.units import CENTRE
 
 _SLOPE = 0.01  # of every LeakyReLU
 
@@ -243,11 +228,6 @@ class Network(Transform):
 def build(name: str) -> Network:
     """Build the network called ``name`` with new weights, for the catalogue of architectures."""
     return Network(CONFIGS[name])
-
-
-def slices_of(config: Config) -> tuple[Slice, ...]:
-    """The slices of a level for a configuration."""
-    return SLICES if config.ordered_colours else SLICES_2D
 
 
 def _bfloat16(x: Tensor, enabled: bool) -> AbstractContextManager[object]:

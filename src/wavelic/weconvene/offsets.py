@@ -13,10 +13,8 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
-from wavelic.weconvene.context import SCALES
-from wavelic.weconvene.weights import Model
+from wavelic.weconvene.units import SCALES
 
 #: Largest offset in either direction.
 LARGEST = 12
@@ -27,37 +25,36 @@ _OFFSETS = np.arange(-LARGEST, LARGEST + 1)
 _MOVED = (np.arange(SCALES)[None] + _OFFSETS[:, None]).clip(0, SCALES - 1)
 
 
-def moved(table: Tensor, offset: Tensor) -> Tensor:
+def moved(table: NDArray[np.uint8], offset: int) -> NDArray[np.uint8]:
     """Tables that a slice is coded with.
 
     Args:
-        table: uint8, 0..63, from the context model, (N, C, h, w).
-        offset: int16 of each tile, (N,).
+        table: 0..63, from the context model.
+        offset: of the slice.
 
     Returns:
-        uint8, 0..63, of the same shape.
+        0..63, of the same shape.
     """
-    result: Tensor = (table + offset[:, None, None, None].to(table.device)).clamp_(0, SCALES - 1).to(table.dtype)
-    return result
+    return np.clip(table.astype(np.int16) + np.int16(offset), 0, SCALES - 1).astype(np.uint8)
 
 
 def choose_offsets(
-    model: Model, slices: Sequence[tuple[NDArray[np.int32], NDArray[np.uint8]]], per_level: int
+    costs: NDArray[np.float32], slices: Sequence[tuple[NDArray[np.int32], NDArray[np.uint8]]], per_level: int
 ) -> NDArray[np.int32]:
     """The offsets that a tile costs the fewest bits with, those for themselves included.
 
     Args:
-        model: whose tables are used.
+        costs: bits of residuals by each table, `Model.costs`.
         slices: residuals in steps and tables of each slice, in coding order.
         per_level: slices of a level.
 
     Returns:
         An offset for each slice, -LARGEST..LARGEST.
     """
-    bits = np.stack([_bits(model, residuals, tables) for residuals, tables in slices])
+    bits = np.stack([_bits(costs, residuals, tables) for residuals, tables in slices])
     steps = np.abs(np.subtract.outer(_OFFSETS, _OFFSETS))
-    half = model.costs.shape[1] // 2
-    price = model.costs[TABLE][half + steps]  # [to, from]
+    half = costs.shape[1] // 2
+    price = costs[TABLE][half + steps]  # [to, from]
     chosen = []
     for level in range(0, len(slices), per_level):
         # the cheapest path through the slices of a level: each difference to the slice before costs bits
@@ -84,13 +81,13 @@ def from_differences(differences: NDArray[np.int32], per_level: int) -> NDArray[
     return np.cumsum(differences.reshape(-1, per_level), axis=1, dtype=np.int32).ravel()
 
 
-def _bits(model: Model, residuals: NDArray[np.int32], tables: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Bits of a slice with each offset, about: residuals beyond those that `Model.costs` has count as its last."""
-    columns = model.costs.shape[1]
+def _bits(costs: NDArray[np.float32], residuals: NDArray[np.int32], tables: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Bits of a slice with each offset, about: residuals beyond those that ``costs`` has count as its last."""
+    columns = costs.shape[1]
     half = columns // 2
     index = tables.ravel().astype(np.int32) * columns + residuals.ravel().clip(-half, half) + half
     counts = np.bincount(index, minlength=SCALES * columns).reshape(SCALES, columns)
     used = np.flatnonzero(counts.any(0))  # few residuals occur
-    bits = counts[:, used].astype(np.float64) @ model.costs[:, used].T.astype(np.float64)
+    bits = counts[:, used].astype(np.float64) @ costs[:, used].T.astype(np.float64)
     result: NDArray[np.float64] = bits[np.arange(SCALES)[None], _MOVED].sum(1)
     return result

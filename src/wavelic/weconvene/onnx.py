@@ -30,8 +30,9 @@ from wavelic.errors import MissingDependencyError
 from wavelic.images import atomic_output
 from wavelic.wavelets import dwt1, idwt1
 from wavelic.wavelets.coefficients import Coefficients1d
+from wavelic.weconvene.layout import BANDS, COLOURS, GRID_LEVELS, LEVELS
 from wavelic.weconvene.network import Transform
-from wavelic.weconvene.subbands import BANDS, COLOURS, GRID_LEVELS, LEVELS, WAVELET, Subbands, to_colours, to_rgb
+from wavelic.weconvene.subbands import WAVELET, Subbands, to_colours, to_rgb
 
 Part = Literal["analysis", "synthesis"]
 PARTS: tuple[Part, ...] = get_args(Part)

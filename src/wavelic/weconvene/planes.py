@@ -26,18 +26,11 @@ from wavelic.rect import Rect
 from wavelic.threads import map_on_threads
 from wavelic.weconvene import grid as grids
 from wavelic.weconvene.config import Config
-from wavelic.weconvene.context import STEP_UNIT
-from wavelic.weconvene.features import VALUE
+from wavelic.weconvene.layout import BANDS, COLOURS, GRID_LEVELS, levels_of, padded
 from wavelic.weconvene.network import Transform
-from wavelic.weconvene.subbands import (
-    BANDS,
-    COLOURS,
-    GRID_LEVELS,
-    LEVELS,
-    compose,
-    decompose,
-)
-from wavelic.weconvene.tiles import Decoded
+from wavelic.weconvene.subbands import compose, decompose
+from wavelic.weconvene.tile_reader import Decoded
+from wavelic.weconvene.units import STEP_UNIT, VALUE
 from wavelic.weconvene.weights import Model
 
 #: Sides of windows are multiples of this: whole cells of every transform that runs in windows.
@@ -45,21 +38,6 @@ ALIGNMENT = 32
 #: Pixels a side of a window's inner part, a multiple of ALIGNMENT; thin pictures have longer ones.
 WINDOW = 1024
 _RADIUS_97 = 5  # samples a 9/7 filter reaches to either side, at most
-
-
-def levels_of(width: int, height: int) -> int:
-    """Wavelet levels of a picture: LEVELS, or fewer so that a thin picture is not extended to many times its size.
-
-    Examples:
-        >>> levels_of(768, 512), levels_of(100, 5000), levels_of(1, 65535)
-        (6, 5, 1)
-    """
-    return min(LEVELS, max(1, min(width, height).bit_length() - 2))
-
-
-def multiple_of(levels: int) -> int:
-    """Sides are extended to multiples of this, so that every level has whole 2x2 cells."""
-    return 2 << levels
 
 
 @dataclass(frozen=True)
@@ -90,12 +68,6 @@ class Planes:
         _cut(self.low, tile, self.levels).copy_(torch.from_numpy(values.low))
         for number, (plane, part) in enumerate(zip(self.details, values.details, strict=True), 1):
             torch.mul(torch.from_numpy(part), 1 / VALUE, out=_cut(plane, tile, number))
-
-
-def padded(side: int, levels: int) -> int:
-    """A side extended to whole cells of the coarsest level."""
-    unit = multiple_of(levels)
-    return -(-side // unit) * unit
 
 
 def margin(config: Config, radius: int, levels: int) -> int:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from wavelic.nn.gdn import lower_bound
 from wavelic.nn.likelihood import round_straight_through
-from wavelic.weconvene.context import LOG2_LOWEST, PER_OCTAVE, SCALES
+from wavelic.weconvene.units import LOG2_LOWEST, PER_OCTAVE, SCALES
 
 #: (values minus mean, log2 scale), of one shape -> (symbols, bits of each).
 Quantizer = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]

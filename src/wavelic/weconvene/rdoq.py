@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from wavelic.weconvene.context import MAX_VALUE
+from wavelic.weconvene.units import MAX_VALUE
 
 #: Squared error, in steps squared, that a bit is worth when residuals are quantised; chosen on validation images.
 RDOQ_LAMBDA = 0.065

@@ -28,13 +28,13 @@ from torch import Tensor
 
 from wavelic.codec.opened import Progress
 from wavelic.rect import Rect
-from wavelic.weconvene.context import STEP_UNIT
-from wavelic.weconvene.features import VALUE
+from wavelic.weconvene.layout import MULTIPLE
 from wavelic.weconvene.planes import Planes, samples
 from wavelic.weconvene.rdoq import RDOQ_LAMBDA
 from wavelic.weconvene.stage import WeconveneStage
-from wavelic.weconvene.subbands import MULTIPLE, Subbands
+from wavelic.weconvene.subbands import Subbands
 from wavelic.weconvene.tiles import encode_tiles
+from wavelic.weconvene.units import STEP_UNIT, VALUE
 from wavelic.weconvene.weights import Model
 
 #: Pixels a side of a block, a multiple of every size of tiles that encoders choose.

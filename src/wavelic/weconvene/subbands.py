@@ -15,7 +15,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -23,61 +22,12 @@ from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 
 from wavelic.nn.constants import constant
 from wavelic.wavelets import Bands2d, Coefficients2d, dwt2, idwt2
+from wavelic.weconvene.layout import BANDS, COLOURS, GRID_LEVELS, LEVELS, Slice
 
-LEVELS = 6
-COLOURS = 3
-BANDS = 3 * COLOURS
-PACKED = 4 * BANDS
 WAVELET = "9/7"
-#: Levels that the transform networks work on, all at the size of the coarsest of them, and the channels of that grid.
-GRID_LEVELS = 3
-GRID = COLOURS << (2 * GRID_LEVELS)
-#: Sides are extended to multiples of this, so that every level has whole 2x2 cells.
-MULTIPLE = 1 << (LEVELS + 1)
-
 # Rows: Y, U, V of R, G, B.  Haar of (R, B), then a Haar step with weights sqrt 2 : 1 between their sum and G.
 _A, _B, _C = 1 / math.sqrt(3), 1 / math.sqrt(2), 1 / math.sqrt(6)
 COLOUR = ((_A, _A, _A), (_B, 0.0, -_B), (_C, -2 * _C, _C))
-
-
-@dataclass(frozen=True)
-class Slice:
-    """Packed channels of a level that are coded at once; those of the slices before them are known.
-
-    Attributes:
-        colours: neighbouring colours, of all three orientations.
-        phases: of the 2x2 lattice, row phase * 2 + column phase.
-    """
-
-    colours: tuple[int, ...]
-    phases: tuple[int, ...]
-
-    @cached_property
-    def channels(self) -> tuple[int, ...]:
-        """Packed channels, of the 36 of a level: by orientation, then colour, then phase."""
-        return tuple(
-            (orientation * COLOURS + colour) * 4 + phase
-            for orientation in range(3)
-            for colour in self.colours
-            for phase in self.phases
-        )
-
-
-#: The passes of a level in coding order: the lowest colour band first.
-SLICES = (
-    Slice((0,), (0,)),
-    Slice((0,), (3,)),
-    Slice((0,), (1, 2)),
-    Slice((1, 2), (0, 3)),
-    Slice((1, 2), (1, 2)),
-)
-#: The same lattice without an order of colours: the twin with an entropy model in two dimensions.
-SLICES_2D = tuple(Slice((0, 1, 2), phases) for phases in ((0,), (3,), (1, 2)))
-
-
-def coding_order(slices: tuple[Slice, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """All packed channels of a level in coding order, and how many each slice has."""
-    return tuple(channel for part in slices for channel in part.channels), tuple(len(p.channels) for p in slices)
 
 
 @dataclass(frozen=True)

@@ -17,45 +17,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from wavelic.container import crc32c
-from wavelic.entropy import RangeDecoder, RangeEncoder
-from wavelic.errors import ChecksumError, FormatError
-from wavelic.weconvene.context import MAX_VALUE, SCALES, STEP_UNIT, code_levels
-from wavelic.weconvene.features import VALUE
-from wavelic.weconvene.offsets import LARGEST, TABLE, choose_offsets, from_differences, moved, to_differences
+from wavelic.entropy import RangeEncoder
+from wavelic.weconvene.context import code_levels
+from wavelic.weconvene.offsets import TABLE, choose_offsets, moved, to_differences
 from wavelic.weconvene.rdoq import RDOQ_LAMBDA, quantise
-from wavelic.weconvene.subbands import COLOURS, pack_slice
+from wavelic.weconvene.subbands import pack_slice
+from wavelic.weconvene.tile_reader import CHECKSUM, SPARSE, Decoded, TileReader, low_residuals
+from wavelic.weconvene.units import MAX_VALUE, STEP_UNIT, VALUE
 from wavelic.weconvene.weights import Model
 
-_CHECKSUM = 4
-#: Added to a tile's first byte if it is sparse.
-SPARSE = 64
 #: Rise of squared error + weight * bits, as a share of weight * bits, beyond which a tile is not made sparse.
 _SPARSE_LOSS = 0.002
 #: Pixels of tiles that are coded together: enough for the calls to cost little, few enough for the caches.
 GROUP_PIXELS = 1 << 20
-
-
-@dataclass(frozen=True)
-class Decoded:
-    """A tile, int32: ``low`` (3, h, w) in steps, ``details`` (9, h_d, w_d) in 1/16 step, level 1 first."""
-
-    low: NDArray[np.int32]
-    details: tuple[NDArray[np.int32], ...]
-
-    def checksum(self) -> int:
-        """CRC-32C over all coefficients."""
-        crc = crc32c(np.ascontiguousarray(self.low, "<i4").tobytes())
-        for detail in self.details:
-            crc = crc32c(np.ascontiguousarray(detail, "<i4").tobytes(), crc)
-        return crc
 
 
 @torch.inference_mode()
@@ -126,7 +106,7 @@ def _encode_tiles(
         of_tile = ((r[number].numpy().ravel(), t[number].numpy().ravel()) for r, t in slices)
         _encode_slices(model, encoder, [_coded(r, t) if sparse else (r, t) for r, t in of_tile])
         decoded = Decoded(low.cpu().numpy(), tuple(v[number].cpu().numpy() for v in values))
-        chunk = bytes(tables) + encoder.finish() + decoded.checksum().to_bytes(_CHECKSUM, "big")
+        chunk = bytes(tables) + encoder.finish() + decoded.checksum().to_bytes(CHECKSUM, "big")
         results.append((chunk, decoded))
     return results
 
@@ -142,11 +122,10 @@ def _encode_slices(
 ) -> None:
     """Append a tile's scale offsets and the residuals of its slices to the stream."""
     per_level = len(model.entropy.slices)
-    offsets = choose_offsets(model, slices, per_level)
+    offsets = choose_offsets(model.costs, slices, per_level)
     encoder.encode(to_differences(offsets, per_level), np.full(len(offsets), TABLE, np.int32), model.tables)
     for (residuals, tables), offset in zip(slices, offsets, strict=True):
-        rows = (tables.astype(np.int16) + np.int16(offset)).clip(0, SCALES - 1)
-        encoder.encode(residuals, rows, model.tables)
+        encoder.encode(residuals, moved(tables, offset), model.tables)
 
 
 @torch.inference_mode()
@@ -173,82 +152,24 @@ def decode_tiles(
         ChecksumError: the coefficients are not those that were coded.
     """
     lock = lock or nullcontext()
-    sparse = [bool(data) and data[0] >= SPARSE for data in payloads]
+    per_level = len(model.entropy.slices)
     with lock:
-        decoders, lows = zip(*(_decode_low(model, data, size) for data in payloads), strict=True)
-        offsets = torch.from_numpy(np.stack([_decode_offsets(model, decoder, levels) for decoder in decoders]))
+        readers = [TileReader(model.tables, data, size, levels, per_level) for data in payloads]
 
     def coder(number: int, index: int, mean: Tensor, table: Tensor) -> Tensor:
-        offset = offsets[:, (levels - number) * len(model.entropy.slices) + index]
-        table = table.cpu()
-        rows = moved(table, offset).numpy()
-        places = [np.flatnonzero(own) if few else None for few, own in zip(sparse, table.numpy(), strict=True)]
+        tables = table.cpu().numpy()
+        place = (levels - number) * per_level + index
         with lock:
-            symbols = [_decode_slice(model, *each) for each in zip(decoders, rows, places, strict=True)]
-        residual = torch.from_numpy(np.stack(symbols)).to(mean.device).clamp_(-MAX_VALUE, MAX_VALUE)
-        return residual.mul_(VALUE).add_(mean)
+            symbols = [reader.residuals(place, own) for reader, own in zip(readers, tables, strict=True)]
+        return torch.from_numpy(np.stack(symbols)).to(mean.device).mul_(VALUE).add_(mean)
 
     log2_step = torch.tensor([step / STEP_UNIT for step in steps], device=model.device)
-    low = torch.from_numpy(np.stack(lows)).to(model.device)
+    low = torch.from_numpy(np.stack([reader.low for reader in readers])).to(model.device)
     details = [value.cpu().numpy() for value in code_levels(model.entropy, low, log2_step, levels, coder)]
-    decoded = [Decoded(low, tuple(detail[number] for detail in details)) for number, low in enumerate(lows)]
-    for tile, data in zip(decoded, payloads, strict=True):
-        if tile.checksum() != int.from_bytes(data[-_CHECKSUM:], "big"):
-            raise ChecksumError(
-                "the decoded coefficients do not match their checksum; the file is damaged, get it again"
-            )
-    return decoded
-
-
-def _decode_slice(
-    model: Model, decoder: RangeDecoder, rows: NDArray[np.uint8], places: NDArray[np.intp] | None
-) -> NDArray[np.int32]:
-    """Residuals with these tables; those at other places than ``places``, if there are any, are zero."""
-    if places is None:
-        return decoder.decode(rows, model.tables)
-    residuals = np.zeros(rows.shape, np.int32)
-    residuals.reshape(-1)[places] = decoder.decode(rows.reshape(-1)[places], model.tables)
-    return residuals
-
-
-def _decode_low(model: Model, data: bytes, size: tuple[int, int]) -> tuple[RangeDecoder, NDArray[np.int32]]:
-    """The lowest band, and the decoder behind it.  Raises FormatError as `decode_tiles`."""
-    tables = [data[0] % SPARSE, *data[1:COLOURS]] if data else []
-    if len(data) < COLOURS + _CHECKSUM or data[0] >= 2 * SPARSE or max(tables) >= SCALES:
-        raise FormatError(f"a tile of {len(data)} bytes starts with {data[:3].hex()}; the file is damaged")
-    decoder = RangeDecoder(data[COLOURS:-_CHECKSUM])
-    residuals = [decoder.decode(np.full(size, table, np.int32), model.tables) for table in tables]
-    low = low_from_residuals(np.stack(residuals))
-    if max(int(low.max()), -int(low.min())) > MAX_VALUE:
-        raise FormatError(f"the lowest band has values from {low.min()} to {low.max()}; the file is damaged")
-    return decoder, low
-
-
-def _decode_offsets(model: Model, decoder: RangeDecoder, levels: int) -> NDArray[np.int16]:
-    """The scale offsets of a tile's slices.  Raises FormatError as `decode_tiles`."""
-    per_level = len(model.entropy.slices)
-    differences = decoder.decode(np.full(levels * per_level, TABLE, np.int32), model.tables)
-    offsets = from_differences(differences, per_level)
-    if np.abs(offsets.astype(np.int64)).max() > LARGEST:
-        raise FormatError(
-            f"scale offsets from {offsets.min()} to {offsets.max()}; expected up to {LARGEST}: the file is damaged"
-        )
-    return offsets.astype(np.int16)
-
-
-def low_residuals(low: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Differences coded of the lowest band (3, h, w): to the left neighbour, in the first column to the upper one."""
-    residual = low.copy()
-    residual[:, :, 1:] -= low[:, :, :-1]
-    residual[:, 1:, 0] -= low[:, :-1, 0]
-    return residual
-
-
-def low_from_residuals(residual: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Inverse of `low_residuals`; int32 wraps, as there."""
-    low = residual.copy()
-    low[:, :, 0] = np.cumsum(residual[:, :, 0], axis=1, dtype=np.int32)
-    return np.cumsum(low, axis=2, dtype=np.int32)
+    tiles = [Decoded(reader.low, tuple(d[number] for d in details)) for number, reader in enumerate(readers)]
+    for reader, tile in zip(readers, tiles, strict=True):
+        reader.check(tile)
+    return tiles
 
 
 def _best_table(model: Model, residual: NDArray[np.int32]) -> int:

@@ -20,10 +20,10 @@ from wavelic.training.data import PackedImages, to_batch
 from wavelic.training.stages import Recipe, Stage
 from wavelic.training.task import Task, named, uniform
 from wavelic.weconvene.config import CONFIGS
+from wavelic.weconvene.layout import LEVELS
 from wavelic.weconvene.network import Network
 from wavelic.weconvene.quantizers import Coded, CodedInTraining, Noisy, Quantizer
 from wavelic.weconvene.stage import WeconveneStage
-from wavelic.weconvene.subbands import LEVELS
 
 #: Of the five scales (Wang, Simoncelli and Bovik, 2003).
 _MS_SSIM_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)

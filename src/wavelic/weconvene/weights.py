@@ -18,8 +18,10 @@ from wavelic.errors import UsageError
 from wavelic.nn.exact import ExactConv2d, QuantConv2d
 from wavelic.nn.precision import has_bfloat16
 from wavelic.weconvene.config import CONFIGS, Config
-from wavelic.weconvene.context import SCALE_UNIT, SCALES, ContextModel
-from wavelic.weconvene.network import Network, Transform, slices_of
+from wavelic.weconvene.context import ContextModel
+from wavelic.weconvene.layout import slices_of
+from wavelic.weconvene.network import Network, Transform
+from wavelic.weconvene.units import SCALE_UNIT, SCALES
 
 _TRANSFORM, _ENTROPY, _TABLES = "transform.", "entropy.", "tables."
 

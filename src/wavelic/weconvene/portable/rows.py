@@ -1,0 +1,41 @@
+"""Rows of a map that go through several layers while they are in a processor's cache, on all cores.
+
+NumPy lets other threads run during products and sums.  Products of matrices themselves run on one thread each: the
+threads of OpenBLAS turn round at barriers, and take five times as long when another program has a core.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+from threadpoolctl import threadpool_limits
+
+#: What works on all rows of a map: called with the work on some, rows in all, and how many go together.
+Rows = Callable[[Callable[[slice], None], int, int], None]
+_MOST_THREADS = 8
+
+
+@contextmanager
+def on_all_cores() -> Iterator[Rows]:
+    """Provide `Rows` on as many threads as torch would use: OMP_NUM_THREADS, or one for each core."""
+    given = os.environ.get("OMP_NUM_THREADS", "")
+    cores = int(given) if given.isdecimal() and int(given) else _cores()
+
+    with ThreadPoolExecutor(min(cores, _MOST_THREADS), "wavelic-rows") as pool, threadpool_limits(1, "blas"):
+
+        def rows(work: Callable[[slice], None], count: int, together: int) -> None:
+            parts = [slice(first, min(first + together, count)) for first in range(0, count, together)]
+            if len(parts) == 1:
+                work(parts[0])
+                return
+            for _ in pool.map(work, parts):
+                pass
+
+        yield rows
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
