@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from paths import GOLDEN
 from pictures import image
+from threadpoolctl import threadpool_info, threadpool_limits
 from weconvene_tiny import CONFIG, STEP, tiny_model
 
 import wavelic
@@ -155,6 +156,29 @@ print("torch" in sys.modules)
 """
     shown = subprocess.run([sys.executable, "-c", window], capture_output=True, text=True, check=True).stdout
     assert shown.splitlines() == ["True"]
+
+
+def test_numpy_has_its_threads_back_after_decodes_that_overlap() -> None:
+    def threads() -> list[int]:
+        return [library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"]
+
+    with threadpool_limits(3, "blas"):
+        before, first, second = threads(), on_all_cores(), on_all_cores()
+        first.__enter__()
+        second.__enter__()
+        assert set(threads()) <= {1}
+        first.__exit__(None, None, None)
+        assert set(threads()) <= {1}
+        second.__exit__(None, None, None)
+        assert threads() == before
+
+
+def test_errors_in_rows_come_out() -> None:
+    def work(some: slice) -> None:
+        raise FormatError(f"rows {some.start}..{some.stop}")
+
+    with on_all_cores() as rows, pytest.raises(FormatError, match=r"rows 0\.\.4"):
+        rows(work, 10, 4)
 
 
 def test_it_has_the_numbers_of_the_other_decoder() -> None:

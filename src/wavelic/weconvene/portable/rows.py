@@ -7,6 +7,7 @@ threads of OpenBLAS turn round at barriers, and take five times as long when ano
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -17,6 +18,9 @@ from threadpoolctl import threadpool_limits
 Rows = Callable[[Callable[[slice], None], int, int], None]
 _MOST_THREADS = 8
 
+_lock = threading.Lock()
+_users, _limit = 0, None
+
 
 @contextmanager
 def on_all_cores() -> Iterator[Rows]:
@@ -24,7 +28,7 @@ def on_all_cores() -> Iterator[Rows]:
     given = os.environ.get("OMP_NUM_THREADS", "")
     cores = int(given) if given.isdecimal() and int(given) else _cores()
 
-    with ThreadPoolExecutor(min(cores, _MOST_THREADS), "wavelic-rows") as pool, threadpool_limits(1, "blas"):
+    with ThreadPoolExecutor(min(cores, _MOST_THREADS), "wavelic-rows") as pool, _serial_products():
 
         def rows(work: Callable[[slice], None], count: int, together: int) -> None:
             parts = [slice(first, min(first + together, count)) for first in range(0, count, together)]
@@ -35,6 +39,23 @@ def on_all_cores() -> Iterator[Rows]:
                 pass
 
         yield rows
+
+
+@contextmanager
+def _serial_products() -> Iterator[None]:
+    """Products of matrices on one thread each: a setting of the process, which the last of several users restores."""
+    global _users, _limit
+    with _lock:
+        if not _users:
+            _limit = threadpool_limits(1, "blas")
+        _users += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _users -= 1
+            if not _users and _limit is not None:
+                _limit.restore_original_limits()
 
 
 def _cores() -> int:
