@@ -27,7 +27,7 @@ SHORT_RATE = 0.5  # bpp, the one the README shows
 METRICS = (("psnr-rgb", 2), ("ms-ssim-rgb", 4))  # with the digits that are shown
 ANCHORS = ("jpeg-420", "jpeg-420-best", "jpeg2000", "webp-best", "avif", "avif-best", "jpegxl-best")
 #: Shown where no times are: theirs were measured beside other work.
-UNTIMED = ("hevc", "hevc-best")
+UNTIMED = ("hevc", "hevc-best", "vvc")
 
 
 def curve(name: str) -> Curve:

@@ -34,6 +34,7 @@ ANCHORS = (
     "avif-best",
     "hevc",
     "hevc-best",
+    "vvc",
 )
 PUBLISHED = ("vtm", "cheng2020-anchor@8bit", "HPCM-Large")
 PLOTS = {"psnr-rgb": DOCS / "weconvene-psnr.svg", "ms-ssim-rgb": DOCS / "weconvene-msssim.svg"}
