@@ -22,6 +22,7 @@ import torch
 from applications.arms import ARMS, parameters
 from applications.training import Outcome, Recipe, Task, start_from, train
 from wavelic.errors import UsageError, WavelicError
+from wavelic.training.loop import denormals_flushed
 
 ROOT = Path(__file__).resolve().parents[1]
 #: Modules with RECIPES, and the task in each.
@@ -132,7 +133,8 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("--results", type=Path, default=ROOT / "results" / "applications")
     arguments = parser.parse_args(words)
     try:
-        train_all(arguments)
+        with denormals_flushed():
+            train_all(arguments)
     except WavelicError as error:
         print(f"error: {error}")
         return error.exit_code
@@ -141,7 +143,6 @@ def main(words: list[str] | None = None) -> int:
 
 def train_all(arguments: argparse.Namespace) -> None:
     """Train all arms and seeds that are not done, until the budget is spent."""
-    torch.set_flush_denormal(True)
     task = make_task(arguments.name, arguments.recipe, arguments.data)
     path = arguments.results / f"{arguments.name}.json"
     began = time.process_time()

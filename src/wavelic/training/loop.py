@@ -72,7 +72,7 @@ def _stop_requests() -> Iterator[list[bool]]:
 
 
 @contextmanager
-def _denormals_flushed() -> Iterator[None]:
+def denormals_flushed() -> Iterator[None]:
     """Denormal numbers count as zero meanwhile: late in training they would take most of the time."""
     torch.set_flush_denormal(True)
     try:
@@ -334,7 +334,7 @@ def train(recipe: Recipe, runs: Path, device: str = "cpu") -> Path:
     more = (TimeRemainingColumn(), TextColumn("{task.fields[note]}"))
     quiet = not accelerator.is_main_process
     shown = Progress(*columns, *more, console=Console(stderr=True), disable=quiet)
-    with _stop_requests() as stop, _denormals_flushed(), shown as progress:
+    with _stop_requests() as stop, denormals_flushed(), shown as progress:
         for stage in recipe.stages:
             stage_folder = folder / stage.name
             stage_folder.mkdir(parents=True, exist_ok=True)
