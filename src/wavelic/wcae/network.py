@@ -19,6 +19,7 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import conv2d
 
 from wavelic.errors import ModelError
 from wavelic.nn.gdn import GDN
@@ -69,6 +70,31 @@ class BranchAnalysis(nn.Sequential):
         for (before, after), stride in zip(pairwise((spec.channels, *spec.widths)), spec.strides, strict=True):
             layers += [nn.Conv2d(before, after, 3, stride, padding=1), GDN(after)]
         super().__init__(*layers[:-1])
+
+    def of_repeated(self, x: Tensor, places: list[int], axis: int) -> Tensor:
+        """The result for a map in which many rows or columns are alike: what comes out alike is computed once.
+
+        Args:
+            x: the distinct rows or columns, (N, channels, H, W).
+            places: which of them each row or column of the map is.
+            axis: 2 for rows, 3 for columns.
+        """
+        for layer in self:
+            if not isinstance(layer, nn.Conv2d):
+                x = layer(x)
+                continue
+            stride = layer.stride[0]
+            around = [x.shape[axis], *places, x.shape[axis]]  # zeros beyond the map, which come after the last of x
+            threes = [tuple(around[place : place + 3]) for place in range(0, len(places), stride)]
+            distinct = list(dict.fromkeys(threes))
+            last = x.permute(0, 2, 3, 1)  # channels last, where whole rows and columns are copied faster
+            zeros = torch.zeros_like(last.narrow(axis - 1, 0, 1))
+            chosen = torch.tensor(distinct, device=x.device).flatten()
+            side_by_side = torch.cat((last, zeros), axis - 1).index_select(axis - 1, chosen).permute(0, 3, 1, 2)
+            steps, padding = ((3, stride), (0, 1)) if axis == 2 else ((stride, 3), (1, 0))
+            x = conv2d(side_by_side, layer.weight, layer.bias, steps, padding)
+            places = [distinct.index(three) for three in threes]
+        return x.index_select(axis, torch.tensor(places, device=x.device))
 
 
 class BranchSynthesis(nn.Sequential):
@@ -135,21 +161,41 @@ class WaveletAutoencoder(nn.Module):
         """Image (N, 3, H, W) in [-1, 1], sides multiples of ``stride`` -> latent (N, C, H/stride, W/stride)."""
         return torch.cat([net(scale) for net, scale in zip(self.analyses, self.scales(x), strict=True)], 1)
 
+    def analysis_extended(self, x: Tensor, side: int, axis: int) -> Tensor:
+        """`analysis` of an image that is extended by its last row or column, which costs little more than the image.
+
+        Args:
+            x: (N, 3, H, W), its other side a multiple of ``stride``.
+            side: how long it is to be along ``axis``, a multiple of ``stride``.
+            axis: 2 for rows, 3 for columns.
+        """
+        cell, before = 1 << self.levels, x.shape[axis] - 1  # from this one on all are alike
+        count = min(side, -(-before // cell) * cell + cell)
+        rows = torch.arange(count, device=x.device).clamp_(max=before)
+        parts = []
+        for net, scale in zip(self.analyses, self.scales(x.index_select(axis, rows)), strict=True):
+            unit = count // scale.shape[axis]
+            last = min(-(-before // unit), scale.shape[axis] - 1)
+            assert isinstance(net, BranchAnalysis)
+            places = [min(number, last) for number in range(side // unit)]
+            parts.append(net.of_repeated(scale.narrow(axis, 0, last + 1), places, axis))
+        return torch.cat(parts, 1)
+
     def synthesis(self, y: Tensor, size: tuple[int, int] | None = None) -> Tensor:
         """Latent (N, C, h, w) -> image (N, 3, h*stride, w*stride), unclipped, nominally in [-1, 1].
 
         Args:
             y: the latent.
             size: rows and columns that are wanted of the image, from its first sample on: the result has these, and up
-                to 2^levels - 1 more, computed from what they depend on; None: all.
+                to one more, computed from what they depend on; None: all.
         """
         parts = y.split([spec.latent_channels for spec in self.branches], 1)
         if size is None:
             return self._merge([net(part) for net, part in zip(self.syntheses, parts, strict=True)])
         scales = []
         for number, (net, part) in enumerate(zip(self.syntheses, parts, strict=True)):
-            cell = 1 << self.levels  # of the coarsest level, whole ones for every level
-            rows, columns = (-(-side // cell) << number for side in size)
+            cell = 1 << (self.levels - number)  # samples of the image to a position of the scale
+            rows, columns = (-(-side // cell) for side in size)
             assert isinstance(net, BranchSynthesis)
             scales.append(net.first(part, (rows, columns)))
         return self._merge(scales)
@@ -164,12 +210,15 @@ class WaveletAutoencoder(nn.Module):
         return scales
 
     def _merge(self, scales: list[Tensor]) -> Tensor:
+        """Inverse of `scales`; where a finer one is smaller than twice the one before, for its size."""
         if self.levels == 0:
             return scales[0]
-        low, *coarsest = scales[0].split(3, 1)
-        details = [Bands2d(*coarsest), *(Bands2d(*scale.split(3, 1)) for scale in scales[1:])]
-        size = (low.shape[-2] << self.levels, low.shape[-1] << self.levels)
-        return idwt2(Coefficients2d(low, tuple(reversed(details)), size, "haar", "orthonormal"))
+        low, coarsest = scales[0][:, :3], scales[0][:, 3:]
+        for details in (coarsest, *scales[1:]):
+            low = low[..., : details.shape[-2], : details.shape[-1]]
+            size = (2 * low.shape[-2], 2 * low.shape[-1])
+            low = idwt2(Coefficients2d(low, (Bands2d(*details.split(3, 1)),), size, "haar", "orthonormal"))
+        return low
 
 
 def wcae() -> WaveletAutoencoder:

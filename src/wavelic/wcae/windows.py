@@ -61,8 +61,13 @@ def analyze(
     cells = list(windows(area, (width, height), sides, margin))
     for done, (inner, outer) in enumerate(cells, 1):
         window = pixels[outer.y * stride : outer.bottom * stride, outer.x * stride : outer.right * stride]
-        x = _normalize(window, outer.height * stride, outer.width * stride, replicate).to(device)
-        y = network.analysis(x.contiguous(memory_format=torch.channels_last))[0].cpu().numpy()
+        size = outer.height * stride, outer.width * stride
+        # of a thin picture most of a cell is its last row or column, again and again
+        thin = next((axis for axis in (0, 1) if replicate and 2 * window.shape[axis] <= size[axis]), None)
+        rows, columns = (window.shape[axis] if axis == thin else size[axis] for axis in (0, 1))
+        x = _normalize(window, rows, columns, replicate).to(device).contiguous(memory_format=torch.channels_last)
+        found = network.analysis(x) if thin is None else network.analysis_extended(x, size[thin], 2 + thin)
+        y = found[0].cpu().numpy()
         latent[:, *inner.slices()] = y[:, *inner.moved(-outer.x, -outer.y).slices()]
         if progress:
             progress(done, len(cells))
