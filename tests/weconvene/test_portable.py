@@ -160,7 +160,10 @@ print("torch" in sys.modules)
 
 def test_numpy_has_its_threads_back_after_decodes_that_overlap() -> None:
     def threads() -> list[int]:
-        return [library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"]
+        return [library["num_threads"] for library in threadpool_info() if "numpy.libs" in library["filepath"]]
+
+    if not threads():
+        pytest.skip("NumPy brings no OpenBLAS of its own")
 
     with threadpool_limits(3, "blas"):
         before, first, second = threads(), on_all_cores(), on_all_cores()
