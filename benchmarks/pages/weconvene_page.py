@@ -16,6 +16,7 @@ from typing import Any
 
 from benchmarks.measuring import DOCS, RESULTS
 from benchmarks.pages.marked import Section, with_sections, write_or_check
+from benchmarks.studies.weconvene_twins import ARMS
 from wavelic.evaluation.bd import bd_rate
 from wavelic.evaluation.compare import compare
 from wavelic.evaluation.plots import rate_distortion_svg
@@ -47,13 +48,6 @@ LOGS = {
 SHIPPED = "weconvene-cpu"
 TUNED = RESULTS / "codecs" / "kodak" / "weconvene-msssim.json"
 SEARCHED = RESULTS / "codecs" / "kodak" / "weconvene-effort9.json"
-TWINS = {
-    "weconvene": "wide blocks, colours in order, SOAP",
-    "adam": "the same by Adam, with a step size of 1e-3",
-    "weconvene-wavelet": "3DM-WeConv layers in f and g",
-    "weconvene-plain": "the same layers without their wavelet transforms",
-    "weconvene-2d": "luma and chroma of a level coded together",
-}
 
 
 def percent(reference: Curve, test: Curve, metric: str) -> str:
@@ -215,29 +209,42 @@ def change(reference: Path, test: Path) -> float:
     return bd_rate(*columns).value
 
 
-def comparison(text: str, log: Path, base: Path, digits: int) -> str:
+def twins() -> list[str]:
+    """What each lever brings: runs with and without it, on validation crops, from `studies/weconvene_twins.py`."""
+    lines: list[str] = []
+    for last_stage, base, title in (
+        (False, "weconvene", "From new weights; rounded symbols."),
+        (True, "finish", "The last stage, from one run's stage `main`; symbols of an encoder with RDOQ."),
+    ):
+        arms = {name: arm for name, arm in ARMS.items() if arm.last_stage == last_stage}
+        found = {name: RESULTS / "training" / f"twin-{name}.jsonl" for name in arms}
+        there = {name: path for name, path in found.items() if path.exists()}
+        if base not in there or len(there) < 2:
+            continue
+        lines += [
+            "",
+            title,
+            "",
+            "| twin | steps | BD-rate, PSNR | bpp, PSNR at steps 16, 64, 224 |",
+            "|---|---:|---:|---|",
+        ]
+        lines += [comparison(f"`{name}`: {arms[name].text}", path, found[base]) for name, path in there.items()]
+    if not lines:
+        return []
+    note = (
+        "600 s of one core each, one after the other, the step size falling to nothing. One seed, so differences below"
+        " about 1 % mean little."
+    )
+    return [*lines[1:], "", note]
+
+
+def comparison(text: str, log: Path, base: Path) -> str:
     """A table's row: what a run is, its steps, its BD-rate against ``base``, where it stands at three steps."""
     rows = rates_of(log)
     steps = json.loads(log.read_text().splitlines()[-1])["step"]
-    delta = "reference" if log == base else f"{change(base, log):+.{digits}f} %"
+    delta = "reference" if log == base else f"{change(base, log):+.1f} %"
     shown = "; ".join(f"{row['bpp']:.3f}, {row['psnr']:.2f}" for row in (rows[0], rows[2], rows[4]))
     return f"| {text} | {steps} | {delta} | {shown} |"
-
-
-def twins() -> list[str]:
-    """Training twins, on validation crops."""
-    found = {name: RESULTS / "training" / f"twin-{name}.jsonl" for name in TWINS}
-    there = {name: path for name, path in found.items() if path.exists()}
-    base = found["weconvene"]
-    if base not in there.values() or len(there) < 2:
-        return []
-    lines = ["| twin | steps | BD-rate, PSNR | bpp, PSNR at steps 16, 64, 224 |", "|---|---:|---:|---|"]
-    lines += [comparison(f"`{name}`: {TWINS[name]}", path, base, 1) for name, path in there.items()]
-    note = (
-        "600 s of one core each, beside other work, the step size falling to nothing; rounded symbols. One seed, so"
-        " differences below about 1 % mean little."
-    )
-    return [*lines, "", note]
 
 
 def stages(log: str) -> list[list[dict[str, Any]]]:
@@ -341,8 +348,8 @@ SECTIONS: tuple[Section, ...] = (
     ),
     (
         "Twins at equal processor time",
-        "Short runs of one recipe (`wavelic train weconvene-cpu model=NAME stages.0.budget=600 defaults.schedule=linear"
-        " defaults.warmup=50 defaults.ema=0.99`), estimated bits and PSNR on validation crops.",
+        "`python -m benchmarks.studies.weconvene_twins --data DIR --validation DIR`: what a run loses without a lever;"
+        " estimated bits and PSNR on validation crops.",
         twins,
     ),
     (

@@ -44,3 +44,18 @@ def test_the_first_samples_are_those_of_the_whole(network: WaveletAutoencoder) -
         assert 0 <= part.shape[2] - rows <= 1
         assert 0 <= part.shape[3] - columns <= 1
         assert close(part[..., :rows, :columns], whole[..., :rows, :columns])
+
+
+def test_the_transposed_network_is_for_transposed_pictures(network: WaveletAutoencoder) -> None:
+    turned, stride = network.transposed(), network.stride
+    x = 2 * torch.rand(2, 3, 2 * stride, 3 * stride) - 1
+    y = network.analysis(x)
+    assert close(turned.analysis(x.transpose(2, 3)), y.transpose(2, 3))
+    assert close(turned.synthesis(y.transpose(2, 3)), network.synthesis(y).transpose(2, 3))
+    assert network.transposed() is turned
+    assert set(network.state_dict()) == set(build_autoencoder_keys(network))
+
+
+def build_autoencoder_keys(network: WaveletAutoencoder) -> list[str]:
+    """Names of the parameters of a network as it is built."""
+    return list(WaveletAutoencoder(network.branches, network.levels).state_dict())

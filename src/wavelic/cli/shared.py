@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import typer
 
 from wavelic.cli.terminal import be_quiet
-from wavelic.codec.registry import names
+from wavelic.codec.registry import CODECS, names
 
 Device = Annotated[str, typer.Option(help="cpu or cuda.")]
 Force = Annotated[bool, typer.Option("--force", "-f", help="Replace existing files.")]
@@ -22,8 +22,8 @@ Processors = Annotated[
 Strip = Annotated[bool, typer.Option("--strip", help="Leave out all metadata; the picture is shown upright as before.")]
 StripGps = Annotated[bool, typer.Option("--strip-gps", help="Leave out the position in Exif and XMP, keep the rest.")]
 
-#: Names of the codecs, for help texts.
-CODEC_NAMES = ", ".join(names())
+#: Names of the codecs of this package, for help texts.
+CODEC_NAMES = ", ".join(CODECS)
 
 
 _Quiet = Annotated[bool, typer.Option("--quiet", help="No remarks and no progress; errors are still printed.")]

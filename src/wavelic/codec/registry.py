@@ -11,10 +11,10 @@ Both name an instance of `wavelic.codec.base.Codec`, which is imported on first 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import fields
 from functools import cache
-from importlib.metadata import entry_points
 from typing import TYPE_CHECKING
 
 from wavelic.codec.architecture import resolve
@@ -48,12 +48,24 @@ _registered: dict[str, Codec] = {}
 @cache
 def _entries() -> dict[str, str]:
     """Every codec's name and where it is; a name of this package cannot be taken by another."""
+    from importlib.metadata import entry_points  # looks at every installed package: 40 ms
+
     return {point.name: point.value for point in entry_points(group=GROUP)} | CODECS | SPECIAL
+
+
+def _place(name: str) -> str:
+    own = CODECS | SPECIAL
+    return own[name] if name in own else _entries()[name]
 
 
 def names() -> tuple[str, ...]:
     """Return the names of the codecs for any picture: those of this package in their order, then those of others."""
     return (*CODECS, *(name for name in _entries() if name not in CODECS | SPECIAL))
+
+
+def known(name: str) -> bool:
+    """Whether there is a codec called ``name``; other packages are looked at only where this one has none."""
+    return name in CODECS or name in SPECIAL or name in _entries()
 
 
 def get_codec(name: str) -> Codec:
@@ -62,7 +74,7 @@ def get_codec(name: str) -> Codec:
     Raises:
         UsageError: there is none; the message lists those there are.
     """
-    if name not in _entries():
+    if not known(name):
         raise UsageError(f"no codec {name!r}; choose one of {', '.join((*names(), *SPECIAL))}")
     return _load(name)
 
@@ -89,11 +101,11 @@ def _load(name: str) -> Codec:
     if name in _registered:
         return _registered[name]
     try:
-        found = resolve(_entries()[name])
+        found = resolve(_place(name))
     except (ImportError, AttributeError) as error:
         raise WavelicError(f"codec {name} cannot be loaded ({error}); repair or remove the package it is in") from error
     if not isinstance(found, Codec) or found.name != name:
-        raise WavelicError(f"{_entries()[name]} is not a codec called {name}; repair or remove the package it is in")
+        raise WavelicError(f"{_place(name)} is not a codec called {name}; repair or remove the package it is in")
     return found
 
 
@@ -109,7 +121,14 @@ def all_codecs() -> tuple[Codec, ...]:
 
 def recognize(start: bytes) -> Codec | None:
     """Return the first codec that opens a file beginning with ``start``, None if there is none."""
-    return next((codec for codec in map(get_codec, (*names(), *SPECIAL)) if codec.recognizes(start)), None)
+    own = (*CODECS, *SPECIAL)
+    if found := _recognizing(own, start):
+        return found
+    return _recognizing((name for name in names() if name not in own), start)
+
+
+def _recognizing(candidates: Iterable[str], start: bytes) -> Codec | None:
+    return next((codec for codec in map(get_codec, candidates) if codec.recognizes(start)), None)
 
 
 def special_for(image: Image, extension: str | None, options: Options) -> Codec | None:

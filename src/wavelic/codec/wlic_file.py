@@ -10,7 +10,7 @@ from typing import Any
 from wavelic.codec.architectures import architectures
 from wavelic.codec.opened import Layer, Progress, Region
 from wavelic.codec.options import check_device
-from wavelic.codec.registry import all_codecs, get_codec, names
+from wavelic.codec.registry import all_codecs, get_codec, known
 from wavelic.codec.request import Request
 from wavelic.codec.slicing import ArrayFace
 from wavelic.codec.weights import NO_WEIGHTS, Card, card_by_id
@@ -136,7 +136,7 @@ def codec_of(header: Header) -> WlicSyntax:
         family = card_by_id(header.model).family
     except ModelError:
         family = ""
-    if family in names():  # the usual case; no other codec needs to be loaded
+    if known(family):  # the usual case; no other codec needs to be loaded
         codec = get_codec(family)
         if isinstance(codec, WlicSyntax) and codec.codec_id == header.codec:
             return codec

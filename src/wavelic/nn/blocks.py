@@ -16,6 +16,7 @@ from torch.nn.functional import leaky_relu, pixel_shuffle
 
 from wavelic.errors import UsageError
 from wavelic.nn.gdn import GDN
+from wavelic.nn.traced import every, is_tracing
 
 SLOPE = 0.01  # of every LeakyReLU
 GAMMA_INIT = 0.1  # initial diagonal of every GDN of these models
@@ -76,8 +77,8 @@ class Subsample(nn.Module):
         self.stride = stride
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return a view (N, C, ceil(H / stride), ceil(W / stride)) of (N, C, H, W)."""
-        return x[..., :: self.stride, :: self.stride]
+        """Return a view (N, C, ceil(H / stride), ceil(W / stride)) of (N, C, H, W); a copy where it is traced."""
+        return every(x, self.stride) if is_tracing() else x[..., :: self.stride, :: self.stride]
 
 
 def skip_connection(in_channels: int, out_channels: int, stride: int) -> nn.Module:

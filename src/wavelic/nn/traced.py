@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from wavelic.wavelets import Bands2d
 from wavelic.wavelets.schemes import Scheme, get_scheme
@@ -18,6 +19,39 @@ from wavelic.wavelets.schemes import Scheme, get_scheme
 def is_tracing() -> bool:
     """Whether ``torch.compile``, ``torch.export`` or ``torch.jit.trace`` records the operations."""
     return torch.compiler.is_compiling() or torch.jit.is_tracing()
+
+
+def every(x: Tensor, stride: int, size: tuple[int, int] | None = None) -> Tensor:
+    """Copy every ``stride``-th sample in both directions, of the first ``size`` rows and columns.
+
+    A slice would be a view, whose strides tie an exported graph to sizes that leave a remainder, or to those that
+    leave none.
+
+    Args:
+        x: (..., H, W).
+        stride: distance of the samples that are copied.
+        size: None for all of them.
+    """
+    rows, columns = (torch.arange(0, side, stride, device=x.device) for side in size or x.shape[-2:])
+    return x.index_select(-2, rows).index_select(-1, columns)
+
+
+def extended(x: Tensor, multiple: int, zeros: bool = False) -> Tensor:
+    """Extend both sides to multiples of a number, without a branch on the size, which would tie a graph to a remainder.
+
+    Args:
+        x: (..., H, W).
+        multiple: what the sides of the result are multiples of.
+        zeros: by zeros; else by repeating the last sample.
+    """
+    if multiple == 1:
+        return x
+    height, width = ((side + multiple - 1) // multiple * multiple for side in x.shape[-2:])
+    if zeros:
+        return every(pad(x, (0, multiple - 1, 0, multiple - 1)), 1, (height, width))
+    rows = torch.arange(height, device=x.device).clamp_max(x.shape[-2] - 1)
+    columns = torch.arange(width, device=x.device).clamp_max(x.shape[-1] - 1)
+    return x.index_select(-2, rows).index_select(-1, columns)
 
 
 def analyze(x: Tensor, wavelet: str) -> tuple[Tensor, Bands2d]:

@@ -29,7 +29,7 @@ from torch.nn.functional import leaky_relu, pad
 from wavelic.errors import UsageError
 from wavelic.nn.blocks import GAMMA_INIT, SLOPE, SubpixelConv, conv, skip_connection
 from wavelic.nn.gdn import GDN
-from wavelic.nn.traced import analyze, is_tracing, synthesize
+from wavelic.nn.traced import analyze, every, extended, is_tracing, synthesize
 from wavelic.wavelets import WAVELETS, Bands2d, Coefficients1d, dwt1, dwt2, idwt1, idwt2, level_sizes
 
 
@@ -200,14 +200,14 @@ class WaveletConv(nn.Module):
     def _convolve_traced(self, x: Tensor) -> Tensor:
         """Do the same with the transforms of `traced`, level by level."""
         height, width = x.shape[-2:]
-        low, levels = _extend_traced(x, 1 << self.levels), []
+        low, levels = extended(x, 1 << self.levels), []
         for layer in self.high:
             low, bands = analyze(low, self.wavelet)
             levels.append(Bands2d(*layer(bands.lh, bands.hl, bands.hh)))
         (low,) = self.low(low)
         for bands in reversed(levels):
             low = synthesize(low, bands, self.wavelet)
-        return low[..., :height, :width]
+        return every(low, 1, (height, width))
 
 
 def channel_transform(channels: int, wavelet: str, levels: int) -> tuple[list[int], Tensor, Tensor]:
@@ -244,14 +244,6 @@ def _pixels(x: Tensor) -> Tensor:
 def _extend(x: Tensor, multiple: int) -> Tensor:
     bottom, right = -x.shape[-2] % multiple, -x.shape[-1] % multiple
     return pad(x, (0, right, 0, bottom), mode="replicate") if bottom or right else x
-
-
-def _extend_traced(x: Tensor, multiple: int) -> Tensor:
-    """As `_extend`, without a branch on the size, which would tie a graph to one remainder."""
-    height, width = ((side + multiple - 1) // multiple * multiple for side in x.shape[-2:])
-    rows = torch.arange(height, device=x.device).clamp_max(x.shape[-2] - 1)
-    columns = torch.arange(width, device=x.device).clamp_max(x.shape[-1] - 1)
-    return x[..., rows, :][..., columns] if multiple > 1 else x
 
 
 def _check_arguments(

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d, pad
 
 from wavelic.errors import UsageError
-from wavelic.nn.traced import analyze, is_tracing, synthesize
+from wavelic.nn.traced import analyze, every, extended, is_tracing, synthesize
 from wavelic.wavelets import Bands2d, Coefficients2d, dwt2, idwt2
 
 #: What the argument ``wt_type`` may be, and the wavelet it means; "db1" is PyWavelets' name of Haar.
@@ -145,9 +145,9 @@ class WTConv2d(nn.Module):
                 return mixed.sum(2) if coarser is None else mixed.sum(2) + 0.5 * coarser
             low, lh, hl, hh = mixed.unbind(2)
             low = low if coarser is None else low + coarser
-            coarser = _synthesize(low, Bands2d(lh, hl, hh), self.wavelet)[..., :height, :width]
+            coarser = _synthesize(low, Bands2d(lh, hl, hh), self.wavelet, (height, width))
         assert coarser is not None  # called with a level at least
-        return coarser[..., :: self.stride, :: self.stride]
+        return every(coarser, self.stride) if is_tracing() else coarser[..., :: self.stride, :: self.stride]
 
     def _kernel(self, number: int) -> Tensor:
         """Kernels of a level, times their factors: (4 C, 1, k, k)."""
@@ -198,14 +198,18 @@ def _analyze(x: Tensor, wavelet: str) -> tuple[Tensor, Bands2d]:
     return coefficients.low, coefficients.levels[0]
 
 
-def _synthesize(low: Tensor, bands: Bands2d, wavelet: str) -> Tensor:
+def _synthesize(low: Tensor, bands: Bands2d, wavelet: str, size: tuple[int, int]) -> Tensor:
+    """The plane of these bands, without what `_to_even` added to its ``size``."""
     if is_tracing():
-        return synthesize(low, bands, wavelet)
-    return idwt2(Coefficients2d(low, (bands,), (2 * low.shape[-2], 2 * low.shape[-1]), wavelet, "orthonormal"))
+        return every(synthesize(low, bands, wavelet), 1, size)
+    whole = (2 * low.shape[-2], 2 * low.shape[-1])
+    return idwt2(Coefficients2d(low, (bands,), whole, wavelet, "orthonormal"))[..., : size[0], : size[1]]
 
 
 def _to_even(x: Tensor, wavelet: str) -> Tensor:
     """Extend odd sides by one sample: by zeros for Haar, as in the authors' layer; else by repeating the last."""
+    if is_tracing():
+        return extended(x, 2, zeros=wavelet == "haar")
     bottom, right = x.shape[-2] % 2, x.shape[-1] % 2
     if not (bottom or right):
         return x

@@ -14,6 +14,7 @@ The sentence "32 x NM/1024 ... reduced by a factor of 100" cannot be literally t
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -146,6 +147,7 @@ class WaveletAutoencoder(nn.Module):
         self.levels = levels
         self.analyses = nn.ModuleList(BranchAnalysis(spec) for spec in branches)
         self.syntheses = nn.ModuleList(BranchSynthesis(spec) for spec in branches)
+        self._transposed: list[WaveletAutoencoder] = []  # not a part of this one's state
 
     @property
     def latent_channels(self) -> int:
@@ -156,6 +158,27 @@ class WaveletAutoencoder(nn.Module):
     def stride(self) -> int:
         """Pixels per latent position along each side; image sides must be multiples of it."""
         return self.branches[0].downsampling * 2**self.levels
+
+    def transposed(self) -> WaveletAutoencoder:
+        """The network for transposed images and latents, made once: for pictures of a few columns.
+
+        Channels lie together in memory and then columns, so maps of a few columns take twice the time of maps of a few
+        rows.
+        """
+        if not self._transposed:
+            with torch.inference_mode(False), torch.no_grad():
+                turned = copy.deepcopy(self)
+                for layer in turned.modules():
+                    if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+                        layer.weight.copy_(layer.weight.transpose(2, 3).clone())
+                for analysis, synthesis, spec in zip(turned.analyses, turned.syntheses, turned.branches, strict=True):
+                    order = _transposed_bands(spec.channels)
+                    first, last = analysis[0], synthesis[-1]  # type: ignore[index]
+                    first.weight.copy_(first.weight[:, order])
+                    last.weight.copy_(last.weight[:, order])
+                    last.bias.copy_(last.bias[order])
+            self._transposed.append(turned)
+        return self._transposed[0]
 
     def analysis(self, x: Tensor) -> Tensor:
         """Image (N, 3, H, W) in [-1, 1], sides multiples of ``stride`` -> latent (N, C, H/stride, W/stride)."""
@@ -219,6 +242,14 @@ class WaveletAutoencoder(nn.Module):
             size = (2 * low.shape[-2], 2 * low.shape[-1])
             low = idwt2(Coefficients2d(low, (Bands2d(*details.split(3, 1)),), size, "haar", "orthonormal"))
         return low
+
+
+def _transposed_bands(channels: int) -> list[int]:
+    """Where each input channel of a branch comes from when its image is transposed: LH and HL change places."""
+    low = channels % 9  # [LL] LH HL HH of three colours
+    if low == channels:
+        return list(range(channels))
+    return [*range(low), *range(low + 3, low + 6), *range(low, low + 3), *range(low + 6, channels)]
 
 
 def wcae() -> WaveletAutoencoder:

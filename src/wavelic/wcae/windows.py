@@ -39,6 +39,11 @@ def denormalize(x: torch.Tensor, channels: int, dtype: np.dtype[Any]) -> NDArray
     return samples.round_().clamp_(0, full).cpu().numpy().astype(dtype)
 
 
+def _turned(x: torch.Tensor) -> torch.Tensor:
+    """Maps (N, C, h, w) with rows and columns exchanged, channels last."""
+    return x.transpose(2, 3).contiguous(memory_format=torch.channels_last)
+
+
 def latent_size(network: WaveletAutoencoder, height: int, width: int) -> tuple[int, int]:
     """Rows and columns of the latent of an image."""
     return -(-height // network.stride), -(-width // network.stride)
@@ -66,7 +71,12 @@ def analyze(
         thin = next((axis for axis in (0, 1) if replicate and 2 * window.shape[axis] <= size[axis]), None)
         rows, columns = (window.shape[axis] if axis == thin else size[axis] for axis in (0, 1))
         x = _normalize(window, rows, columns, replicate).to(device).contiguous(memory_format=torch.channels_last)
-        found = network.analysis(x) if thin is None else network.analysis_extended(x, size[thin], 2 + thin)
+        if thin is None:
+            found = network.analysis(x)
+        elif thin == 0:
+            found = network.analysis_extended(x, size[0], 2)
+        else:
+            found = _turned(network.transposed().analysis_extended(_turned(x), size[1], 2))
         y = found[0].cpu().numpy()
         latent[:, *inner.slices()] = y[:, *inner.moved(-outer.x, -outer.y).slices()]
         if progress:
@@ -101,7 +111,10 @@ def synthesize(
         size = part.bottom - outer.y * stride, part.right - outer.x * stride
         # of a thin picture most of a cell is not wanted
         thin = any(2 * side <= count * stride for side, count in zip(size, y.shape[2:], strict=True))
-        x = network.synthesis(y.contiguous(memory_format=torch.channels_last), size if thin else None)
+        if thin and latent.shape[2] == 1:
+            x = _turned(network.transposed().synthesis(_turned(y), size[::-1]))
+        else:
+            x = network.synthesis(y.contiguous(memory_format=torch.channels_last), size if thin else None)
         seen = x[:, :, *part.moved(-outer.x * stride, -outer.y * stride).slices()]
         pixels[part.moved(-left, -top).slices()] = denormalize(seen, shape[2], dtype)
         if progress:
