@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
+import wavelic
 from wavelic.wcae.network import WaveletAutoencoder, build_autoencoder
 
 
@@ -59,3 +61,12 @@ def test_the_transposed_network_is_for_transposed_pictures(network: WaveletAutoe
 def build_autoencoder_keys(network: WaveletAutoencoder) -> list[str]:
     """Names of the parameters of a network as it is built."""
     return list(WaveletAutoencoder(network.branches, network.levels).state_dict())
+
+
+@pytest.mark.parametrize("width", [3, 16, 17, 31])
+def test_parts_of_a_few_columns_are_those_of_the_whole(picture, width: int) -> None:
+    data = wavelic.encode(picture(300, width), "wcae", quality=60)
+    whole = wavelic.decode(data)
+    with wavelic.open(data) as file:
+        for x, y, columns, rows in ((0, 0, width, 40), (1, 77, 2, 100), (width - 1, 299, 1, 1), (0, 250, width, 50)):
+            assert np.array_equal(file.read(region=(x, y, columns, rows)), whole[y : y + rows, x : x + columns])

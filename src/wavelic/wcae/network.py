@@ -160,7 +160,7 @@ class WaveletAutoencoder(nn.Module):
         return self.branches[0].downsampling * 2**self.levels
 
     def transposed(self) -> WaveletAutoencoder:
-        """The network for transposed images and latents, made once: for pictures of a few columns.
+        """The network for transposed images and latents, made once where nothing is trained: for a few columns.
 
         Channels lie together in memory and then columns, so maps of a few columns take twice the time of maps of a few
         rows.
@@ -177,6 +177,8 @@ class WaveletAutoencoder(nn.Module):
                     first.weight.copy_(first.weight[:, order])
                     last.weight.copy_(last.weight[:, order])
                     last.bias.copy_(last.bias[order])
+            if any(parameter.requires_grad for parameter in self.parameters()):
+                return turned
             self._transposed.append(turned)
         return self._transposed[0]
 
