@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable
 from functools import wraps
 from typing import Annotated, Literal
@@ -22,8 +23,8 @@ Processors = Annotated[
 Strip = Annotated[bool, typer.Option("--strip", help="Leave out all metadata; the picture is shown upright as before.")]
 StripGps = Annotated[bool, typer.Option("--strip-gps", help="Leave out the position in Exif and XMP, keep the rest.")]
 
-#: Names of the codecs of this package, for help texts.
-CODEC_NAMES = ", ".join(CODECS)
+#: Names of the codecs, for help texts; only where these are shown is it worth looking through all packages for others.
+CODEC_NAMES = ", ".join(names() if {"-h", "--help"} & set(sys.argv) else CODECS)
 
 
 _Quiet = Annotated[bool, typer.Option("--quiet", help="No remarks and no progress; errors are still printed.")]
