@@ -3,9 +3,9 @@
     python -m benchmarks.speed.thin_pictures [--quick] [--json FILE]
 
 Encoding at quality 50 and decoding, on one thread; the best processor time of several turns.  Codecs extend a side to
-whole cells of their coarsest level: `weconvene` codes one row as four, `wcae` as sixteen; `3dm` codes thin pictures in
-strips.  And a row of many photographs side by side has more bits per pixel than a square, which the range coder pays
-for.
+whole cells of their coarsest level: `weconvene` codes one row as four, `wcae` as thirty-two; `3dm` codes thin pictures
+in strips.  And a row of many photographs side by side has more bits per pixel than a square, which the range coder
+pays for.
 """
 
 from __future__ import annotations

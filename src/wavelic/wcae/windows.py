@@ -111,9 +111,8 @@ def synthesize(
         size = part.bottom - outer.y * stride, part.right - outer.x * stride
         # of a thin picture most of a cell is not wanted
         thin = any(2 * side <= count * stride for side, count in zip(size, y.shape[2:], strict=True))
-        if (
-            latent.shape[1] > latent.shape[2] == 1
-        ):  # of any part of such a picture, so that parts are those of the whole
+        # by the picture's size, not the part's, so that parts are those of the whole
+        if latent.shape[1] > latent.shape[2] == 1:
             x = _turned(network.transposed().synthesis(_turned(y), size[::-1] if thin else None))
         else:
             x = network.synthesis(y.contiguous(memory_format=torch.channels_last), size if thin else None)
