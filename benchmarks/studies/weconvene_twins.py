@@ -159,6 +159,7 @@ def main() -> int:
     parser.add_argument("--runs", type=Path, default=Path("runs"))
     parser.add_argument("--folder", type=Path, default=RESULTS / "training")
     arguments = parser.parse_args()
+    arguments.folder.mkdir(parents=True, exist_ok=True)
     for name in arguments.arms:
         target = arguments.folder / f"twin-{name}.jsonl"
         if not target.exists():

@@ -105,7 +105,7 @@ def test_weconvene_transform(model: Model, pretend: None, monkeypatch: pytest.Mo
 @pytest.mark.parametrize("backend", ["int_mm", "float32"])
 def test_weconvene_contexts(backend: str, model: Model, pretend: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both ways to compute integers on a GPU; which one is used depends on values, which fake tensors lack."""
-    monkeypatch.setattr(exact, "_backend", lambda device: backend)
+    monkeypatch.setattr(exact, "_backend", lambda *_: backend)
     moved(model.entropy)
     called = []
 

@@ -10,7 +10,10 @@ from torch import Tensor, nn
 
 from wavelic.errors import UsageError
 from wavelic.nn import exact
-from wavelic.nn.exact import LIMIT, SUM_BOUND, ExactConv2d, QuantConv2d
+from wavelic.nn.exact import LIMIT, SUM_BOUND, WEIGHT_LIMIT, ExactConv2d, QuantConv2d
+
+#: Of weights as they are trained, and of any that a file may have.
+LIMITS = (WEIGHT_LIMIT, 127)
 
 
 @pytest.fixture(autouse=True)
@@ -21,16 +24,24 @@ def _threads() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-def random_layer(inputs: int, outputs: int, kernel: int, relu: bool, seed: int = 0) -> ExactConv2d:
-    """Full-range weights and shifts at which results use the whole range."""
+def random_layer(
+    inputs: int, outputs: int, kernel: int, relu: bool, seed: int = 0, limit: int = WEIGHT_LIMIT
+) -> ExactConv2d:
+    """Weights up to the limit, and shifts at which results use the whole range."""
     random = torch.Generator().manual_seed(seed)
     layer = ExactConv2d(inputs, outputs, kernel, relu)
-    span = min(127, int(0.9 * SUM_BOUND / (LIMIT * inputs * kernel**2)))
+    span = min(limit, int(0.9 * SUM_BOUND / (LIMIT * inputs * kernel**2)))
     layer.weight.copy_(torch.randint(-span, span + 1, layer.weight.shape, generator=random))
     layer.bias.copy_(torch.randint(-20000, 20000, (outputs,), generator=random))
     layer.shift.copy_(torch.randint(6, 14, (outputs,), generator=random))
     layer.prove()
     return layer
+
+
+def skip_without(backend: str, limit: int) -> None:
+    """Skip a test on a machine that cannot compute layers with such weights in this way."""
+    if not exact._agrees(backend, "cpu", limit <= WEIGHT_LIMIT):
+        pytest.skip(f"this machine has no {backend} for weights up to {limit}")
 
 
 def expected(layer: ExactConv2d, x: Tensor, residual: Tensor | None) -> Tensor:
@@ -53,12 +64,12 @@ def expected(layer: ExactConv2d, x: Tensor, residual: Tensor | None) -> Tensor:
 @pytest.mark.parametrize("backend", ["onednn", "int_mm", "float32", "float64"])
 @pytest.mark.parametrize(("kernel", "relu"), [(1, True), (3, True), (1, False), (3, False)])
 @pytest.mark.parametrize(("inputs", "outputs", "size"), [(1, 1, (1, 1)), (19, 24, (3, 17)), (96, 7, (16, 9))])
+@pytest.mark.parametrize("limit", LIMITS)
 def test_every_backend_computes_the_definition(
-    backend: str, kernel: int, relu: bool, inputs: int, outputs: int, size: tuple[int, int]
+    backend: str, kernel: int, relu: bool, inputs: int, outputs: int, size: tuple[int, int], limit: int
 ) -> None:
-    if not exact._agrees(backend, "cpu"):
-        pytest.skip(f"this machine has no {backend}")
-    layer = random_layer(inputs, outputs, kernel, relu)
+    skip_without(backend, limit)
+    layer = random_layer(inputs, outputs, kernel, relu, limit=limit)
     random = torch.Generator().manual_seed(1)
     for batch in (1, 3):
         x = torch.randint(0, 256, (batch, inputs, *size), generator=random, dtype=torch.uint8)
@@ -70,17 +81,50 @@ def test_every_backend_computes_the_definition(
 
 
 @pytest.mark.parametrize("backend", ["onednn", "int_mm", "float32"])
-def test_extreme_sums(backend: str) -> None:
-    """Inputs and weights at their limits, where 16-bit intermediate sums would saturate."""
-    if not exact._agrees(backend, "cpu"):
-        pytest.skip(f"this machine has no {backend}")
-    layer = ExactConv2d(256, 4, 1, relu=False)
-    layer.weight.copy_(torch.tensor([127, -127, 127, 0])[:, None, None, None])
-    layer.weight[2, ::2] = -127
+@pytest.mark.parametrize("limit", LIMITS)
+@pytest.mark.parametrize(("kernel", "size"), [(1, (2, 2)), (1, (64, 96)), (3, (4, 6)), (3, (64, 96))])
+def test_extreme_sums(backend: str, limit: int, kernel: int, size: tuple[int, int]) -> None:
+    """Inputs and weights at their limits, where sums of a pair of products in 16 bits would saturate beyond 64."""
+    skip_without(backend, limit)
+    channels = 256 if kernel == 1 else 28
+    layer = ExactConv2d(channels, 4, kernel, relu=False)
+    layer.weight.copy_(torch.tensor([limit, -limit, limit, 0])[:, None, None, None])
+    layer.weight[2, ::2] = -limit
     layer.prove()
-    x = torch.full((1, 256, 2, 2), 255, dtype=torch.uint8)
-    sums = layer.compute(backend, x)[0, :, 0, 0]
-    assert sums.tolist() == [256 * 127 * 255, -256 * 127 * 255, 0, 0]
+    assert layer.narrow == (limit <= WEIGHT_LIMIT)
+    x = torch.full((1, channels, *size), 255, dtype=torch.uint8)
+    sums = layer.compute(backend, x)
+    largest = channels * kernel**2 * limit * 255
+    assert sums[0, :, 1, 1].tolist() == [largest, -largest, 0, 0]
+    assert torch.equal(sums.double(), expected(layer, x, None).double())
+
+
+def test_any_two_products_fit_in_16_bits() -> None:
+    """What makes byte products of processors without VNNI exact; one more would not fit."""
+    assert 2 * WEIGHT_LIMIT * LIMIT <= torch.iinfo(torch.int16).max < 2 * (WEIGHT_LIMIT + 1) * LIMIT
+
+
+def test_layers_choose_by_their_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A processor whose pairs saturate computes narrow layers in bytes and others in floats."""
+    used: list[bool] = []
+
+    def saturating(self: ExactConv2d, x: Tensor, residual: Tensor | None) -> Tensor:
+        used.append(self.narrow)
+        pairs = self.weight.long().flatten(1).unflatten(1, (-1, 2)).abs().sum(2) * LIMIT
+        sums = self._sums(x, "float64")
+        return self._finish(sums if int(pairs.max()) < 1 << 15 else sums.clamp(-32768, 32767), residual)
+
+    monkeypatch.setattr(ExactConv2d, "_onednn", saturating)
+    exact._backend.cache_clear()
+    assert [exact._backend("cpu", narrow) for narrow in (True, False)] == ["onednn", "float32"]
+    used.clear()
+    x = torch.full((1, 32, 5, 7), 255, dtype=torch.uint8)
+    for limit in LIMITS:
+        layer = random_layer(32, 16, 1, True, limit=limit)
+        assert torch.equal(layer(x).long(), expected(layer, x, None))
+    assert used == [True]
+    monkeypatch.undo()
+    exact._backend.cache_clear()
 
 
 @pytest.mark.parametrize("threads", [1, 2, 4])
@@ -108,8 +152,7 @@ def test_one_layer_computes_inputs_of_any_size_in_turn() -> None:
 @pytest.mark.parametrize("backend", ["onednn", "int_mm", "float32"])
 @pytest.mark.parametrize("kernel", [1, 3])
 def test_inputs_in_another_order(backend: str, kernel: int) -> None:
-    if not exact._agrees(backend, "cpu"):
-        pytest.skip(f"this machine has no {backend}")
+    skip_without(backend, WEIGHT_LIMIT)
     layer = random_layer(5, 8, kernel, True)
     x = torch.randint(0, 256, (2, 5, 7, 9), generator=torch.Generator().manual_seed(5), dtype=torch.uint8)
     wanted = layer.compute("float64", x)
@@ -135,7 +178,7 @@ def test_a_backend_that_errs_is_not_used(monkeypatch: pytest.MonkeyPatch) -> Non
     for broken in (wrong, missing):
         monkeypatch.setattr(ExactConv2d, "_onednn", broken)
         exact._backend.cache_clear()
-        assert exact._backend("cpu") == "float32"
+        assert exact._backend("cpu", True) == exact._backend("cpu", False) == "float32"
         assert torch.equal(layer(x), wanted)
     monkeypatch.undo()
     exact._backend.cache_clear()

@@ -4,14 +4,14 @@ Entropy models must give encoder and decoder the same probabilities to the last 
 
     y = clamp(round_half_to_even((W * x + b) / 2^m + r), 0, 255)
 
-with 8-bit unsigned x, r and y, 8-bit signed weights W, 32-bit biases b and a shift m of each output channel.  Sums of
+with 8-bit unsigned x, r and y, signed weights W, 32-bit biases b and a shift m of each output channel.  Sums of
 products are below 2^23 in magnitude (`ExactConv2d.prove` checks it from the weights), so they are exact in int32 and
 also in float32, in any order of additions; dividing by a power of two is exact in float32, and so are the residual r,
 rounding and clamping.  Several ways to compute it therefore agree, and the fastest one that passes a test of its own is
 used:
 
-    "onednn"    torch's fused 8-bit convolution on processors with VNNI instructions (300 to 450 G operations a second
-                and core); on others its 16-bit intermediate sums may saturate, which the test finds
+    "onednn"    torch's fused 8-bit convolution (300 to 450 G operations a second and core with VNNI instructions, 150
+                with AVX2 alone)
     "int_mm"    `torch._int_mm` on CUDA, as a product of matrices
     "float32"   a float32 convolution, anywhere
     "float64"   the same where a library's float32 convolutions are not sums of products (Winograd's algorithm)
@@ -19,6 +19,10 @@ used:
 `QuantConv2d` is what is trained: an ordinary convolution, which can also behave as its integer twin will ("fake
 quantisation", with the gradient of the identity), as in Jacob et al., *Quantization and training of neural networks for
 efficient integer-arithmetic-only inference* (CVPR 2018).  Scales are powers of two.
+
+Weights are trained to magnitudes of at most 64.  Processors without VNNI instructions multiply bytes in pairs and add
+each pair in 16 bits, which holds 2 * 64 * 255 but saturates beyond; layers with larger weights are computed in float32
+there.
 """
 
 from __future__ import annotations
@@ -35,7 +39,10 @@ from wavelic.errors import UsageError
 
 #: Largest activation: 8 bits, unsigned.
 LIMIT = 255
-_WEIGHT_LIMIT = 127
+#: Largest magnitude of a trained weight, with which any two products make a sum of 16 bits.
+WEIGHT_LIMIT = 64
+#: Largest magnitude of a weight that a file may have.
+_LARGEST_WEIGHT = 127
 #: Bound of |sum of products + bias|: half of what float32 holds exactly, the other half is for a residual.
 SUM_BOUND = 1 << 23
 #: Shifts up to this keep a residual of 255 below the other half.
@@ -121,7 +128,7 @@ class QuantConv2d(nn.Conv2d):
         with torch.no_grad():
             unit = torch.exp2(self.weight_exponents().float())
             fine = unit * torch.exp2(self.exponents[0].float())
-            whole = (weight * unit[:, None, None, None]).round().clamp(-_WEIGHT_LIMIT, _WEIGHT_LIMIT)
+            whole = (weight * unit[:, None, None, None]).round().clamp(-WEIGHT_LIMIT, WEIGHT_LIMIT)
             change = whole / unit[:, None, None, None] - weight
             bias_change = (bias * fine).round() / fine - bias
         return weight + change, bias + bias_change
@@ -130,14 +137,14 @@ class QuantConv2d(nn.Conv2d):
     def weight_exponents(self) -> Tensor:
         """Exponents k of the weights, int32 (out,): a weight of 1.0 is 2^k units.
 
-        It is the finest unit that keeps 8 bits and the bound of sums.
+        It is the finest unit that keeps WEIGHT_LIMIT and the bound of sums.
         """
         assert self.bias is not None
         inputs, outputs = self.exponents.double().unbind()
         weight, bias = self.weight.double(), self.bias.double()
         largest = weight.abs().amax((1, 2, 3)).clamp_min(2.0**-40)
         total = LIMIT * weight.abs().sum((1, 2, 3)) + bias.abs() * torch.exp2(inputs)
-        bits = torch.minimum(_WEIGHT_LIMIT / largest, (SUM_BOUND * 0.98) / total.clamp_min(2.0**-40))
+        bits = torch.minimum(WEIGHT_LIMIT / largest, (SUM_BOUND * 0.98) / total.clamp_min(2.0**-40))
         most = MAX_SHIFT + outputs - inputs if self.relu else torch.full_like(inputs, MAX_EXPONENT)
         return torch.minimum(torch.log2(bits).floor(), most).to(torch.int32)
 
@@ -156,6 +163,7 @@ class ExactConv2d(nn.Module):
     Attributes:
         order: for each channel of the inputs that will be given, its number in the weights, or -1 for one that counts
             for nothing; None: as in the weights.  For inputs that are made faster in another order.
+        narrow: whether all weights are within WEIGHT_LIMIT.
     """
 
     weight: Tensor
@@ -163,6 +171,7 @@ class ExactConv2d(nn.Module):
     shift: Tensor
     exponents: Tensor
     order: tuple[int, ...] | None = None
+    narrow: bool = True
 
     def __init__(self, in_channels: int, out_channels: int, kernel: int = 1, relu: bool = True) -> None:
         super().__init__()
@@ -190,7 +199,7 @@ class ExactConv2d(nn.Module):
         exponents = conv.weight_exponents()
         inputs, outputs = (int(e) for e in conv.exponents)
         unit = torch.exp2(exponents.double())
-        weight = (conv.weight.double() * unit[:, None, None, None]).round().clamp(-_WEIGHT_LIMIT, _WEIGHT_LIMIT)
+        weight = (conv.weight.double() * unit[:, None, None, None]).round().clamp(-WEIGHT_LIMIT, WEIGHT_LIMIT)
         layer.weight.copy_(weight)
         layer.bias.copy_((conv.bias.double() * unit * 2.0**inputs).round())
         layer.shift.copy_(inputs + exponents - (outputs if conv.relu else 0))
@@ -219,6 +228,7 @@ class ExactConv2d(nn.Module):
             UsageError: sums or shifts are too large, so that results could differ between machines.
         """
         self._ready = {}
+        self.narrow = int(self.weight.long().abs().max()) <= WEIGHT_LIMIT
         sums = self.weight.long().abs().sum((1, 2, 3)) * LIMIT + self.bias.long().abs()
         most = MAX_SHIFT if self.relu else 2 * MAX_EXPONENT
         if int(sums.max()) >= SUM_BOUND or not -8 <= int(self.shift.min()) <= int(self.shift.max()) <= most:
@@ -237,7 +247,7 @@ class ExactConv2d(nn.Module):
         Returns:
             uint8 (N, out, H, W), or float32 with exact values if there is no ReLU.
         """
-        return self.compute(_backend(x.device.type), x, residual)
+        return self.compute(_backend(x.device.type, self.narrow), x, residual)
 
     def compute(self, backend: str, x: Tensor, residual: Tensor | None = None) -> Tensor:
         """Compute the layer in a given way.
@@ -396,18 +406,19 @@ def _pointwise() -> Any:
 
 
 @cache
-def _backend(device: str) -> str:
-    """Fastest way to compute on a kind of device that agrees with the plain one on hard inputs."""
+def _backend(device: str, narrow: bool) -> str:
+    """Fastest way to compute layers on a kind of device that agrees with the plain one on hard inputs."""
     fast = {"cpu": "onednn", "cuda": "int_mm"}.get(device, "float32")
-    return next((kind for kind in (fast, "float32") if _agrees(kind, device)), "float64")
+    return next((kind for kind in (fast, "float32") if _agrees(kind, device, narrow)), "float64")
 
 
-def _agrees(backend: str, device: str) -> bool:
-    """Whether a way to compute gives the right integers for large sums, whose pairs would overflow 16 bits."""
+def _agrees(backend: str, device: str, narrow: bool) -> bool:
+    """Whether a way to compute gives the right integers for large sums, of layers with narrow weights or any."""
+    limit = WEIGHT_LIMIT if narrow else _LARGEST_WEIGHT
     generator = torch.Generator().manual_seed(0)
     for kernel, relu in ((1, True), (3, True), (1, False)):
         layer = ExactConv2d(48, 40, kernel, relu)
-        weight = torch.randint(60, 128, layer.weight.shape, generator=generator)
+        weight = torch.randint(limit // 2, limit + 1, layer.weight.shape, generator=generator)
         parity = torch.arange(48)[None, :, None, None] // 24 + torch.arange(40)[:, None, None, None]
         layer.weight.copy_(weight * (1 - 2 * parity.remainder(2)))
         layer.bias.copy_(torch.randint(-1000, 1000, (40,), generator=generator))

@@ -218,7 +218,9 @@ class ContextModel(nn.Module):
 Coder = Callable[[int, int, Tensor, Tensor], Tensor]
 
 
-def code_levels(model: ContextModel, low: Tensor, log2_step: Tensor, levels: int, coder: Coder) -> list[Tensor]:
+def code_levels(
+    model: ContextModel, low: Tensor, log2_step: Tensor, levels: int, coder: Coder, count: int | None = None
+) -> list[Tensor]:
     """Walk over levels and slices in coding order: the schedule that training, encoder and decoder share.
 
     Args:
@@ -227,6 +229,8 @@ def code_levels(model: ContextModel, low: Tensor, log2_step: Tensor, levels: int
         log2_step: log2 of the quantiser step in grey levels, (N or 1,), a multiple of 1/32 for integers.
         levels: wavelet levels of the picture, 1..LEVELS.
         coder: called as ``coder(level, slice, location, scale)`` for every slice in coding order.
+        count: slices that are coded, the first ones of all levels; of the others coefficients are zero, and nothing is
+            computed.  None: all.
 
     Returns:
         Coefficients of every level in the units of ``coder``, level 1 (finest) first: (N, 9, h_d, w_d).
@@ -240,18 +244,26 @@ def code_levels(model: ContextModel, low: Tensor, log2_step: Tensor, levels: int
     parent = low.new_zeros(batch, BANDS, height // 2, width // 2)
     state: Tensor | None = None
     results: list[Tensor] = []
+    left = levels * len(model.slices) if count is None else count
     for number in range(levels, 0, -1):
+        if left <= 0:
+            parent = parent.new_zeros(batch, BANDS, height << (levels - number), width << (levels - number))
+            results.append(parent)
+            continue
         net = model.level(number)
         state = net.begin(parent_features(parent.detach(), step), state)
         if number == LEVELS:
             state = model.from_low(low_features(low.detach()), state)
         parts: list[Tensor] = []
-        for index in range(len(model.slices)):
+        for index in range(min(left, len(model.slices))):
             before = features(parts[-1].detach()) if parts else None
             state, found = net.parameters_of(index, state, before)
             parts.append(coder(number, index, *model.location_and_scale(found, starts[index][:, number - 1])))
-        if number > 1:
+        left -= len(parts)
+        if number > 1 and left > 0:
             state = net.finish(state, features(parts[-1].detach()))
+        for part in model.slices[len(parts) :]:
+            parts.append(parts[0].new_zeros(batch, len(part.channels), *parts[0].shape[2:]))
         if model.exact:
             parent = unpack_slices(parts, model.slices)
         else:

@@ -71,6 +71,19 @@ def choose_offsets(
     return np.array(chosen, np.int32)
 
 
+def bits_of(costs: NDArray[np.float32], residuals: NDArray[np.int32], tables: NDArray[np.uint8], offset: int) -> float:
+    """Bits of a slice, about: residuals beyond those that ``costs`` has count as its last.
+
+    Args:
+        costs: bits of residuals by each table, `Model.costs`.
+        residuals: in steps.
+        tables: of each, from the context model.
+        offset: of the slice.
+    """
+    half = costs.shape[1] // 2
+    return float(costs[moved(tables, offset), residuals.clip(-half, half) + half].sum(dtype=np.float64))
+
+
 def to_differences(offsets: NDArray[np.int32], per_level: int) -> NDArray[np.int32]:
     """What is coded of offsets: in each level the difference to the slice before, for the first slice to zero."""
     return np.diff(offsets.reshape(-1, per_level), axis=1, prepend=0).ravel().astype(np.int32)

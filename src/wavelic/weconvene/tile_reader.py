@@ -18,6 +18,8 @@ from wavelic.weconvene.offsets import LARGEST, TABLE, from_differences, moved
 from wavelic.weconvene.units import MAX_VALUE, SCALES
 
 CHECKSUM = 4
+#: Bytes before the stream: tables of the lowest band, and how many slices are coded.
+HEAD = COLOURS + 1
 #: Added to a tile's first byte if it is sparse.
 SPARSE = 64
 
@@ -49,6 +51,7 @@ class TileReader:
 
     Attributes:
         low: the lowest band in steps, int32 (3, h, w).
+        count: slices that are coded; coefficients of the others are zero.
         offsets: scale offset of each slice, int32 (levels * per_level,).
 
     Raises:
@@ -57,18 +60,21 @@ class TileReader:
 
     def __init__(self, tables: TableSet, data: bytes, size: tuple[int, int], levels: int, per_level: int) -> None:
         first = [data[0] % SPARSE, *data[1:COLOURS]] if data else []
-        if len(data) < COLOURS + CHECKSUM or data[0] >= 2 * SPARSE or max(first) >= SCALES:
-            raise FormatError(f"a tile of {len(data)} bytes starts with {data[:3].hex()}; the file is damaged")
+        most = levels * per_level
+        if len(data) < HEAD + CHECKSUM or data[0] >= 2 * SPARSE or max(first) >= SCALES or data[COLOURS] > most:
+            raise FormatError(f"a tile of {len(data)} bytes starts with {data[:HEAD].hex()}; the file is damaged")
+        self.count = data[COLOURS]
         self._tables, self._sparse = tables, data[0] >= SPARSE
         self._checksum = int.from_bytes(data[-CHECKSUM:], "big")
-        self._decoder = RangeDecoder(data[COLOURS:-CHECKSUM])
+        self._decoder = RangeDecoder(data[HEAD:-CHECKSUM])
         residuals = [self._decoder.decode(np.full(size, table, np.int32), tables) for table in first]
         self.low = low_from_residuals(np.stack(residuals))
         if max(int(self.low.max()), -int(self.low.min())) > MAX_VALUE:
             raise FormatError(
                 f"the lowest band has values from {self.low.min()} to {self.low.max()}; the file is damaged"
             )
-        differences = self._decoder.decode(np.full(levels * per_level, TABLE, np.int32), tables)
+        differences = np.zeros(most, np.int32)
+        differences[: self.count] = self._decoder.decode(np.full(self.count, TABLE, np.int32), tables)
         offsets = from_differences(differences, per_level)
         if np.abs(offsets.astype(np.int64)).max() > LARGEST:
             raise FormatError(
@@ -80,7 +86,7 @@ class TileReader:
         """Residuals of a slice in steps, with the shape of ``table``.
 
         Args:
-            number: of the slice, from the first of the coarsest level on.
+            number: of the slice, from the first of the coarsest level on; below `count`.
             table: which table the context model names for each, 0..63.
         """
         rows = moved(table, int(self.offsets[number]))

@@ -121,7 +121,7 @@ class Context:
         self._features = np.array(magnitude_features(_LIMIT), np.uint8)
 
     def decode(
-        self, low: NDArray[np.int32], step: int, levels: int, read: Reader, rows: Rows
+        self, low: NDArray[np.int32], step: int, levels: int, read: Reader, count: int, rows: Rows
     ) -> list[NDArray[np.int32]]:
         """Walk over levels and slices in coding order, as `wavelic.weconvene.context.code_levels`.
 
@@ -129,7 +129,8 @@ class Context:
             low: the lowest band in steps, (3, h, w).
             step: quantiser step in 1/32 octave of a grey level.
             levels: wavelet levels, 1..LEVELS.
-            read: called for every slice in coding order.
+            read: called for every slice in coding order that is coded.
+            count: slices that are coded; coefficients of the others are zero.
             rows: what works on all rows of a map.
 
         Returns:
@@ -139,18 +140,26 @@ class Context:
         state: Map | None = None
         results: list[NDArray[np.int32]] = []
         for number in range(levels, 0, -1):
+            coded = min(count, len(self.slices))
+            count -= coded
+            if not coded:
+                doublings = levels - number
+                results.append(np.zeros((BANDS, low.shape[1] << doublings, low.shape[2] << doublings), np.int32))
+                continue
             net = self._levels[min(number, 3) - 1]
             state = _begun(net, self._parent_features(parent, step), state, rows)
             if number == LEVELS:
                 _add(self._from_low, self._seen(_differences_of_low(low)), state, rows)
             parts: list[NDArray[np.int32]] = []
             starts = self._starts(number, step)
-            for index in range(len(self.slices)):
+            for index in range(coded):
                 before = self._seen(parts[-1]) if parts else None
                 mean, table = _slice(net, index, state, before, starts[index], rows)
                 parts.append(read(number, index, mean, table))
-            if number > 1:
+            if count:
                 _add(net.from_slice[-1], self._seen(parts[-1]), state, rows)
+            for part in self.slices[coded:]:
+                parts.append(np.zeros((len(part.channels), *parts[0].shape[1:]), np.int32))
             parent = _unpacked(parts, self.slices)
             results.append(parent)
         return results[::-1]

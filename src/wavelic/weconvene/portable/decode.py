@@ -106,7 +106,7 @@ def decode_tile(
     def read(number: int, index: int, mean: NDArray[np.int32], table: NDArray[np.uint8]) -> NDArray[np.int32]:
         return reader.residuals((levels - number) * per_level + index, table) * VALUE + mean
 
-    result = Decoded(reader.low, tuple(model.context.decode(reader.low, step, levels, read, rows)))
+    result = Decoded(reader.low, tuple(model.context.decode(reader.low, step, levels, read, reader.count, rows)))
     reader.check(result)
     return result
 
