@@ -241,6 +241,8 @@ def main() -> None:
     document: dict[str, Any] = {
         "weights": wavelic.open(wavelic.encode(images[0], "weconvene")).info["model_hash"],
         "machine": machine("torch", "pillow"),
+        "instructions": torch.backends.cpu.get_cpu_capability(),
+        "vnni": torch.cpu._is_vnni_supported(),
         "bfloat16": has_bfloat16(torch.device("cpu")),
         "pictures": [list(image.shape[:2]) for image in images],
         "quality": QUALITY,
