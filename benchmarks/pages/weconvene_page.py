@@ -178,8 +178,9 @@ def parts() -> list[str]:
             for name, row in large.items()
         ),
         "",
-        f"This processor has {found['instructions']}, {'and' if found['vnni'] else 'no'} VNNI instructions for bytes, and"
-        f" {'multiplies' if found['bfloat16'] else 'does not multiply'} bfloat16, in which f and g run where it is there.",
+        f"This processor has {found['instructions']}, {'and' if found['vnni'] else 'no'} VNNI instructions for bytes,"
+        f" and {'multiplies' if found['bfloat16'] else 'does not multiply'} bfloat16, in which f and g run where it is"
+        " there.",
         *other_processor(),
     ]
 
@@ -194,8 +195,8 @@ def other_processor() -> list[str]:
     return [
         "",
         "A processor with AVX-512 and VNNI instructions, with the weights before these, which left out no slices: "
-        f"{time['encode']['processor_seconds']:.2f} s to encode and {time['decode']['processor_seconds']:.2f} s to decode,"
-        f" {time['encode']['times_avif']:g} and {time['decode']['times_avif']:g} times as long as AVIF; 24 megapixels"
+        f"{time['encode']['processor_seconds']:.2f} s to encode and {time['decode']['processor_seconds']:.2f} s to"
+        f" decode, {time['encode']['times_avif']:g} and {time['decode']['times_avif']:g} times as long as AVIF; 24 megapixels"
         f" {large['encode']['seconds']:g} and {large['decode']['seconds']:g} s on two threads.",
     ]
 
