@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from wavelic.codec.architectures import architectures
-from wavelic.codec.opened import Layer, Progress, Region
+from wavelic.codec.opened import Layer, Progress, Region, level_dimensions
 from wavelic.codec.options import check_device
 from wavelic.codec.registry import all_codecs, get_codec, known
 from wavelic.codec.request import Request
@@ -22,7 +22,7 @@ from wavelic.images import Image, Metadata
 
 @dataclass(frozen=True)
 class WlicFile(ArrayFace):
-    """An opened `.wlic` file (`opened.OpenedFile`): checked, not yet decoded.  One resolution, one layer.
+    """An opened `.wlic` file (`opened.OpenedFile`): checked, not yet decoded.  One layer.
 
     Attributes:
         container: header and chunks.
@@ -55,11 +55,11 @@ class WlicFile(ArrayFace):
 
     @property
     def levels(self) -> int:
-        return 0
+        return self._codec.levels(self.header)
 
     @property
     def level_dimensions(self) -> tuple[tuple[int, int], ...]:
-        return ((self.header.width, self.header.height),)
+        return level_dimensions(self.header.width, self.header.height, self.levels)
 
     @property
     def layer_count(self) -> int:

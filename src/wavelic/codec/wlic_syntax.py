@@ -35,7 +35,7 @@ class WlicSyntax(Codec):
 
         Args:
             container: the file; of its tiles, those that `tiles_needed` names are there.
-            request: which part; ``reduce`` is 0.
+            request: which part.
             device: torch device of the networks.
             progress: called as ``progress(done, total)``.
 
@@ -43,6 +43,14 @@ class WlicSyntax(Codec):
             FormatError, ChecksumError, LimitError: the file is damaged.
             ModelError: its weights are not installed.
         """
+
+    def levels(self, header: Header) -> int:
+        """How often the sides of the decoded picture can be halved.
+
+        Args:
+            header: of the file.
+        """
+        return 0
 
     @abstractmethod
     def verify(self, container: Container) -> None:

@@ -52,14 +52,19 @@ class WeconveneCodec(WlicCodec):
 
     def decode(self, container: Container, request: Request, device: str, progress: Progress | None) -> Image:
         card_by_id(container.header.model)  # before torch is loaded
-        if device == "cpu" and request.whole:
+        if device == "cpu" and request.whole and not request.reduce:
             from wavelic.weconvene.portable import decode as portable
 
             if portable.suits(container.header):
                 return portable.decode(container, progress)
         from wavelic.weconvene.files import decode
 
-        return decode(container, device, progress, request.area)
+        return decode(container, device, progress, request.region, request.reduce)
+
+    def levels(self, header: Header) -> int:
+        from wavelic.weconvene.layout import levels_of
+
+        return levels_of(header.width, header.height)
 
     def tiles_needed(self, header: Header, request: Request) -> tuple[int, ...]:
         from wavelic.weconvene.layout import check_header
@@ -67,7 +72,7 @@ class WeconveneCodec(WlicCodec):
         from wavelic.weconvene.weights import config_of
 
         check_header(header)
-        return window_tiles(TileGrid.of(header), request.area, config_of(card_by_id(header.model)))
+        return window_tiles(TileGrid.of(header), request.area, config_of(card_by_id(header.model)), request.reduce)
 
     def decode_colors(
         self, containers: Sequence[Container], device: str, lock: AbstractContextManager[object]

@@ -219,7 +219,13 @@ Coder = Callable[[int, int, Tensor, Tensor], Tensor]
 
 
 def code_levels(
-    model: ContextModel, low: Tensor, log2_step: Tensor, levels: int, coder: Coder, count: int | None = None
+    model: ContextModel,
+    low: Tensor,
+    log2_step: Tensor,
+    levels: int,
+    coder: Coder,
+    count: int | None = None,
+    first: int = 1,
 ) -> list[Tensor]:
     """Walk over levels and slices in coding order: the schedule that training, encoder and decoder share.
 
@@ -231,9 +237,10 @@ def code_levels(
         coder: called as ``coder(level, slice, location, scale)`` for every slice in coding order.
         count: slices that are coded, the first ones of all levels; of the others coefficients are zero, and nothing is
             computed.  None: all.
+        first: the finest level that is wanted.
 
     Returns:
-        Coefficients of every level in the units of ``coder``, level 1 (finest) first: (N, 9, h_d, w_d).
+        Coefficients of levels ``first``.. ``levels`` in the units of ``coder``, (N, 9, h_d, w_d) each.
     """
     octaves = log2_step[:, None, None, None] - FINEST / STEP_UNIT
     step = (octaves * FEATURE).round() if model.exact else octaves
@@ -245,7 +252,7 @@ def code_levels(
     state: Tensor | None = None
     results: list[Tensor] = []
     left = levels * len(model.slices) if count is None else count
-    for number in range(levels, 0, -1):
+    for number in range(levels, first - 1, -1):
         if left <= 0:
             parent = parent.new_zeros(batch, BANDS, height << (levels - number), width << (levels - number))
             results.append(parent)
@@ -260,7 +267,7 @@ def code_levels(
             state, found = net.parameters_of(index, state, before)
             parts.append(coder(number, index, *model.location_and_scale(found, starts[index][:, number - 1])))
         left -= len(parts)
-        if number > 1 and left > 0:
+        if number > first and left > 0:
             state = net.finish(state, features(parts[-1].detach()))
         for part in model.slices[len(parts) :]:
             parts.append(parts[0].new_zeros(batch, len(part.channels), *parts[0].shape[2:]))

@@ -31,8 +31,17 @@ from wavelic.errors import UsageError
 from wavelic.images import Image
 from wavelic.memory import give_back
 from wavelic.rect import Rect
-from wavelic.weconvene.layout import MAX_TILE, MULTIPLE, check_header, levels_of, low_size, padded, padded_tile
-from wavelic.weconvene.planes import Planes, analyse, synthesise, window_count, window_tiles
+from wavelic.weconvene.layout import (
+    MAX_TILE,
+    MULTIPLE,
+    check_header,
+    first_level,
+    levels_of,
+    low_size,
+    padded,
+    padded_tile,
+)
+from wavelic.weconvene.planes import Planes, analyse, reduced_plane, synthesise, window_count, window_tiles
 from wavelic.weconvene.rdoq import RDOQ_LAMBDA
 from wavelic.weconvene.refine import Search, block_count, refine
 from wavelic.weconvene.tiles import GROUP_PIXELS, decode_tiles, encode_tiles
@@ -150,9 +159,16 @@ class Encoding:
 
 
 def decode_planes(
-    container: Container, model: Model, tiles: tuple[int, ...], progress: Progress | None = None
+    container: Container, model: Model, tiles: tuple[int, ...], progress: Progress | None = None, first: int = 1
 ) -> tuple[Planes, tuple[int, int]]:
     """The coefficients of the smallest rectangle around some tiles, and its first column and row in pixels.
+
+    Args:
+        container: the file; of its tiles, these are there.
+        model: its weights.
+        tiles: by number in the grid.
+        progress: called with tiles done, and in all.
+        first: the finest level that is wanted.
 
     Raises:
         FormatError, ChecksumError: a payload is damaged or was not decoded exactly.
@@ -162,12 +178,12 @@ def decode_planes(
     boxes = {index: padded_tile(grid, index) for index in tiles}
     around = Rect.around(boxes.values())
     levels = levels_of(header.width, header.height)
-    planes = Planes.empty(around.height, around.width, levels)
+    planes = Planes.empty(around.height, around.width, levels, first)
     payloads, lock = container.tiles, threading.Lock()
 
     def code(group: Sequence[int]) -> None:
         size = low_size(boxes[group[0]], levels)
-        decoded = decode_tiles(model, [payloads[index] for index in group], size, levels, [header.gain], lock)
+        decoded = decode_tiles(model, [payloads[index] for index in group], size, levels, [header.gain], lock, first)
         for index, values in zip(group, decoded, strict=True):
             planes.paste(boxes[index].moved(-around.x, -around.y), values)
 
@@ -182,9 +198,20 @@ def _give_back(grid: TileGrid) -> None:
 
 
 def decode(
-    container: Container, device: str = "cpu", progress: Progress | None = None, region: Region | None = None
+    container: Container,
+    device: str = "cpu",
+    progress: Progress | None = None,
+    region: Region | None = None,
+    reduce: int = 0,
 ) -> Image:
-    """The image in a `weconvene` file, or a region of it, from the tiles it needs.
+    """The image in a `weconvene` file, or a region of it, from the tiles it needs, perhaps with fewer pixels.
+
+    Args:
+        container: the file; of its tiles, those that `window_tiles` names are there.
+        device: torch device of the networks.
+        progress: called with tiles and windows done, and in all.
+        region: in pixels of the whole image.
+        reduce: how often its sides are halved, rounding up: 0..levels; see `synthesise`.
 
     Raises:
         FormatError, ChecksumError, LimitError: the file is damaged or hostile.
@@ -193,18 +220,19 @@ def decode(
     """
     header = container.header
     check_header(header)
-    area = reduced_region(region, (header.width, header.height), 0)
+    area = reduced_region(region, (header.width, header.height), reduce)
     model = load_model(card_by_id(header.model), device)
     alpha = alpha_plane(container)
-    tiles = window_tiles(TileGrid.of(header), area, model.transform.config)
-    report = Stages(progress, len(tiles) + window_count(area))
-    planes, corner = decode_planes(container, model, tiles, report.stage(len(tiles)))
+    tiles = window_tiles(TileGrid.of(header), area, model.transform.config, reduce)
+    windows = window_count(area, reduce)
+    report = Stages(progress, len(tiles) + windows)
+    planes, corner = decode_planes(container, model, tiles, report.stage(len(tiles)), first_level(reduce))
     _give_back(TileGrid.of(header))
     colours = header.channels - header.has_alpha
-    inner = area.moved(-corner[0], -corner[1])
+    inner = area.moved(-(corner[0] >> reduce), -(corner[1] >> reduce))
     dtype = sample_type(header)
-    colour = synthesise(model, planes, header.gain, inner, colours, dtype, report.stage(window_count(area)))
-    return picture(container, colour, alpha, area)
+    colour = synthesise(model, planes, header.gain, inner, colours, dtype, report.stage(windows), reduce)
+    return picture(container, colour, None if alpha is None else reduced_plane(alpha, reduce), area)
 
 
 def verify(container: Container) -> None:

@@ -37,23 +37,24 @@ def analysis(transform: Transform, rgb: Tensor, log2_step: Tensor, levels: int =
     return grid.mul_(grid_scales(transform, log2_step, levels))
 
 
-def synthesis(transform: Transform, grid: Tensor, log2_step: Tensor) -> Tensor:
+def synthesis(transform: Transform, grid: Tensor, log2_step: Tensor, reduce: int = 0) -> Tensor:
     """Transform coefficients to samples.
 
     Args:
         transform: with g in float32 or bfloat16.
         grid: as `analysis` returns it; overwritten.
         log2_step: as there.
+        reduce: how often the sides are to be halved, below the levels of the grid.
 
     Returns:
-        Samples (N, 3, H, W), not clipped.
+        Samples (N, 3, H / 2^reduce, W / 2^reduce), not clipped.
     """
     levels = _levels(grid)
     grid.div_(grid_scales(transform, log2_step, levels))
     if levels == GRID_LEVELS:
         _correct(transform.g, grid, log2_step)
-    low, details = split(grid.mul_(_by_image(torch.exp2(log2_step))))
-    return to_rgb(compose(low, details)).add_(127.5)
+    low, details = split(grid.mul_(_by_image(torch.exp2(log2_step - reduce))))  # a level doubles what is even
+    return to_rgb(compose(low, details[reduce:])).add_(127.5)
 
 
 def grid_scales(transform: Transform, log2_step: Tensor, levels: int) -> Tensor:

@@ -19,6 +19,8 @@ PACKED = 4 * BANDS
 #: Levels that the transform networks work on, all at the size of the coarsest of them, and the channels of that grid.
 GRID_LEVELS = 3
 GRID = COLOURS << (2 * GRID_LEVELS)
+#: Finest of the levels that no network corrects.
+FIRST_COARSE = GRID_LEVELS + 1
 #: Sides are extended to multiples of this, so that every level has whole 2x2 cells.
 MULTIPLE = 1 << (LEVELS + 1)
 #: Largest side of a tile that a file may have: what bounds a decoder's memory.
@@ -95,6 +97,11 @@ def padded_tile(grid: TileGrid, index: int) -> Rect:
     """What a tile codes: its core, at the image's edges up to whole cells."""
     tile, levels = grid.tile(index), levels_of(grid.width, grid.height)
     return Rect(tile.x, tile.y, padded(tile.width, levels), padded(tile.height, levels))
+
+
+def first_level(reduce: int) -> int:
+    """Finest level to decode for a picture halved ``reduce`` times: what has a checksum of its own is never cut."""
+    return min(reduce + 1, FIRST_COARSE)
 
 
 def low_size(tile: Rect, levels: int) -> tuple[int, int]:

@@ -13,30 +13,43 @@ from numpy.typing import NDArray
 from wavelic.container import crc32c
 from wavelic.entropy import RangeDecoder, TableSet
 from wavelic.errors import ChecksumError, FormatError
-from wavelic.weconvene.layout import COLOURS
+from wavelic.weconvene.layout import COLOURS, FIRST_COARSE
 from wavelic.weconvene.offsets import LARGEST, TABLE, from_differences, moved
 from wavelic.weconvene.units import MAX_VALUE, SCALES
 
 CHECKSUM = 4
-#: Bytes before the stream: tables of the lowest band, and how many slices are coded.
-HEAD = COLOURS + 1
+#: Bytes of the checksum of the coarse levels.
+COARSE_CHECKSUM = 2
+#: Bytes before the stream: tables of the lowest band, how many slices are coded, checksum of the coarse levels.
+HEAD = COLOURS + 1 + COARSE_CHECKSUM
 #: Added to a tile's first byte if it is sparse.
 SPARSE = 64
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """A tile, int32: ``low`` (3, h, w) in steps, ``details`` (9, h_d, w_d) in 1/16 step, level 1 first."""
+    """A tile, int32: ``low`` (3, h, w) in steps, ``details`` (9, h_d, w_d) in 1/16 step.
+
+    Attributes:
+        low: the lowest band.
+        details: of level ``first`` and the coarser ones, in this order.
+        first: finest level that was decoded; 1: all.
+    """
 
     low: NDArray[np.int32]
     details: tuple[NDArray[np.int32], ...]
+    first: int = 1
 
-    def checksum(self) -> int:
-        """CRC-32C over all coefficients."""
+    def checksum(self, first: int = 1) -> int:
+        """CRC-32C over the lowest band and the details from level ``first`` on."""
         crc = crc32c(np.ascontiguousarray(self.low, "<i4").tobytes())
-        for detail in self.details:
+        for detail in self.details[first - self.first :]:
             crc = crc32c(np.ascontiguousarray(detail, "<i4").tobytes(), crc)
         return crc
+
+    def coarse_checksum(self) -> int:
+        """The lower half of the CRC-32C over what is coarser than the levels that the networks correct."""
+        return self.checksum(FIRST_COARSE) % (1 << 8 * COARSE_CHECKSUM)
 
 
 class TileReader:
@@ -64,6 +77,7 @@ class TileReader:
         if len(data) < HEAD + CHECKSUM or data[0] >= 2 * SPARSE or max(first) >= SCALES or data[COLOURS] > most:
             raise FormatError(f"a tile of {len(data)} bytes starts with {data[:HEAD].hex()}; the file is damaged")
         self.count = data[COLOURS]
+        self._coarse_checksum = int.from_bytes(data[HEAD - COARSE_CHECKSUM : HEAD], "big")
         self._tables, self._sparse = tables, data[0] >= SPARSE
         self._checksum = int.from_bytes(data[-CHECKSUM:], "big")
         self._decoder = RangeDecoder(data[HEAD:-CHECKSUM])
@@ -98,8 +112,10 @@ class TileReader:
         return residuals
 
     def check(self, decoded: Decoded) -> None:
-        """Raise ChecksumError unless these coefficients are those that were coded."""
-        if decoded.checksum() != self._checksum:
+        """Raise ChecksumError unless these coefficients are those that were coded, as far as that can be told."""
+        if decoded.coarse_checksum() != self._coarse_checksum or (
+            decoded.first == 1 and decoded.checksum() != self._checksum
+        ):
             raise ChecksumError(
                 "the decoded coefficients do not match their checksum; the file is damaged, get it again"
             )

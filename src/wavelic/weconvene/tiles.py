@@ -3,6 +3,8 @@
     3 bytes     table of the lowest band's residuals, one for each colour, 0..63; SPARSE is added to the first of a
                 sparse tile
     1 byte      how many slices are coded, in the order of `context.code_levels`
+    2 bytes     lower half of the CRC-32C of the decoded lowest band and levels above GRID_LEVELS, for pictures of a
+                reduced size
     stream      range-coded symbols: the lowest band, the scale offsets (`wavelic.weconvene.offsets`), the slices
     4 bytes     CRC-32C of the decoded coefficients, int32 in 1/16 step, little-endian, level 1 first
 
@@ -31,7 +33,7 @@ from wavelic.weconvene.layout import BANDS, COLOURS, Slice
 from wavelic.weconvene.offsets import TABLE, bits_of, choose_offsets, moved, to_differences
 from wavelic.weconvene.rdoq import RDOQ_LAMBDA, quantise
 from wavelic.weconvene.subbands import pack_slice
-from wavelic.weconvene.tile_reader import CHECKSUM, SPARSE, Decoded, TileReader, low_residuals
+from wavelic.weconvene.tile_reader import CHECKSUM, COARSE_CHECKSUM, SPARSE, Decoded, TileReader, low_residuals
 from wavelic.weconvene.units import MAX_VALUE, STEP_UNIT, VALUE
 from wavelic.weconvene.weights import Model
 
@@ -119,7 +121,7 @@ def _encode_tiles(
         details_of = tuple(v[number].cpu().numpy() for v in values)
         _clear(details_of, model.entropy.slices, count)
         decoded = Decoded(low.cpu().numpy(), details_of)
-        head = bytes((*tables, count))
+        head = bytes((*tables, count)) + decoded.coarse_checksum().to_bytes(COARSE_CHECKSUM, "big")
         results.append((head + encoder.finish() + decoded.checksum().to_bytes(CHECKSUM, "big"), decoded))
     return results
 
@@ -190,6 +192,7 @@ def decode_tiles(
     levels: int,
     steps: Sequence[int],
     lock: AbstractContextManager[object] | None = None,
+    first: int = 1,
 ) -> list[Decoded]:
     """Inverse of `encode_tiles` for tiles whose lowest bands have ``size`` (h, w).
 
@@ -200,6 +203,7 @@ def decode_tiles(
         levels: wavelet levels.
         steps: quantiser step of each tile, or one for all, in 1/32 octave of a grey level.
         lock: held while symbols are read: Python code that threads would only hinder each other in.
+        first: the finest level that is wanted, at most FIRST_COARSE.
 
     Raises:
         FormatError: the bytes cannot be such a chunk.
@@ -227,8 +231,9 @@ def decode_tiles(
 
     log2_step = torch.tensor([step / STEP_UNIT for step in steps], device=model.device)
     low = torch.from_numpy(np.stack([reader.low for reader in readers])).to(model.device)
-    details = [value.cpu().numpy() for value in code_levels(model.entropy, low, log2_step, levels, coder, most)]
-    tiles = [Decoded(reader.low, tuple(d[number] for d in details)) for number, reader in enumerate(readers)]
+    values = code_levels(model.entropy, low, log2_step, levels, coder, most, first)
+    details = [value.cpu().numpy() for value in values]
+    tiles = [Decoded(reader.low, tuple(d[number] for d in details), first) for number, reader in enumerate(readers)]
     for reader, tile in zip(readers, tiles, strict=True):
         reader.check(tile)
     return tiles

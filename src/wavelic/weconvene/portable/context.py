@@ -121,7 +121,7 @@ class Context:
         self._features = np.array(magnitude_features(_LIMIT), np.uint8)
 
     def decode(
-        self, low: NDArray[np.int32], step: int, levels: int, read: Reader, count: int, rows: Rows
+        self, low: NDArray[np.int32], step: int, levels: int, read: Reader, count: int, rows: Rows, first: int = 1
     ) -> list[NDArray[np.int32]]:
         """Walk over levels and slices in coding order, as `wavelic.weconvene.context.code_levels`.
 
@@ -132,14 +132,15 @@ class Context:
             read: called for every slice in coding order that is coded.
             count: slices that are coded; coefficients of the others are zero.
             rows: what works on all rows of a map.
+            first: the finest level that is wanted.
 
         Returns:
-            Coefficients of every level in 1/16 step, level 1 (finest) first: (9, h_d, w_d).
+            Coefficients of levels ``first``.. ``levels`` in 1/16 step, (9, h_d, w_d) each.
         """
         parent = np.zeros((BANDS, low.shape[1] // 2, low.shape[2] // 2), np.int32)
         state: Map | None = None
         results: list[NDArray[np.int32]] = []
-        for number in range(levels, 0, -1):
+        for number in range(levels, first - 1, -1):
             coded = min(count, len(self.slices))
             count -= coded
             if not coded:
@@ -156,7 +157,7 @@ class Context:
                 before = self._seen(parts[-1]) if parts else None
                 mean, table = _slice(net, index, state, before, starts[index], rows)
                 parts.append(read(number, index, mean, table))
-            if count:
+            if count and number > first:
                 _add(net.from_slice[-1], self._seen(parts[-1]), state, rows)
             for part in self.slices[coded:]:
                 parts.append(np.zeros((len(part.channels), *parts[0].shape[1:]), np.int32))
