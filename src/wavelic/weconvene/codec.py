@@ -52,11 +52,11 @@ class WeconveneCodec(WlicCodec):
 
     def decode(self, container: Container, request: Request, device: str, progress: Progress | None) -> Image:
         card_by_id(container.header.model)  # before torch is loaded
-        if device == "cpu" and request.whole and not request.reduce:
+        if device == "cpu" and request.whole:
             from wavelic.weconvene.portable import decode as portable
 
-            if portable.suits(container.header):
-                return portable.decode(container, progress)
+            if portable.suits(container.header, request.reduce):
+                return portable.decode(container, progress, request.reduce)
         from wavelic.weconvene.files import decode
 
         return decode(container, device, progress, request.region, request.reduce)

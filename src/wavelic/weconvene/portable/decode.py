@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wavelic.codec.opened import Progress
+from wavelic.codec.opened import Progress, level_dimensions
 from wavelic.codec.progress import Stages
 from wavelic.codec.weights import Card, Tensors, architecture_of, card_by_id, load_weights, misfit, tensors_under
 from wavelic.codec.wlic_parts import alpha_plane, picture, sample_type
@@ -23,7 +23,9 @@ from wavelic.weconvene.config import CONFIGS, Config
 from wavelic.weconvene.layout import (
     BANDS,
     COLOURS,
+    GRID_LEVELS,
     check_header,
+    first_level,
     levels_of,
     low_size,
     padded,
@@ -50,25 +52,32 @@ class PortableModel:
     tables: TableSet
 
 
-def suits(header: Header) -> bool:
+def suits(header: Header, reduce: int = 0) -> bool:
     """Whether a picture had better be decoded here than with torch: it is small, and torch is not loaded.
 
     Args:
         header: of the file.
+        reduce: how often its sides are halved.
     """
-    pixels = padded(header.width, 1) * padded(header.height, 1)
-    if "torch" in sys.modules or _decoded[0] + pixels > PIXELS:
+    if "torch" in sys.modules or _decoded[0] + _work(header, reduce) > PIXELS or (reduce and header.has_alpha):
         return False
     card = card_by_id(header.model)
     return card.architecture in CONFIGS and CONFIGS[card.architecture].layer == "wide"
 
 
-def decode(container: Container, progress: Progress | None = None) -> Image:
+def _work(header: Header, reduce: int) -> int:
+    """Pixels of a whole picture that take as long: with a reduced one the context model looks at coarse levels only."""
+    pixels = padded(header.width, 1) * padded(header.height, 1)
+    return pixels >> (2 * reduce if reduce >= GRID_LEVELS else min(reduce, 1))
+
+
+def decode(container: Container, progress: Progress | None = None, reduce: int = 0) -> Image:
     """The image in a `weconvene` file.
 
     Args:
         container: header and all chunks.
         progress: called with tiles done, the synthesis counted as one, and how many there are.
+        reduce: how often its sides are halved; 0 with alpha.
 
     Raises:
         FormatError, ChecksumError, LimitError: the file is damaged or hostile.
@@ -78,13 +87,13 @@ def decode(container: Container, progress: Progress | None = None) -> Image:
     check_header(header)
     model = load_model(card_by_id(header.model))
     alpha = alpha_plane(container)
-    colour = synthesised(container, model, progress)
-    _decoded[0] += header.width * header.height
-    return picture(container, colour, alpha, Rect(0, 0, header.width, header.height))
+    colour = synthesised(container, model, progress, reduce)
+    _decoded[0] += _work(header, reduce)
+    return picture(container, colour, alpha, Rect(0, 0, header.width, header.height).reduced(reduce))
 
 
 def decode_tile(
-    model: PortableModel, data: bytes, size: tuple[int, int], levels: int, step: int, rows: Rows
+    model: PortableModel, data: bytes, size: tuple[int, int], levels: int, step: int, rows: Rows, first: int = 1
 ) -> Decoded:
     """The coefficients of a tile.
 
@@ -95,6 +104,7 @@ def decode_tile(
         levels: wavelet levels.
         step: quantiser step in 1/32 octave of a grey level.
         rows: what works on all rows of a map.
+        first: the finest level that is wanted, at most FIRST_COARSE.
 
     Raises:
         FormatError: the bytes cannot be such a chunk.
@@ -106,7 +116,8 @@ def decode_tile(
     def read(number: int, index: int, mean: NDArray[np.int32], table: NDArray[np.uint8]) -> NDArray[np.int32]:
         return reader.residuals((levels - number) * per_level + index, table) * VALUE + mean
 
-    result = Decoded(reader.low, tuple(model.context.decode(reader.low, step, levels, read, reader.count, rows)))
+    details = model.context.decode(reader.low, step, levels, read, reader.count, rows, first)
+    result = Decoded(reader.low, tuple(details), first)
     reader.check(result)
     return result
 
@@ -138,33 +149,37 @@ def make_model(arrays: Tensors, config: Config) -> PortableModel:
     return PortableModel(Context(arrays, slices_of(config)), Synthesis(arrays, config.synthesis_blocks), tables)
 
 
-def synthesised(container: Container, model: PortableModel, progress: Progress | None = None) -> NDArray[Any]:
+def synthesised(
+    container: Container, model: PortableModel, progress: Progress | None = None, reduce: int = 0
+) -> NDArray[Any]:
     """Colour samples (height, width, channels) of a file whose header is checked; `decode` says what is raised."""
     header = container.header
     levels, tiles = levels_of(header.width, header.height), TileGrid.of(header).count
     report = Stages(progress, tiles + 1)
     with on_all_cores() as rows:
-        low, *details = _planes(container, model, levels, report.stage(tiles), rows)
-        x = model.synthesis(low, details, header.gain, rows)[:, : header.height, : header.width]
+        low, *details = _planes(container, model, levels, report.stage(tiles), rows, first_level(reduce))
+        x = model.synthesis(low, details, header.gain, rows, reduce)
+        width, height = level_dimensions(header.width, header.height, reduce)[reduce]
+        x = x[:, :height, :width]
     report.stage(1)(1, 1)
     return _denormalised(x, header.channels - header.has_alpha, sample_type(header))
 
 
 def _planes(
-    container: Container, model: PortableModel, levels: int, progress: Progress, rows: Rows
+    container: Container, model: PortableModel, levels: int, progress: Progress, rows: Rows, first: int
 ) -> list[NDArray[np.float32]]:
-    """The lowest band and the details, level 1 first, of all tiles, in steps."""
+    """The lowest band and the details of level ``first`` and the coarser ones, of all tiles, in steps."""
     header = container.header
     grid, payloads = TileGrid.of(header), container.tiles
     height, width = padded(header.height, levels), padded(header.width, levels)
     planes = [np.empty((COLOURS, height >> levels, width >> levels), np.float32)]
-    planes += [np.empty((BANDS, height >> d, width >> d), np.float32) for d in range(1, levels + 1)]
+    planes += [np.empty((BANDS, height >> d, width >> d), np.float32) for d in range(first, levels + 1)]
     for index in range(grid.count):
         box = padded_tile(grid, index)
-        tile = decode_tile(model, payloads[index], low_size(box, levels), levels, header.gain, rows)
+        tile = decode_tile(model, payloads[index], low_size(box, levels), levels, header.gain, rows, first)
         planes[0][:, *box.reduced(levels).slices()] = tile.low
-        for level, detail in enumerate(tile.details, 1):
-            np.multiply(detail, np.float32(1 / VALUE), out=planes[level][:, *box.reduced(level).slices()])
+        for plane, level, detail in zip(planes[1:], range(first, levels + 1), tile.details, strict=True):
+            np.multiply(detail, np.float32(1 / VALUE), out=plane[:, *box.reduced(level).slices()])
         progress(index + 1, grid.count)
     return planes
 

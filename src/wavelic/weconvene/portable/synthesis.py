@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wavelic.weconvene.layout import BANDS, COLOURS, GRID, GRID_LEVELS
+from wavelic.weconvene.layout import BANDS, COLOURS, GRID, GRID_LEVELS, first_level
 from wavelic.weconvene.portable.rows import Rows
 from wavelic.weconvene.units import CENTRE, STEP_UNIT
 
@@ -42,32 +42,39 @@ class Synthesis:
         self._enter, self._leave = _Product(arrays, "transform.g.enter"), _Product(arrays, "transform.g.leave")
         self._blocks = [_WideBlock(arrays, f"transform.g.blocks.{number}") for number in range(blocks)]
 
-    def __call__(self, low: Floats, details: Sequence[Floats], step: int, rows: Rows) -> Floats:
+    def __call__(self, low: Floats, details: Sequence[Floats], step: int, rows: Rows, reduce: int = 0) -> Floats:
         """Coefficients in steps -> samples.
 
         Args:
             low: (3, h, w).
-            details: (9, h_d, w_d) of every level, level 1 (finest) first; overwritten.
+            details: (9, h_d, w_d) of level ``first_level(reduce)`` and the coarser ones; overwritten.
             step: quantiser step in 1/32 octave of a grey level.
             rows: what works on all rows of a map.
+            reduce: how often the sides are halved, see `wavelic.weconvene.planes.synthesise`.
 
         Returns:
             (3, H, W), 0..255, not clipped.
         """
         octave = np.float32(step / STEP_UNIT - CENTRE)
         exponents = (self._band_steps[0] + self._band_steps[1] * octave).reshape(-1, BANDS)
-        for detail, exponent in zip(details, exponents, strict=False):
-            detail *= np.exp2(exponent)[:, None, None]
-        finest = min(len(details), GRID_LEVELS)
-        for detail in details[: finest - 1 : -1]:
-            low = merged(low, detail)
-        if finest == GRID_LEVELS:
-            low, details = self._corrected(low, details[:finest], octave, rows)
-        size = np.float32(2.0 ** (step / STEP_UNIT))
+        first = first_level(reduce)
+        levels = dict(enumerate(details, first))
+        for level, detail in levels.items():
+            detail *= np.exp2(exponents[level - 1])[:, None, None]
+        deepest = first - 1 + len(details)
+        finest = min(deepest, GRID_LEVELS)
+        for level in range(deepest, max(finest, reduce), -1):
+            low = merged(low, levels[level])
+        if finest == GRID_LEVELS > reduce:
+            for level in range(1, first):  # what was not decoded
+                levels[level] = np.zeros((BANDS, *(side << (finest - level) for side in low.shape[1:])), np.float32)
+            low, corrected = self._corrected(low, [levels[n] for n in range(1, finest + 1)], octave, rows)
+            levels = dict(enumerate(corrected, 1))
+        size = np.float32(2.0 ** (step / STEP_UNIT - reduce))  # a level doubles what is even
         low = low * size
-        for detail in details[finest - 1 :: -1]:
-            detail *= size
-            low = merged(low, detail)
+        for level in range(finest, reduce, -1):
+            levels[level] *= size
+            low = merged(low, levels[level])
         to_rgb = np.array(_colour_rows(), np.float32).T
         return (to_rgb @ low.reshape(COLOURS, -1)).reshape(low.shape) + np.float32(127.5)
 
