@@ -62,4 +62,4 @@ def test_offsets_out_of_range_are_damage(model: Model) -> None:
     encoder.encode(np.zeros((3, 2, 2), np.int32), np.zeros((3, 2, 2), np.int32), model.tables)
     encoder.encode(np.array([LARGEST + 1, 0, 0, 0, 0], np.int32), np.full(5, TABLE, np.int32), model.tables)
     with pytest.raises(FormatError, match="scale offsets from 13 to 13; expected up to 12"):
-        decode_tiles(model, [bytes((0, 0, 0, 5)) + encoder.finish() + bytes(4)], (2, 2), 1, [200])
+        decode_tiles(model, [bytes((0, 0, 0, 5, 0, 0)) + encoder.finish() + bytes(4)], (2, 2), 1, [200])

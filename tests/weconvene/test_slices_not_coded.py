@@ -16,7 +16,7 @@ from wavelic.weconvene.planes import analyse
 from wavelic.weconvene.portable import decode as portable
 from wavelic.weconvene.portable.rows import on_all_cores
 from wavelic.weconvene.rdoq import RDOQ_LAMBDA
-from wavelic.weconvene.tile_reader import HEAD, Decoded
+from wavelic.weconvene.tile_reader import Decoded
 from wavelic.weconvene.tiles import decode_tiles, encode_tiles
 from wavelic.weconvene.weights import Model
 
@@ -52,7 +52,7 @@ def by_numpy(model: Model, data: bytes, size: tuple[int, int] = (2, 2), levels: 
 def test_colours_of_the_finest_level(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
     """They are zero, cost no bits, and no layer is asked about them."""
     ((data, mine),) = encode_tiles(model, *([part] for part in subbands(1)), STEP)  # type: ignore[arg-type]
-    assert data[HEAD - 1] == ALL - 2
+    assert data[COLOURS] == ALL - 2
     finest = mine.details[0].reshape(-1, COLOURS, *mine.details[0].shape[1:])
     assert not finest[:, 1:].any()
     assert finest[:, 0].any()
@@ -75,8 +75,8 @@ def test_levels_of_a_blank_tile(model: Model, monkeypatch: pytest.MonkeyPatch) -
     """No level is even begun."""
     low, details = subbands(blank=True)
     ((data, mine),) = encode_tiles(model, [low], [details], STEP)
-    assert data[HEAD - 1] == 0
-    assert len(data) < 24
+    assert data[COLOURS] == 0
+    assert len(data) < 26
     monkeypatch.setattr(LevelContext, "begin", None)
     (theirs,) = decode_tiles(model, [data], (2, 2), LEVELS, [STEP])
     assert same(mine, theirs)
@@ -107,7 +107,7 @@ def test_tiles_with_different_numbers_together(model: Model) -> None:
     made = [subbands(), subbands(1), subbands(blank=True), subbands(2)]
     lows, details = [low for low, _ in made], [parts for _, parts in made]
     together = encode_tiles(model, lows, details, STEP)
-    assert len({data[HEAD - 1] for data, _ in together}) > 2
+    assert len({data[COLOURS] for data, _ in together}) > 2
     decoded = decode_tiles(model, [data for data, _ in together], (2, 2), LEVELS, [STEP])
     for n, (data, mine) in enumerate(together):
         assert data == encode_tiles(model, lows[n : n + 1], details[n : n + 1], STEP)[0][0]
@@ -144,7 +144,7 @@ def test_what_a_photograph_loses_is_next_to_nothing(model: Model, monkeypatch: p
 def test_more_slices_than_there_are(model: Model) -> None:
     ((data, _),) = encode_tiles(model, *([part] for part in subbands()), STEP)  # type: ignore[arg-type]
     for count in (ALL + 1, 255):
-        damaged = data[: HEAD - 1] + bytes([count]) + data[HEAD:]
+        damaged = data[:COLOURS] + bytes([count]) + data[COLOURS + 1 :]
         for decode in (lambda d: decode_tiles(model, [d], (2, 2), LEVELS, [STEP]), lambda d: by_numpy(model, d)):
             with pytest.raises(FormatError, match="starts with"):
                 decode(damaged)
