@@ -194,10 +194,31 @@ def other_processor() -> list[str]:
     time, large = found["time"], found["large"]
     return [
         "",
-        "A processor with AVX-512 and VNNI instructions, with the weights before these, which left out no slices: "
-        f"{time['encode']['processor_seconds']:.2f} s to encode and {time['decode']['processor_seconds']:.2f} s to"
-        f" decode, {time['encode']['times_avif']:g} and {time['decode']['times_avif']:g} times as long as AVIF; 24 megapixels"
-        f" {large['encode']['seconds']:g} and {large['decode']['seconds']:g} s on two threads.",
+        "A processor with AVX-512 and VNNI instructions, with the weights before these, which left out no slices:"
+        f" {time['encode']['processor_seconds']:.2f} s to encode and {time['decode']['processor_seconds']:.2f} s to"
+        f" decode, {time['encode']['times_avif']:g} and {time['decode']['times_avif']:g} times as long as AVIF; 24"
+        f" megapixels {large['encode']['seconds']:g} and {large['decode']['seconds']:g} s on two threads.",
+    ]
+
+
+def reduced() -> list[str]:
+    """PSNR and time of pictures of reduced size, from `studies/weconvene_reduced.py`."""
+    path = RESULTS / "weconvene" / "reduced.json"
+    if not path.exists():
+        return []
+    found = json.loads(path.read_text())
+    lines = ["| quality | sides halved | PSNR, dB | of the full decode | time |", "|---:|---:|---:|---:|---:|"]
+    for row in found["rows"]:
+        lines.append(
+            f"| {row['quality']} | {row['reduce']} x | {row['psnr']:.2f} | {row['psnr_of_full_decode']:.2f} |"
+            f" {100 * row['time']:.0f} % |"
+        )
+    return [
+        *lines,
+        "",
+        f"{found['images']} squares of {found['side']} pixels of validation images. Against the low band of 9/7 of the"
+        " source; *of the full decode* is the low band of the whole decoded picture, *time* the processor time of the"
+        " reduced decode as a share of the full one's.",
     ]
 
 
@@ -363,6 +384,12 @@ SECTIONS: tuple[Section, ...] = (
         "`python -m benchmarks.speed.weconvene_parts`: processor times on one thread, weights in memory, pictures of"
         " Kodak's size.",
         parts,
+    ),
+    (
+        "Reduced sizes",
+        "`python -m benchmarks.studies.weconvene_reduced --images DIR`: `--reduce` and `read(reduce=...)`, from the"
+        " coarse levels alone.",
+        reduced,
     ),
     (
         "Twins at equal processor time",

@@ -44,7 +44,8 @@ class Facts:
         layers: quality layers.
         decodes: those of `DECODES` that give another picture than the file's own.
         bytes: of the file.
-        averaged: windows are cut from the whole image and its averages, not decoded alone.
+        averaged: the file has no levels; windows are cut from the whole image and its averages.
+        tiled: a window costs all tiles that it meets, so levels are decoded whole and kept where they fit.
         orientation: Exif orientation of the stored samples, 1..8.
         complete: False for a file that is cut short or still arriving.
     """
@@ -59,6 +60,7 @@ class Facts:
     decodes: tuple[str, ...]
     bytes: int
     averaged: bool = False
+    tiled: bool = False
     orientation: int = 1
     complete: bool = True
 
@@ -153,33 +155,33 @@ def read_facts(path: Path, *, partial: bool = False) -> Facts:
         if recognize(head) is None and not head.startswith(MAGIC):
             raise FormatError("neither JPEG 2000 nor of a codec that is installed; convert the file")
         if not is_jpeg2000(head):
-            return _facts(open_url(path), total, averaged=True)
+            return _facts(open_url(path), total, tiled=True)
         try:
-            return _facts(open_head(head, total), total, averaged=False)
+            return _facts(open_head(head, total), total)
         except UnsupportedError:
             raise
         except FormatError:
             data = head + stream.read()  # of an unusually long header, or of a file that is cut short
         try:
-            return _facts(open_head(data, total), total, averaged=False)
+            return _facts(open_head(data, total), total)
         except UnsupportedError:
             raise
         except FormatError:
             if not partial:
                 raise
             file = open_file(data, allow_partial=True)
-            return replace(_facts(file, total, averaged=False), complete=file.complete)
+            return replace(_facts(file, total), complete=file.complete)
 
 
-def _facts(file: OpenedFile, total: int, *, averaged: bool) -> Facts:
+def _facts(file: OpenedFile, total: int, *, tiled: bool = False) -> Facts:
     height, width, channels = file.shape
     orientation = orientation_of(file.metadata)
     if orientation >= 5:
         width, height = height, width
     decodes = _decodes(file)
-    levels, layers = (0, 1) if averaged else (file.levels, file.layer_count)
-    codec, depth = file.codec, file.bit_depth
-    return Facts(codec, width, height, channels, depth, levels, layers, decodes, total, averaged, orientation)
+    codec, depth, levels, layers = file.codec, file.bit_depth, file.levels, file.layer_count
+    averaged = tiled and not levels
+    return Facts(codec, width, height, channels, depth, levels, layers, decodes, total, averaged, tiled, orientation)
 
 
 def _decodes(file: OpenedFile) -> tuple[str, ...]:

@@ -219,6 +219,11 @@ class Site:
         if facts.averaged:
             return np.ascontiguousarray(self._pyramid(entry, facts)[reduce][window.slices()])
         level = level_dimensions(facts.width, facts.height, reduce)[reduce]
+        if facts.tiled and level[0] * level[1] * facts.channels <= self.cache.capacity // 2:
+            whole: Samples = self.cache.keep(
+                ("level", entry.key, reduce), lambda: self._source(entry).level(reduce), lambda made: made.nbytes
+            )
+            return np.ascontiguousarray(whole[window.slices()])
         rows_of_blocks = blocks(window, level)
         rows = [self._row(entry, variant, reduce, row) for row in rows_of_blocks]
         samples = rows[0] if len(rows) == 1 else np.concatenate(rows)

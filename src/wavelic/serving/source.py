@@ -1,8 +1,8 @@
 """An opened file as the server sees it: windows of its levels as 8-bit samples, upright.
 
-JPEG 2000 files have levels of their own, and a window of one is decoded alone.  Files of all other codecs are decoded
-whole and halved by averaging 2 x 2 samples, as often as tiles need; the levels are kept in the cache, so they count
-towards its bound.
+JPEG 2000 files have levels of their own, and a window of one is decoded alone.  `.wlic` files with levels are decoded
+level by level, those without whole and halved by averaging 2 x 2 samples, as often as tiles need; the levels are kept
+in the cache, so they count towards its bound.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class Source:
         return found.reduce, found.layers
 
     def window(self, variant: Variant, reduce: int, box: Rect) -> Samples:
-        """Decode a part of a level; for JPEG 2000 only.
+        """Decode a part of a level of the file.
 
         Args:
             variant: which picture of the file.
@@ -134,6 +134,18 @@ class Source:
         assert isinstance(self._file, Jp2File)
         return self._file.transform()
 
+    def level(self, reduce: int) -> Samples:
+        """Decode a level of the file, upright.
+
+        Args:
+            reduce: how often its sides are halved.
+
+        Raises:
+            FormatError, ModelError: it does not decode.
+        """
+        _one_thread()
+        return _eight_bits(upright(self._file.decode(reduce)).pixels)
+
     def pyramid(self) -> list[Samples]:
         """Decode an image that is averaged, and halve it.
 
@@ -145,8 +157,7 @@ class Source:
         """
         from PIL import Image
 
-        _one_thread()
-        levels = [_eight_bits(upright(self._file.decode()).pixels)]
+        levels = [self.level(0)]
         for _ in range(self.facts.own_levels):
             samples = levels[-1]
             halved = np.asarray(Image.fromarray(samples[:, :, 0] if samples.shape[2] == 1 else samples).reduce(2))
