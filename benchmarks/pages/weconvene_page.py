@@ -208,11 +208,11 @@ def reduced() -> list[str]:
         return []
     found = json.loads(path.read_text())
     lines = ["| quality | sides halved | PSNR, dB | of the full decode | time |", "|---:|---:|---:|---:|---:|"]
-    for row in found["rows"]:
-        lines.append(
-            f"| {row['quality']} | {row['reduce']} x | {row['psnr']:.2f} | {row['psnr_of_full_decode']:.2f} |"
-            f" {100 * row['time']:.0f} % |"
-        )
+    lines += [
+        f"| {row['quality']} | {row['reduce']} x | {row['psnr']:.2f} | {row['psnr_of_full_decode']:.2f} |"
+        f" {100 * row['time']:.0f} % |"
+        for row in found["rows"]
+    ]
     return [
         *lines,
         "",

@@ -32,7 +32,7 @@ def test_every_viewer_tile_is_a_crop_of_one_level(folder: Path, cache: int) -> N
     file = wavelic.open(folder / "a.wlic")
     with running(Site(folder, cache_bytes=cache)) as server:
         info = server.json("/iiif/3/a.wlic/info.json")
-        assert [(size["width"], size["height"]) for size in info["sizes"]][0] == file.level_dimensions[-1]
+        assert info["sizes"][0] == dict(zip(("width", "height"), file.level_dimensions[-1], strict=True))
         levels = set()
         for level, (left, top, w, h), size, request in viewer_tiles(info):
             levels.add(level)
