@@ -42,10 +42,11 @@ PLOTS = {"psnr-rgb": DOCS / "weconvene-psnr.svg", "ms-ssim-rgb": DOCS / "weconve
 #: Training logs, and where they ran: of the shipped weights, and of attempts to go on from them or their stage `main`.
 LOGS = {
     "weconvene-cpu": "one CPU core",
-    "weconvene-more": "one CPU core, on from the shipped weights",
+    "weconvene-finish": "one CPU core, on to those that ship",
+    "weconvene-more": "one CPU core, on from the first run's end",
     "weconvene-gpu": "one H100",
 }
-SHIPPED = "weconvene-cpu"
+SHIPPED = ("weconvene-cpu", "weconvene-finish")
 TUNED = RESULTS / "codecs" / "kodak" / "weconvene-msssim.json"
 SEARCHED = RESULTS / "codecs" / "kodak" / "weconvene-effort9.json"
 
@@ -351,7 +352,7 @@ def kodak() -> list[str]:
 
 def training() -> str:
     """How the shipped weights were trained, in a sentence; empty without their logs."""
-    last = [rows[-1] for rows in stages(SHIPPED)]
+    last = [rows[-1] for log in SHIPPED for rows in stages(log)]
     if not last:
         return ""
     steps, minutes = " + ".join(str(row["step"]) for row in last), sum(row["seconds"] for row in last) / 60
