@@ -168,7 +168,7 @@ def decode(
         typer.Option(help="png, tiff, jpeg, webp (lossless), bmp or ppm; else the extension decides, else png."),
     ] = None,
     reduce: Annotated[
-        int, typer.Option("--reduce", metavar="N", help="Halve both sides N times, rounding up; .jp2 only.")
+        int, typer.Option("--reduce", metavar="N", help="Halve both sides N times, rounding up; .jp2, and weconvene.")
     ] = 0,
     max_layers: Annotated[
         int | None,

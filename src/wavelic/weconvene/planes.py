@@ -178,7 +178,7 @@ def synthesise(
     if reduce >= finest:
         part = _cut(low, region, 0)[None].to(model.device)
         if progress:
-            progress(1, 1)
+            progress(count := window_count(region, reduce), count)
         return denormalised((to_rgb(part * torch.exp2(log2_step - reduce)) + 127.5)[0], channels, dtype)
     size = (low.shape[2] << finest, low.shape[1] << finest)
     pixels = np.empty((region.height, region.width, channels), dtype)
