@@ -252,12 +252,13 @@ def change(reference: Path, test: Path) -> float:
 def twins() -> list[str]:
     """What each lever brings: runs with and without it, on validation crops, from `studies/weconvene_twins.py`."""
     lines: list[str] = []
-    for last_stage, base, title in (
-        (False, "weconvene", "From new weights; rounded symbols."),
-        (True, "finish", "The last stage, from one run's stage `main`; symbols of an encoder with RDOQ."),
+    for last_stage, base, folder, title in (
+        (False, "weconvene", ".", "From new weights; rounded symbols."),
+        (False, "weconvene", "avx512", "The same on another processor, which has AVX-512."),
+        (True, "finish", ".", "The last stage, from one run's stage `main`; symbols of an encoder with RDOQ."),
     ):
         arms = {name: arm for name, arm in ARMS.items() if arm.last_stage == last_stage}
-        found = {name: RESULTS / "training" / f"twin-{name}.jsonl" for name in arms}
+        found = {name: RESULTS / "training" / folder / f"twin-{name}.jsonl" for name in arms}
         there = {name: path for name, path in found.items() if path.exists()}
         if base not in there or len(there) < 2:
             continue
