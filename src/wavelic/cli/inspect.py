@@ -119,6 +119,7 @@ def _tables(facts: dict[str, Any]) -> list[Table]:
 
 def _wlic_lines(facts: dict[str, Any], rate: str) -> dict[str, str]:
     return {
+        "sizes": ", ".join(f"{width} x {height}" for width, height in facts["level_dimensions"][1:]),
         "padding": facts["padding"],
         "rate": f"{rate}; quality {facts['quality']:g}, gain {facts['gain']}",
         "note": facts.get("precision", ""),

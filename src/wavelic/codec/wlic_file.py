@@ -170,15 +170,18 @@ def wlic_info(container: Container, size: int, chunks: Sequence[ChunkInfo] | Non
         model = "none" if header.model == NO_WEIGHTS else card_by_id(header.model).name
     except ModelError:
         model = "not installed"
+    codec = codec_of(header)
     info = {
         "format": f"wlic {header.version_major}.{header.version_minor}",
-        "codec": codec_of(header).name,
+        "codec": codec.name,
         "model": model,
         "model_hash": header.model.hex(),
         "width": header.width,
         "height": header.height,
         "channels": header.channels,
         "bit_depth": header.bit_depth,
+        "levels": (levels := codec.levels(header)),
+        "level_dimensions": level_dimensions(header.width, header.height, levels),
         "padding": PaddingRule(header.padding).name.lower(),
         "quality": header.quality / 100,
         "gain": header.gain,
