@@ -65,10 +65,11 @@ def write(codec: str, kind: str, data: bytes) -> None:
 
 
 def weconvene() -> None:
-    """Each kind, one in several tiles, and dots that are not coded sparsely; and one with the weights for MS-SSIM."""
+    """Each kind, several tiles, dots that are not coded sparsely, a plain picture; and one with MS-SSIM's weights."""
     from wavelic.codec.weights import family
     from wavelic.weconvene.config import FAMILIES as FAMILIES_BY_TUNE
     from wavelic.weconvene.files import Encoding, step_of_quality
+    from wavelic.weconvene.layout import COLOURS
     from wavelic.weconvene.tile_reader import SPARSE
     from wavelic.weconvene.weights import load_model
 
@@ -83,6 +84,9 @@ def weconvene() -> None:
     dots = Encoding(from_array(dotted()), model).file(step_of_quality(50))
     assert read_container(dots).tiles[0][0] < SPARSE
     write("weconvene", "dots", dots)
+    blank = Encoding(from_array(np.full((61, 83, 3), 90, np.uint8)), model).file(step_of_quality(50))
+    assert read_container(blank).tiles[0][COLOURS] == 0
+    write("weconvene", "blank", blank)
     tuned = load_model(family(FAMILIES_BY_TUNE["msssim"])[-1])
     write("weconvene", "rgb", Encoding(from_array(picture(*KINDS["rgb"])), tuned).file(step_of_quality(60)))
 
