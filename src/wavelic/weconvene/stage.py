@@ -30,7 +30,6 @@ class WeconveneStage(Stage):
             instead of values with noise: for the last stage, in which contexts and synthesis learn what is decoded.
         synthesis_only: only g is trained, on the symbols that the rest of the network codes; analysis and context
             model keep their weights.
-        uses: with ``synthesis_only``, how often a crop is seen once it is coded, on average; a whole number from 1 on.
         validation_steps: steps in grey levels at which held-out crops are judged.
     """
 
@@ -47,5 +46,4 @@ class WeconveneStage(Stage):
     calibrated: bool = False
     rdoq_lambda: float = 0.0
     synthesis_only: bool = False
-    uses: int = 1
     validation_steps: tuple[float, ...] = (16.0, 32.0, 64.0, 128.0, 224.0)

@@ -6,7 +6,7 @@ import math
 import warnings
 from dataclasses import replace
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -24,13 +24,11 @@ from wavelic.weconvene.layout import LEVELS
 from wavelic.weconvene.network import Network
 from wavelic.weconvene.quantizers import Coded, CodedInTraining, Noisy, Quantizer
 from wavelic.weconvene.stage import WeconveneStage
-from wavelic.weconvene.subbands import Subbands
 
 #: Of the five scales (Wang, Simoncelli and Bovik, 2003).
 _MS_SSIM_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 _VALIDATED_TOGETHER = 16  # crops, on a GPU
 _START_CROPS = 48
-_KEPT = 1024  # coded crops, of which each takes five times the memory of its samples
 _CALIBRATION_CROPS = 16
 #: Layers of a block whose results are added to its input.
 _ADDING = ("leave", "narrow")
@@ -49,19 +47,14 @@ class RateDistortion(nn.Module):
         self.network, self.stage = network, stage
 
     def forward(
-        self,
-        crops: Tensor,
-        log2_step: Tensor,
-        noise: torch.Generator | None = None,
-        coded: tuple[Subbands, Tensor] | None = None,
+        self, crops: Tensor, log2_step: Tensor, noise: torch.Generator | None = None
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """uint8 (N, 3, H, W), (N,) -> loss, bits per pixel and mean squared error per sample of each crop, (N,).
-
-        ``coded``: what `code` has made of these crops before.
-        """
+        """uint8 (N, 3, H, W), (N,) -> loss, bits per pixel and mean squared error per sample of each crop, (N,)."""
         rgb = crops.float()
         autocast = self.stage.bfloat16 and self.training
-        quantised, bits = coded or self.code(crops, log2_step, noise)
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.stage.synthesis_only):
+            subbands = self.network.analysis(rgb, log2_step, autocast=autocast)
+            quantised, bits = self.network.code(subbands, log2_step, self.quantizer(noise), autocast)
         result = self.network.synthesis(quantised, log2_step, autocast)
         if not self.training:
             result = result.round().clamp(0, 255)
@@ -77,13 +70,6 @@ class RateDistortion(nn.Module):
             distortion = error / self.stage.lambda_
         loss = (rate + distortion / step.square()) * (step / 64) ** self.stage.balance
         return loss, bits.sum(0) / pixels, error / 3
-
-    def code(self, crops: Tensor, log2_step: Tensor, noise: torch.Generator | None = None) -> tuple[Subbands, Tensor]:
-        """Quantised subbands of uint8 (N, 3, H, W), and the bits of each level and crop."""
-        autocast = self.stage.bfloat16 and self.training
-        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.stage.synthesis_only):
-            subbands = self.network.analysis(crops.float(), log2_step, autocast=autocast)
-            return self.network.code(subbands, log2_step, self.quantizer(noise), autocast)
 
     def quantizer(self, noise: torch.Generator | None) -> Quantizer:
         """What makes symbols, in training and when crops are judged."""
@@ -146,50 +132,6 @@ def with_longer_synthesis(weights: dict[str, Tensor], own: dict[str, Tensor]) ->
     return weights | further | silent
 
 
-class _Kept(NamedTuple):
-    """A crop uint8 (3, H, W), the log2 of its step, its quantised bands from the lowest on, the bits of each level."""
-
-    crop: Tensor
-    log2_step: Tensor
-    bands: list[Tensor]
-    bits: Tensor
-
-
-class KeptCrops:
-    """Coded crops that are seen several times, since coding takes most of the time of training g alone.
-
-    Of every batch 1 / uses are new; the others are drawn from the last _KEPT that were coded.  A run that is resumed
-    begins with none, so it does not end at the very weights of one that was never stopped.
-
-    Args:
-        uses: how often a crop is seen, on average.
-    """
-
-    def __init__(self, uses: int) -> None:
-        self.uses = uses
-        self.crops: list[_Kept] = []
-
-    def take(
-        self, crops: Tensor, log2_step: Tensor, objective: RateDistortion, noise: torch.Generator
-    ) -> tuple[Tensor, Tensor, tuple[Subbands, Tensor]]:
-        """A batch, uint8 (N, 3, H, W), with its steps and `RateDistortion.code` of it; ``crops`` are new ones."""
-        new = max(1, len(crops) // self.uses) if len(self.crops) >= len(crops) else len(crops)
-        coded, bits = objective.code(crops[:new], log2_step[:new], noise)
-        bands = (coded.low, *coded.details)
-        chosen = []
-        if new < len(crops):
-            chosen = torch.randint(len(self.crops), (len(crops) - new,), generator=noise, device=noise.device).tolist()
-        batch = [self.crops[k] for k in chosen]
-        for k in range(new):
-            self.crops.append(_Kept(crops[k], log2_step[k], [band[k].clone() for band in bands], bits[:, k].clone()))
-        batch += self.crops[-new:]
-        del self.crops[: max(0, len(self.crops) - _KEPT)]
-        low, *details = (torch.stack(parts) for parts in zip(*(one.bands for one in batch), strict=True))
-        all_bits = torch.stack([one.bits for one in batch], 1)
-        seen, steps = torch.stack([one.crop for one in batch]), torch.stack([one.log2_step for one in batch])
-        return seen, steps, (Subbands(low, tuple(details)), all_bits)
-
-
 class WeconveneTask(Task):
     """One stage of a `WeconveneStage` recipe."""
 
@@ -203,7 +145,6 @@ class WeconveneTask(Task):
         network: Any = Network(named(recipe.model, CONFIGS))
         self.objective = RateDistortion(network.to(memory_format=torch.channels_last), self.stage)
         set_quantised(network.entropy, self.stage.quantised)
-        self.kept = KeptCrops(self.stage.uses)
         if self.stage.synthesis_only:
             network.requires_grad_(False)
             network.g.requires_grad_(True)
@@ -251,11 +192,7 @@ class WeconveneTask(Task):
     def losses(self, wrapped: nn.Module, crops: Tensor, fraction: float, noise: torch.Generator) -> dict[str, Tensor]:
         """Loss, bits per pixel and mean squared error in 8-bit units."""
         log2_step = uniform(math.log2(self.stage.finest), math.log2(self.stage.coarsest), crops, noise)
-        if self.stage.synthesis_only and self.stage.uses > 1:
-            crops, log2_step, coded = self.kept.take(crops, log2_step, self.objective, noise)
-            loss, bpp, mse = wrapped(crops, log2_step, noise, coded)
-        else:
-            loss, bpp, mse = wrapped(crops, log2_step, noise)
+        loss, bpp, mse = wrapped(crops, log2_step, noise)
         return {"loss": loss.mean(), "bpp": bpp.mean(), "mse": mse.mean()}
 
     @torch.no_grad()
