@@ -9,7 +9,9 @@ import torch
 from torch import Tensor
 
 from wavelic.codec.weights import Card
+from wavelic.nn.exact import ExactConv2d
 from wavelic.weconvene.config import Config
+from wavelic.weconvene.context import ContextModel
 from wavelic.weconvene.export import logistic_tables
 from wavelic.weconvene.layout import LEVELS
 from wavelic.weconvene.network import Network, Transform
@@ -74,3 +76,16 @@ def random_subbands(height: int, width: int, batch: int = 1, seed: int = 0) -> t
 def same(a: object, b: object) -> bool:
     """Whether two lists of tensors are equal."""
     return all(np.array_equal(np.asarray(x), np.asarray(y)) for x, y in zip(a, b, strict=True))  # type: ignore[call-overload]
+
+
+def assert_same_integers(found: ContextModel, expected: ContextModel) -> None:
+    """Both compute the same; a channel may have twice the weights and one bit more to shift them by."""
+    assert torch.equal(found.base, expected.base)
+    for (name, layer), other in zip(found.named_modules(), expected.modules(), strict=True):
+        if isinstance(layer, ExactConv2d):
+            assert isinstance(other, ExactConv2d)
+            assert torch.equal(layer.exponents, other.exponents), name
+            for a, b in ((layer.weight.flatten(1), other.weight.flatten(1)), (layer.bias, other.bias)):
+                units = [2.0 ** -x.shift.double() for x in (layer, other)]
+                scaled = [(x.double().T * unit).T for x, unit in zip((a, b), units, strict=True)]
+                assert torch.equal(*scaled), name

@@ -8,7 +8,16 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
-from weconvene_tiny import CONFIG, STEP, calibrated, random_subbands, same, tiny_model, tiny_network
+from weconvene_tiny import (
+    CONFIG,
+    STEP,
+    assert_same_integers,
+    calibrated,
+    random_subbands,
+    same,
+    tiny_model,
+    tiny_network,
+)
 
 from wavelic.codec.weights import family
 from wavelic.nn import exact
@@ -204,8 +213,7 @@ def test_training_can_go_on_from_the_integers(network: Network, entropy: Context
             stored.to_float(layer)  # type: ignore[arg-type]
     with torch.no_grad():
         again.entropy.base.copy_(entropy.base / 64)
-    for name, value in integers_of(again.entropy, CONFIG).state_dict().items():
-        assert torch.equal(value, entropy.state_dict()[name]), name
+    assert_same_integers(integers_of(again.entropy, CONFIG), entropy)
 
 
 def test_lowest_band_residuals() -> None:
