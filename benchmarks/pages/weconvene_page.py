@@ -274,8 +274,8 @@ def twins() -> list[str]:
         return []
     note = (
         "600 s of one core each, one after the other, the step size falling to nothing. One seed, so differences"
-        " below about 1 % mean little. Two levers of the context model, the carried state and the order of colours, do not pay"
-        " after so short a training; whether they do after hours is not measured."
+        " below about 1 % mean little. Two levers of the context model, the carried state and the order of colours, do"
+        " not pay after so short a training; whether they do after hours is not measured."
     )
     return [*lines[1:], "", note]
 
