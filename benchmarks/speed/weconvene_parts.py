@@ -67,7 +67,7 @@ def kodak_sized(count: int, folder: Path | None) -> list[Pixels]:
 @contextmanager
 def parts_timed(seconds: Counter[str]) -> Iterator[None]:
     """Add up processor time by part while active; what a part calls counts for the innermost part only."""
-    from wavelic.weconvene import grid, planes, tiles
+    from wavelic.weconvene import grid, planes, tile_reader, tiles
 
     inner: list[float] = [0.0]
 
@@ -94,7 +94,7 @@ def parts_timed(seconds: Counter[str]) -> Iterator[None]:
         (tiles, "quantise", "quantisation"),
         (tiles.RangeEncoder, "encode", "range coder"),
         (tiles.RangeEncoder, "finish", "range coder"),
-        (tiles.RangeDecoder, "decode", "range coder"),
+        (tile_reader.RangeDecoder, "decode", "range coder"),
         (tiles.Decoded, "checksum", "checksum"),
     )
     patches = [mock.patch.object(owner, name, wrap(part, getattr(owner, name))) for owner, name, part in parts]
@@ -193,7 +193,7 @@ def multiplications() -> dict[str, Any]:
         if isinstance(module, nn.Conv2d | ExactConv2d | GDN | WaveletConv)
     ]
     with mock.patch.object(fused, "_usable", return_value=False):  # else convolutions are not called as modules
-        data = Encoding(from_array(np.zeros((*SIZE, 3), np.uint8)), model).file(step_of_quality(QUALITY))
+        data = Encoding(from_array(mosaic(*SIZE)), model).file(step_of_quality(QUALITY))
         results = {"encoder": _kilo(counts)}
         counts.clear()
         decode(read_container(data))
