@@ -10,11 +10,11 @@ import pytest
 pytest.importorskip("starlette")
 pytest.importorskip("uvicorn")
 from serving_support import photograph, running, viewer_tiles
+from weconvene_tiny import levels_asked
 
 import wavelic
 from wavelic.serving.facts import Facts, read_facts
 from wavelic.serving.site import Site
-from wavelic.weconvene.context import ContextModel
 
 
 @pytest.fixture(scope="module")
@@ -46,14 +46,7 @@ def test_every_viewer_tile_is_a_crop_of_one_level(folder: Path, cache: int) -> N
 
 
 def test_the_first_view_needs_the_coarse_levels_only(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[int] = []
-    plain = ContextModel.level
-
-    def counting(self: ContextModel, number: int) -> object:
-        asked.append(number)
-        return plain(self, number)
-
-    monkeypatch.setattr(ContextModel, "level", counting)
+    asked = levels_asked(monkeypatch)
     with running(Site(folder)) as server:
         width, height = wavelic.open(folder / "a.wlic").level_dimensions[3]
         assert server.get(f"/iiif/3/a.wlic/full/{width},{height}/0/default.png").pixels.shape == (height, width, 3)

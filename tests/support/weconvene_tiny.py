@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from torch import Tensor
 
 from wavelic.codec.weights import Card
 from wavelic.nn.exact import ExactConv2d
 from wavelic.weconvene.config import Config
-from wavelic.weconvene.context import ContextModel
+from wavelic.weconvene.context import ContextModel, LevelContext
 from wavelic.weconvene.export import logistic_tables
 from wavelic.weconvene.layout import LEVELS
 from wavelic.weconvene.network import Network, Transform
@@ -89,3 +90,16 @@ def assert_same_integers(found: ContextModel, expected: ContextModel) -> None:
                 units = [2.0 ** -x.shift.double() for x in (layer, other)]
                 scaled = [(x.double().T * unit).T for x, unit in zip((a, b), units, strict=True)]
                 assert torch.equal(*scaled), name
+
+
+def levels_asked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The levels whose context networks are used from now on, one entry for each use."""
+    asked: list[int] = []
+    plain = ContextModel.level
+
+    def counting(self: ContextModel, number: int) -> LevelContext:
+        asked.append(number)
+        return plain(self, number)
+
+    monkeypatch.setattr(ContextModel, "level", counting)
+    return asked

@@ -9,6 +9,7 @@ import pytest
 import torch
 from commands import wavelic_cli
 from pictures import image, psnr
+from weconvene_tiny import levels_asked
 
 import wavelic
 from wavelic.codec.weights import card_by_id
@@ -17,7 +18,6 @@ from wavelic.errors import ChecksumError, UsageError
 from wavelic.rect import Rect
 from wavelic.wavelets import dwt2
 from wavelic.weconvene import files, planes
-from wavelic.weconvene.context import ContextModel
 from wavelic.weconvene.layout import BANDS, FIRST_COARSE, GRID_LEVELS, levels_of
 from wavelic.weconvene.portable import decode as portable
 from wavelic.weconvene.weights import load_model
@@ -108,14 +108,7 @@ def test_it_looks_like_the_picture() -> None:
 
 def test_fine_levels_are_not_computed(monkeypatch: pytest.MonkeyPatch) -> None:
     data = coded(256, 256, 3, 8)
-    asked: list[int] = []
-    plain = ContextModel.level
-
-    def counting(self: ContextModel, number: int) -> object:
-        asked.append(number)
-        return plain(self, number)
-
-    monkeypatch.setattr(ContextModel, "level", counting)
+    asked = levels_asked(monkeypatch)
     monkeypatch.setattr(portable, "suits", lambda *_: False)
     file = wavelic.open(data)
     for reduce, finest in enumerate((1, 2, 3, FIRST_COARSE, FIRST_COARSE, FIRST_COARSE)):
