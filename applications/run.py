@@ -87,7 +87,8 @@ def run_one(
     torch.manual_seed(seed)
     network = task.network(arm).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if start and not checkpoint.exists():
-        start_from(network, start)
+        part = task.recipe.option("start_part", "")
+        start_from(network.get_submodule(part), start)
     outcome = train(
         task, network, seed, checkpoint, budget, report=lambda line: print(f"{checkpoint.stem}: {line}", flush=True)
     )
@@ -126,7 +127,7 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("name", choices=APPLICATIONS)
     parser.add_argument("--data", type=Path, required=True, help="folder of the application's data")
     parser.add_argument("--recipe", default="cpu", help="default: cpu")
-    parser.add_argument("--arms", default=",".join(ARMS), help="default: all")
+    parser.add_argument("--arms", default="", help="default: all that the recipe has")
     parser.add_argument("--seeds", type=int, default=1, help="number of seeds, from 0")
     parser.add_argument("--budget", type=float, default=math.inf, help="processor seconds; default: until all is done")
     parser.add_argument("--runs", type=Path, default=ROOT / "runs" / "applications", help="folder of checkpoints")
@@ -145,18 +146,24 @@ def train_all(arguments: argparse.Namespace) -> None:
     """Train all arms and seeds that are not done, until the budget is spent."""
     task = make_task(arguments.name, arguments.recipe, arguments.data)
     path = arguments.results / f"{arguments.name}.json"
+    arms = arguments.arms.split(",") if arguments.arms else list(task.recipe.widths)
+    if unknown := set(arms) - set(task.recipe.widths):
+        raise UsageError(
+            f"{arguments.recipe} has no arm {', '.join(unknown)}; choose of {', '.join(task.recipe.widths)}"
+        )
     began = time.process_time()
     for seed in range(arguments.seeds):
-        for arm in arguments.arms.split(","):
+        for arm in arms:
             left = arguments.budget - (time.process_time() - began)
             if left <= 0:
                 print("the budget is spent; call again to go on")
                 return
             if (arm, seed) in finished(path, arguments.recipe):
                 continue
-            first = task.recipe.option("start", "")
+            first, first_arm = task.recipe.option("start", ""), task.recipe.option("start_arm", arm)
             checkpoint, start = (
-                arguments.runs / f"{arguments.name}-{recipe}-{arm}-{seed}.pt" for recipe in (arguments.recipe, first)
+                arguments.runs / f"{arguments.name}-{recipe}-{of}-{seed}.pt"
+                for recipe, of in ((arguments.recipe, arm), (first, first_arm))
             )
             outcome, entry = run_one(task, arm, seed, checkpoint, left, start if first else None)
             if outcome.finished:

@@ -36,7 +36,8 @@ class Recipe:
         warmup: steps over which the learning rate rises from zero.
         side: of the crops in pixels; 0 where pictures are taken whole.
         clip: largest norm of the gradient; 0 for any.
-        options: what else the task is told, by name; "start": a recipe of the same networks to start from the end of.
+        options: what else the task is told, by name.  "start": a recipe to start from the end of; "start_arm": of this
+            arm instead of the same; "start_part": only this part of the network, all of the recipe that is named.
     """
 
     widths: dict[str, int]

@@ -66,7 +66,7 @@ def _decode(arguments: argparse.Namespace) -> None:
 
 def _export(arguments: argparse.Namespace) -> None:
     recipe = RECIPES[arguments.recipe]
-    network = DVC(recipe.widths[arguments.arm], arguments.arm)
+    network = DVC(recipe.widths[arguments.arm], arguments.arm, recipe.option("residual", 2))
     try:
         network.load_state_dict(torch.load(arguments.source, weights_only=True)["network"])
     except (OSError, RuntimeError, KeyError) as error:
@@ -74,7 +74,7 @@ def _export(arguments: argparse.Namespace) -> None:
         raise OutputError(
             f"{arguments.source} is no checkpoint of {arguments.recipe}: {cause}; train it first"
         ) from None
-    export(network, arguments.target, arguments.arm, recipe.widths[arguments.arm], recipe.option("intra_quality", 50))
+    export(network, arguments.target, arguments.arm, recipe)
 
 
 if __name__ == "__main__":

@@ -37,8 +37,8 @@ from wavelic.entropy import RangeDecoder, RangeEncoder, gaussian_scales, scale_i
 from wavelic.errors import ChecksumError, FormatError, ModelError, UsageError
 
 Frame = npt.NDArray[np.uint8]  # (H, W, 3)
-#: Gives the symbols of a part: its name, and for each symbol the number of its table.
-Symbols = Callable[[str, npt.NDArray[np.intp]], npt.NDArray[np.int32]]
+#: Gives the symbols of a part: its name, the table of each symbol, and the prediction if there is one yet.
+Symbols = Callable[[str, npt.NDArray[np.intp], Tensor | None], npt.NDArray[np.int32]]
 #: Largest symbol that a decoder computes with; an encoder never comes near.
 _LARGEST = 1 << 15
 
@@ -131,16 +131,16 @@ def encode_frame(frame: Frame, reference: Frame, model: VideoModel) -> tuple[byt
         The payload and the decoded frame.
     """
     network, encoder = model.network, RangeEncoder()
-    x, before = _tensor(frame), _tensor(reference)
-    motion = network.motion.encoder(network.estimation(x, before)) - network.motion.prior.medians
+    x = _tensor(frame)
+    motion = network.motion.encoder(network.estimation(x, _tensor(reference))) - network.motion.prior.medians
     values = {"motion": _symbols(motion)}
-    # the latents of the residual depend on the prediction, which is made from the decoded motion
-    flow = network.motion.decoder(_floats(values["motion"], motion.shape) + network.motion.prior.medians)
-    latents = network.residual.encoder(x - network.predict(flow, before)[1])
-    hyper = network.residual.hyper_encoder(latents.abs()) - network.residual.prior.medians
-    values |= {"hyper": _symbols(hyper), "residual": _symbols(latents)}
 
-    def given(part: str, index: npt.NDArray[np.intp]) -> npt.NDArray[np.int32]:
+    def given(part: str, index: npt.NDArray[np.intp], prediction: Tensor | None) -> npt.NDArray[np.int32]:
+        if part == "hyper":  # what is left of the frame is known as soon as the prediction is
+            assert prediction is not None
+            latents = network.latents(x, prediction)
+            hyper = network.residual.hyper_encoder(latents.abs()) - network.residual.prior.medians
+            values.update({"hyper": _symbols(hyper), "residual": _symbols(latents)})
         encoder.encode(values[part], index, model.tables[part])
         return values[part]
 
@@ -161,7 +161,7 @@ def decode_frame(payload: bytes, reference: Frame, model: VideoModel) -> Frame:
         FormatError: the payload is none that the encoder writes.
     """
     decoder = RangeDecoder(payload)
-    return reconstruct(reference, model, lambda part, index: decoder.decode(index, model.tables[part]))
+    return reconstruct(reference, model, lambda part, index, _: decoder.decode(index, model.tables[part]))
 
 
 @torch.inference_mode()
@@ -171,7 +171,7 @@ def reconstruct(reference: Frame, model: VideoModel, symbols: Symbols) -> Frame:
     Args:
         reference: the frame before, decoded.
         model: the frame coder.
-        symbols: called for "motion", "hyper" and "residual" in this order, with the table of each symbol.
+        symbols: called for "motion", and once the prediction is there for "hyper" and "residual".
 
     Returns:
         (H, W, 3).
@@ -181,21 +181,23 @@ def reconstruct(reference: Frame, model: VideoModel, symbols: Symbols) -> Frame:
     """
     network, before = model.network, _tensor(reference)
     rows, columns = before.shape[-2] // 16, before.shape[-1] // 16
-    motion = _channel_symbols("motion", network.motion.prior.channels, rows, columns, symbols)
+    motion = _channel_symbols("motion", network.motion.prior.channels, rows, columns, symbols, None)
     _, prediction = network.predict(network.motion.decoder(motion + network.motion.prior.medians), before)
-    hyper = _channel_symbols("hyper", network.residual.prior.channels, rows // 4, columns // 4, symbols)
+    hyper = _channel_symbols("hyper", network.residual.prior.channels, rows // 4, columns // 4, symbols, prediction)
     scales = network.residual.scales(hyper + network.residual.prior.medians)
     index = scale_index(scales.numpy(), gaussian_scales()).astype(np.intp)
-    latents = _floats(_sane(symbols("residual", index.ravel())), scales.shape)
-    result = (prediction + network.residual.decoder(latents))[0, :, : reference.shape[0], : reference.shape[1]]
+    latents = _floats(_sane(symbols("residual", index.ravel(), prediction)), scales.shape)
+    result = network.reconstructed(prediction, latents)[0, :, : reference.shape[0], : reference.shape[1]]
     levels = torch.nan_to_num(255.0 * result).clamp(0.0, 255.0).round().to(torch.uint8)
     return levels.permute(1, 2, 0).contiguous().numpy()
 
 
-def _channel_symbols(part: str, channels: int, rows: int, columns: int, symbols: Symbols) -> Tensor:
+def _channel_symbols(
+    part: str, channels: int, rows: int, columns: int, symbols: Symbols, prediction: Tensor | None
+) -> Tensor:
     """Symbols whose tables are those of their channels: (1, channels, rows, columns)."""
     index = np.repeat(np.arange(channels), rows * columns)
-    return _floats(_sane(symbols(part, index)), (1, channels, rows, columns))
+    return _floats(_sane(symbols(part, index, prediction)), (1, channels, rows, columns))
 
 
 def _sane(values: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:

@@ -16,6 +16,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from applications.training import Recipe
 from applications.video.network import DVC
 from wavelic.entropy import TableSet, gaussian_scales, gaussian_tables
 from wavelic.errors import ModelError, UsageError
@@ -41,15 +42,14 @@ class VideoModel:
     digest: bytes
 
 
-def export(network: DVC, path: Path, arm: str, width: int, intra_quality: float) -> None:
+def export(network: DVC, path: Path, arm: str, recipe: Recipe) -> None:
     """Write a trained network and its tables.
 
     Args:
         network: after training.
         path: of the file, ``.safetensors``.
         arm: of the network.
-        width: of the network.
-        intra_quality: of the frames that are coded on their own, 0..100.
+        recipe: that it was trained by: its width, and the quality of the frames that are coded on their own.
     """
     tables = {
         "motion": network.motion.prior.tables(),
@@ -60,7 +60,9 @@ def export(network: DVC, path: Path, arm: str, width: int, intra_quality: float)
     for name, table in tables.items():
         tensors |= {f"tables.{name}.{key}": _tensor(array) for key, array in table.to_arrays().items()}
     path.parent.mkdir(parents=True, exist_ok=True)
-    save_file(tensors, path, {"arm": arm, "width": str(width), "intra_quality": str(intra_quality)})
+    facts = {"width": recipe.widths[arm]}
+    facts |= {"residual": recipe.option("residual", 2), "intra_quality": recipe.option("intra_quality", 50)}
+    save_file(tensors, path, {"arm": arm, **{name: str(value) for name, value in facts.items()}})
 
 
 def load_model(path: Path) -> VideoModel:
@@ -77,7 +79,7 @@ def load_model(path: Path) -> VideoModel:
         with safe_open(path, "pt") as file:
             facts = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
-        network = DVC(int(facts["width"]), facts["arm"])
+        network = DVC(int(facts["width"]), facts["arm"], int(facts["residual"]))
         network.load_state_dict(
             {name.removeprefix("network."): value for name, value in tensors.items() if name.startswith("network.")}
         )
@@ -86,7 +88,12 @@ def load_model(path: Path) -> VideoModel:
     except (OSError, SafetensorError, KeyError, ValueError, RuntimeError, UsageError) as error:
         cause = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ModelError(f"{path} is no video model: {cause}; give a file that `video export` wrote") from None
-    return VideoModel(network.eval(), tables, quality, hashlib.sha256(data).digest()[:HASH_BYTES])
+    return VideoModel(
+        network.eval().to(memory_format=torch.channels_last),
+        tables,
+        quality,
+        hashlib.sha256(data).digest()[:HASH_BYTES],
+    )
 
 
 def _tensor(array: np.ndarray) -> torch.Tensor:

@@ -19,18 +19,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, grid_sample, interpolate, relu
 
 from applications.arms import layer_options
+from applications.initial import octaves_of_noise, scale_to_deviation
 from wavelic.nn import GDN, replace_strided
 from wavelic.nn.likelihood import FactorizedPrior, gaussian_bits, round_straight_through
 
 PYRAMID = 4  # levels of the flow
 FACTOR = 64  # sides of frames are extended to multiples: 16 of the coders, 4 of the hyperprior
 SLOPE = 0.1
+RESIDUAL_UNIT = 1 / 16  # about the deviation of what remains of a frame: what the residual's coder calls 1
 SPREAD = 2.0  # initial half-width of the densities of m and z, which learn slowly to be narrower
 
 
@@ -41,6 +44,7 @@ class Coded:
     Attributes:
         frame: x', (N, 3, H, W), not clipped.
         flow: v, (N, 2, H, W), in pixels.
+        decoded_flow: v'.
         warped: the last frame moved by the decoded flow.
         prediction: p.
         motion_bits: of m, for the whole batch.
@@ -49,10 +53,15 @@ class Coded:
 
     frame: Tensor
     flow: Tensor
+    decoded_flow: Tensor
     warped: Tensor
     prediction: Tensor
     motion_bits: Tensor
     residual_bits: Tensor
+
+
+#: Of the latents before training, in quantiser steps, and of the decoders' layers.
+LATENT_DEVIATION, DECODER_DEVIATION = 2.0, 0.2
 
 
 def down(in_channels: int, out_channels: int, kernel: int) -> nn.Conv2d:
@@ -65,10 +74,20 @@ def up(in_channels: int, out_channels: int, kernel: int) -> nn.ConvTranspose2d:
     return nn.ConvTranspose2d(in_channels, out_channels, kernel, 2, kernel // 2, 1)
 
 
+class FlowLevel(NamedTuple):
+    """Flow of one level of the pyramid, and the two frames at its size."""
+
+    flow: Tensor
+    frame: Tensor
+    reference: Tensor
+
+
 class MotionEstimation(nn.Module):
     """Optical flow from coarse to fine: at each level five 7x7 convolutions correct the flow of the level below.
 
     Ranjan and Black, *Optical flow estimation using a spatial pyramid network* (CVPR 2017); trained from nothing here.
+
+    Untrained, it sees no motion: each level ends with zeros.
 
     Args:
         width: 32 as published; channels are 1, 2, 1 and 1/2 times that.
@@ -81,7 +100,9 @@ class MotionEstimation(nn.Module):
         for _ in range(PYRAMID):
             layers: list[nn.Module] = []
             for before, after in pairwise(channels):
-                layers += [nn.Conv2d(before, after, 7, padding=3), nn.ReLU(inplace=True)]
+                layers += [nn.Conv2d(before, after, 7, padding=3), nn.LeakyReLU(SLOPE, inplace=True)]
+            nn.init.zeros_(layers[-2].weight)  # type: ignore[arg-type]
+            nn.init.zeros_(layers[-2].bias)  # type: ignore[arg-type]
             self.levels.append(nn.Sequential(*layers[:-1]))
 
     def forward(self, frame: Tensor, reference: Tensor) -> Tensor:
@@ -94,17 +115,23 @@ class MotionEstimation(nn.Module):
         Returns:
             (N, 2, H, W), right and down, in pixels.
         """
+        return self.levels_of(frame, reference)[-1].flow
+
+    def levels_of(self, frame: Tensor, reference: Tensor) -> list[FlowLevel]:
+        """Estimate the same at every level of the pyramid, the coarsest first."""
         frames, references = [frame], [reference]
         for _ in range(PYRAMID - 1):
             frames.append(avg_pool2d(frames[-1], 2))
             references.append(avg_pool2d(references[-1], 2))
         flow = frame.new_zeros(len(frame), 2, *frames[-1].shape[-2:])
+        results: list[FlowLevel] = []
         for number, level in enumerate(self.levels):
             at, behind = frames[-1 - number], references[-1 - number]
             if number:
                 flow = 2.0 * interpolate(flow, scale_factor=2.0, mode="bilinear", align_corners=False)
             flow = flow + level(torch.cat((at, warp(behind, flow), flow), 1))
-        return flow
+            results.append(FlowLevel(flow, at, behind))
+        return results
 
 
 class Compensation(nn.Module):
@@ -203,59 +230,91 @@ class DVC(nn.Module):
     """The whole frame coder.
 
     Untrained, it predicts each frame to be the last one: the flow, its decoder and the compensation end with zeros.
+    Layers of both coders keep the size of a signal from the start (`applications.initial`): else four layers down and
+    four up leave nothing of one that is rounded between them.
 
     Args:
-        width: channels of the compensation, 64 as published, at least 4; the flow has half as many, the coders of
-            motion and residual twice, and the residual's latents three times.
+        width: channels of the compensation, 64 as published, at least 4; the flow has half as many and the coder of
+            the motion twice.
         arm: "plain", "wavelet" or "twin", see `applications.arms`.
+        residual: channels of the residual's coder, 2 widths as published; its latents have half more.
     """
 
-    def __init__(self, width: int = 64, arm: str = "plain") -> None:
+    def __init__(self, width: int = 64, arm: str = "plain", residual: int = 2) -> None:
         super().__init__()
-        self.estimation = MotionEstimation(width // 2)
+        self.estimation = MotionEstimation(flow_width(width))
         self.compensation = Compensation(width)
         self.motion = MotionCoder(2 * width)
-        self.residual = ResidualCoder(2 * width, 3 * width)
+        self.residual = ResidualCoder(residual * width, 3 * residual * width // 2)
         if (options := layer_options(arm)) is not None:
             for coder in (self.motion, self.residual):
                 replace_strided(coder.encoder, **options)
                 replace_strided(coder.decoder, **options)
-        for stack in (*self.estimation.levels, self.motion.decoder, self.compensation.leave):
+        if not self.compensation.enter.weight.is_meta:
+            for coder, channels in ((self.motion, 2), (self.residual, 3)):
+                scale_coder(coder, channels)
+        for stack in (self.motion.decoder, self.compensation.leave):
             assert isinstance(stack, nn.Sequential)
             nn.init.zeros_(stack[-1].weight)
             nn.init.zeros_(stack[-1].bias)
 
-    def forward(self, frame: Tensor, reference: Tensor) -> Coded:
+    def forward(self, frame: Tensor, reference: Tensor, train_flow: bool = True) -> Coded:
         """Code a frame as in training: noise for the rates, rounding with a straight-through gradient for the rest.
 
         Args:
             frame: (N, 3, H, W) in 0..1, sides multiples of FACTOR.
             reference: the frame before, decoded.
+            train_flow: the flow has a gradient from what is coded after it.
 
         Returns:
             The decoded frame and the bits.
         """
         flow = self.estimation(frame, reference)
-        motion = self.motion.encoder(flow)
-        warped, prediction = self.predict(self.motion.decoder(rounded(motion, self.motion.prior)), reference)
-        latents = self.residual.encoder(frame - prediction)
+        motion = self.motion.encoder(flow if train_flow else flow.detach())
+        decoded_flow = self.motion.decoder(rounded(motion, self.motion.prior))
+        warped, prediction = self.predict(decoded_flow, reference)
+        latents = self.latents(frame, prediction)
         hyper = self.residual.hyper_encoder(latents.abs())
         scales = self.residual.scales(rounded(hyper, self.residual.prior))
-        decoded = prediction + self.residual.decoder(round_straight_through(latents))
+        decoded = self.reconstructed(prediction, round_straight_through(latents))
         residual_bits = gaussian_bits(_noisy(latents), torch.zeros_like(scales), scales).sum()
         return Coded(
             decoded,
             flow,
+            decoded_flow,
             warped,
             prediction,
             self.motion.prior.bits(_noisy(motion)).sum(),
             residual_bits + self.residual.prior.bits(_noisy(hyper)).sum(),
         )
 
+    def latents(self, frame: Tensor, prediction: Tensor) -> Tensor:
+        """Y of a frame and its prediction, not rounded."""
+        return self.residual.encoder((frame - prediction) / RESIDUAL_UNIT)
+
+    def reconstructed(self, prediction: Tensor, latents: Tensor) -> Tensor:
+        """X' of a prediction and decoded y, not clipped."""
+        return prediction + RESIDUAL_UNIT * self.residual.decoder(latents)
+
     def predict(self, flow: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
         """Warp the reference by a decoded flow, and predict the frame: two tensors (N, 3, H, W)."""
         warped = warp(reference, flow)
         return warped, self.compensation(warped, reference, flow)
+
+
+@torch.no_grad()
+def scale_coder(coder: MotionCoder | ResidualCoder, channels: int) -> None:
+    """Scale the layers of a coder of ``channels`` for the beginning of training, see `DVC`."""
+    first, last = coder.encoder[:-1], coder.encoder[-1]
+    scale_to_deviation(first, octaves_of_noise(channels))
+    latents = first(octaves_of_noise(channels))
+    scale_to_deviation(last, latents, LATENT_DEVIATION)
+    scale_to_deviation(coder.decoder, torch.randn_like(last(latents)), DECODER_DEVIATION)
+
+
+def flow_width(width: int) -> int:
+    """Width of the flow in a network of ``width``: half of it, and the same for the twin, which has a few more."""
+    return 2 * (width // 4)
 
 
 def rounded(values: Tensor, prior: FactorizedPrior) -> Tensor:

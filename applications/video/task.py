@@ -1,16 +1,21 @@
 """Training and scoring of DVC: clips, loss, rate and PSNR in real bytes, recipes.
 
+First the flow is trained alone (recipe "flow"): at every level of its pyramid, the frame before is to be the frame when
+it is warped.  All arms of a seed go on from the same flow.
+
 A batch is three frames that follow one another; two are predicted, of which the second starts from the first as
 decoded.  The loss is lambda * MSE + bits per pixel.  In the first two fifths of the steps the errors of what comes
-before the residual count beside that of the decoded frame: of the frame warped by the flow, of that warped by the
-decoded flow, and of the prediction.  Their weight falls from 1 to 0.  What starts from the weights of another recipe
-has the loss alone.
+before the residual count beside that of the decoded frame: of the frame warped by the flow, of the decoded flow, of the
+frame warped by it, and of the prediction.  Their weight falls from 1 to 0, and as long as it is not 0 the flow has a
+gradient from its own error alone.  What goes on from another lambda has the loss alone.
 """
 
 from __future__ import annotations
 
 import json
 import tempfile
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -22,48 +27,58 @@ from applications.training import Recipe
 from applications.video.clips import read_clip
 from applications.video.codec import decode_clip, encode_clip
 from applications.video.model import export, load_model
-from applications.video.network import DVC, Coded, warp
+from applications.video.network import DVC, Coded, MotionEstimation, flow_width, warp
 from wavelic.errors import UsageError
 
 FRAMES = 3  # of a batch's clips
 GROUP = 12  # frames from one intra frame to the next when scoring
 EARLY_SHARE = 0.4  # of the steps, in which warped and predicted frames count
+FLOW_WEIGHT = 1.0  # of the squared error of the decoded flow in pixels, in those steps
+_EDGE = 0.01  # of the error of warped frames that is between squared and absolute
 _QUANTILE_WEIGHT = 1e-3
 #: lambda of MSE in 0..1, and the quality of intra frames that goes with it.
 POINTS = {256: 30, 512: 45, 1024: 60, 2048: 75}
+FIRST = 1024  # the lambda that goes on from the flow; the others go on from it
 
 
-def _recipe(
-    widths: dict[str, int],
-    steps: int,
-    batch: int,
-    side: int,
-    lambda_: int,
-    rate: float = 1e-4,
-    start: str = "",
-    optimizer: str = "adamw",
-) -> Recipe:
-    options: tuple[tuple[str, Any], ...] = (("lambda", lambda_), ("intra_quality", POINTS[lambda_]))
-    if start:
-        options += (("start", start),)
-    warmup = min(200, steps // 10)
-    return Recipe(widths, steps, batch, rate, optimizer, warmup=warmup, side=side, clip=1.0, options=options)
+def _coders(
+    kind: str, widths: dict[str, int], residual: int, steps: int, further: int, **settings: Any
+) -> dict[str, Recipe]:
+    """Recipes of a flow and of all lambdas.
+
+    Args:
+        kind: first part of their names.
+        widths: of the arms.
+        residual: see `DVC`.
+        steps: at the first lambda.
+        further: at each of the others.
+        settings: of all of them; the others begin with half the learning rate.
+    """
+    about: tuple[tuple[str, Any], ...] = (("residual", residual),)
+    recipes = {}
+    for point, quality in POINTS.items():
+        options = (*about, ("lambda", point), ("intra_quality", quality))
+        recipe = Recipe(widths, steps, warmup=min(200, steps // 20), clip=1.0, options=options, **settings)
+        if point == FIRST:
+            start = (("start", f"{kind}-flow"), ("start_arm", "plain"), ("start_part", "estimation"))
+            recipe = replace(recipe, options=(*options, *start, ("early", EARLY_SHARE)))
+        else:
+            options = (*options, ("start", f"{kind}-{FIRST}"))
+            recipe = replace(recipe, steps=further, warmup=further // 10, options=options)
+            recipe = replace(recipe, learning_rate=recipe.learning_rate / 2)
+        recipes[f"{kind}-{point}"] = recipe
+    return recipes
 
 
 _FULL, _SMALL = {"plain": 64, "wavelet": 64, "twin": 67}, {"plain": 16, "wavelet": 16, "twin": 17}
+_FLOW = Recipe({"plain": 16}, 600, 4, 6e-3, "soap", warmup=30, side=128, clip=1.0, options=(("flow_alone", True),))
 RECIPES = {
     # the published network
-    **{f"gpu-{point}": _recipe(_FULL, 400_000, 4, 256, point) for point in POINTS},
-    # a quarter of the width; the other rates go on from the first
-    "cpu-1024": _recipe(_SMALL, 6_000, 2, 128, 1024),
-    **{f"cpu-{point}": _recipe(_SMALL, 1_500, 2, 128, point, 5e-5, "cpu-1024") for point in POINTS if point != 1024},
-    # the same networks for an hour
-    "short-1024": _recipe(_SMALL, 800, 2, 128, 1024, 3e-3, optimizer="soap"),
-    **{
-        f"short-{point}": _recipe(_SMALL, 200, 2, 128, point, 1.5e-3, "short-1024", "soap")
-        for point in POINTS
-        if point != 1024
-    },
+    "gpu-flow": replace(_FLOW, widths={"plain": 64}, steps=6000, side=256),
+    **_coders("gpu", _FULL, 2, 400_000, 100_000, batch=4, learning_rate=1e-4, side=256),
+    # a quarter of the width in flow, compensation and the motion's coder, half in the residual's
+    "cpu-flow": _FLOW,
+    **_coders("cpu", _SMALL, 4, 1_000, 150, batch=2, learning_rate=3e-3, optimizer="soap", side=128),
     "smoke": Recipe(
         {"plain": 4, "wavelet": 4, "twin": 4},
         12,
@@ -71,7 +86,7 @@ RECIPES = {
         1e-4,
         side=64,
         clip=1.0,
-        options=(("lambda", 512), ("intra_quality", 30)),
+        options=(("lambda", 512), ("intra_quality", 30), ("early", EARLY_SHARE)),
     ),
 }
 
@@ -91,9 +106,11 @@ class Video:
         self.arm = "plain"
 
     def network(self, arm: str) -> nn.Module:
-        """Make the network of an arm."""
+        """Make the network of an arm, or its flow if the recipe is of that alone."""
         self.arm = arm
-        return DVC(self.recipe.widths[arm], arm)
+        if self.recipe.option("flow_alone", False):
+            return MotionEstimation(flow_width(self.recipe.widths[arm]))
+        return DVC(self.recipe.widths[arm], arm, self.recipe.option("residual", 2))
 
     def batch(self, random: torch.Generator) -> tuple[Tensor, ...]:
         """Draw crops of three frames, mirrored at random: each (batch, 3, side, side) in 0..1."""
@@ -109,14 +126,19 @@ class Video:
     def loss(self, network: nn.Module, batch: tuple[Tensor, ...], progress: float) -> Tensor:
         """Compute the loss, with the errors that count at ``progress``."""
         reference, *frames = batch
-        early = 0.0 if self.recipe.option("start", "") else max(0.0, 1.0 - progress / EARLY_SHARE)
+        if isinstance(network, MotionEstimation):
+            errors = [warping_error(network, *pair) for pair in zip(frames, batch, strict=False)]
+            return torch.stack(errors).mean()
+        share = self.recipe.option("early", 0.0)
+        early = max(0.0, 1.0 - progress / share) if share else 0.0
         total = reference.new_zeros(())
         for frame in frames:
-            coded: Coded = network(frame, reference)
+            coded: Coded = network(frame, reference, train_flow=not early)
             distortion = _mse(coded.frame, frame)
             if early:
                 before = (warp(reference, coded.flow), coded.warped, coded.prediction)
                 distortion = distortion + early * sum(_mse(x, frame) for x in before)
+                total = total + early * FLOW_WEIGHT * _mse(coded.decoded_flow, coded.flow.detach())
             total = total + self._cost(distortion, coded.motion_bits + coded.residual_bits, frame)
             reference = coded.frame.detach().clamp(0.0, 1.0)
         return total / len(frames) + _quantiles(network)
@@ -128,12 +150,15 @@ class Video:
     def score(self, network: nn.Module) -> dict[str, float]:
         """Code and decode the test clips whole; bits per pixel of the files, and PSNR of RGB frames in dB.
 
-        Both are means over clips; the figures of each clip are printed.
+        Both are means over clips; the figures of each clip are printed.  Of a flow alone: PSNR of the frame before
+        warped by it, and as it is.
         """
+        if isinstance(network, MotionEstimation):
+            return self._score_flow(network)
         assert isinstance(network, DVC)
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "model.safetensors"
-            export(network, path, self.arm, self.recipe.widths[self.arm], self.recipe.option("intra_quality", 50))
+            export(network, path, self.arm, self.recipe)
             model = load_model(path)
         figures = {}
         for path in _paths(self.folder / "test"):
@@ -142,6 +167,25 @@ class Video:
             figures[path.stem] = measured(data, frames, np.stack(list(decode_clip(data, model))))
         print(json.dumps(figures), flush=True)
         return {name: round(float(np.mean([clip[name] for clip in figures.values()])), 4) for name in ("bpp", "psnr")}
+
+    @torch.inference_mode()
+    def _score_flow(self, network: MotionEstimation) -> dict[str, float]:
+        network.eval()
+        found: dict[str, list[float]] = {"warped": [], "copied": []}
+        for path in _paths(self.folder / "test"):
+            clip = torch.from_numpy(np.array(read_clip(path))).permute(0, 3, 1, 2).float() / 255
+            clip = clip[..., : clip.shape[2] // 8 * 8, : clip.shape[3] // 8 * 8]
+            for reference, frame in pairwise(clip.split(1)):
+                for name, guess in (("warped", warp(reference, network(frame, reference))), ("copied", reference)):
+                    found[name].append(float(-10.0 * torch.log10(_mse(guess, frame).clamp_min(1e-10))))
+        return {name: round(float(np.mean(values)), 4) for name, values in found.items()}
+
+
+def warping_error(network: MotionEstimation, frame: Tensor, reference: Tensor) -> Tensor:
+    """Error of the frame before when it is warped, summed over the levels of the pyramid: about absolute."""
+    levels = network.levels_of(frame, reference)
+    differences = (warp(level.reference, level.flow) - level.frame for level in levels)
+    return torch.stack([torch.sqrt(d.square() + _EDGE**2).mean() for d in differences]).sum()
 
 
 def measured(data: bytes, frames: np.ndarray, decoded: np.ndarray) -> dict[str, float]:

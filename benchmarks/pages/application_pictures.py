@@ -153,7 +153,13 @@ def main() -> None:
         return MIRNetV2(denoiser.widths[arm], denoiser.option("groups", GROUPS), arm, widths)
 
     pictures: list[tuple[str, str, Callable[[str], nn.Module], Callable[..., Pixels], Path]] = [
-        ("video", arguments.video, lambda arm: DVC(coder.widths[arm], arm), flows, arguments.clip),
+        (
+            "video",
+            arguments.video,
+            lambda arm: DVC(coder.widths[arm], arm, coder.option("residual", 2)),
+            flows,
+            arguments.clip,
+        ),
         ("segmentation", arguments.recipe, uper_net, class_maps, arguments.street),
         ("denoising", arguments.recipe, mir_net, denoised, arguments.noisy),
     ]

@@ -82,8 +82,8 @@ def _sized(name: str, recipe: Any, arm: str) -> nn.Module:
 def test_twins_have_as_many_parameters(name: str) -> None:
     seen = set()
     for title, recipe in recipes(name).items():
-        kind = (str(recipe.widths), str(recipe.option("depth", 0)), str(recipe.option("groups", 0)))
-        if title == "smoke" or kind in seen:
+        kind = (str(recipe.widths), *(str(recipe.option(name, 0)) for name in ("depth", "groups", "residual")))
+        if title == "smoke" or kind in seen or "twin" not in recipe.widths:
             continue
         seen.add(kind)
         wavelet, twin = (parameters(_sized(name, recipe, arm)) for arm in ("wavelet", "twin"))

@@ -35,7 +35,7 @@ def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     torch.set_num_threads(1)
     path = tmp_path_factory.mktemp("model") / "model.safetensors"
-    export(DVC(4, "wavelet").eval(), path, "wavelet", 4, 10.0)
+    export(DVC(4, "wavelet").eval(), path, "wavelet", task.RECIPES["smoke"])
     return path
 
 
@@ -191,12 +191,12 @@ def test_it_trains_in_three_phases_and_is_scored(video: task.Video, tmp_path: Pa
 
 
 def test_symbols_of_a_hostile_stream_stay_finite(model: VideoModel, frames: np.ndarray) -> None:
-    def largest(part: str, index: np.ndarray) -> np.ndarray:
+    def largest(part: str, index: np.ndarray, prediction: torch.Tensor | None) -> np.ndarray:
         return np.full(len(index), 1 << 15, np.int32)
 
     assert codec.reconstruct(frames[0], model, largest).shape == frames[0].shape
     with pytest.raises(FormatError, match="beyond"):
-        codec.reconstruct(frames[0], model, lambda part, index: np.full(len(index), -(1 << 31), np.int32))
+        codec.reconstruct(frames[0], model, lambda part, index, _: np.full(len(index), -(1 << 31), np.int32))
 
 
 def test_measured_figures() -> None:

@@ -1,0 +1,59 @@
+"""Initial weights with which signals neither die nor explode: layer-sequential unit variance.
+
+Mishkin and Matas, *All you need is a good init* (ICLR 2016): layer by layer, weights are divided by the deviation of
+what the layer gives, and biases are zero.  Here in one pass, since every layer sees what those before it give by then.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import interpolate
+
+
+@torch.no_grad()
+def scale_to_deviation(network: nn.Module, x: Tensor, deviation: float = 1.0) -> None:
+    """Scale the weights of every convolution so that its results have one deviation.
+
+    Args:
+        network: with any convolutions, also inside `WaveletConv`.
+        x: an input as the network will see them.
+        deviation: of the results.  Networks with inverse GDN need less than 1, since they square what is above it.
+
+    Examples:
+        >>> layers = nn.Sequential(*(nn.Conv2d(8, 8, 3, padding=1) for _ in range(4)))
+        >>> x = torch.randn(2, 8, 16, 16)
+        >>> scale_to_deviation(layers, x, 0.5)
+        >>> round(float(layers(x).std()), 3)
+        0.5
+    """
+    convolutions = [layer for layer in network.modules() if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d))]
+    handles = [layer.register_forward_hook(partial(_scale, deviation)) for layer in convolutions]
+    try:
+        network(x)
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def octaves_of_noise(channels: int, side: int = 64) -> Tensor:
+    """Two fields (2, channels, side, side) of deviation 1, in each octave of frequencies the same, as of pictures."""
+    total = torch.zeros(2, channels, side, side)
+    cells = 4
+    while cells <= side:
+        noise = torch.randn(2, channels, cells, cells)
+        total += interpolate(noise, size=(side, side), mode="bilinear", align_corners=False)
+        cells *= 2
+    return total / total.std()
+
+
+def _scale(deviation: float, layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
+    assert isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d))
+    if layer.bias is not None:
+        output = output - layer.bias[:, None, None]
+        layer.bias.zero_()
+    factor = deviation / output.std().clamp_min(1e-6)
+    layer.weight.mul_(factor)
+    return output * factor
