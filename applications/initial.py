@@ -14,28 +14,31 @@ from torch.nn.functional import interpolate
 
 
 @torch.no_grad()
-def scale_to_deviation(network: nn.Module, x: Tensor, deviation: float = 1.0) -> None:
-    """Scale the weights of every convolution so that its results have one deviation.
+def scaled(network: nn.Module, x: Tensor, deviation: float = 1.0) -> Tensor:
+    """Scale the weights of every convolution of a network so that its results have one deviation.
 
     Args:
         network: with any convolutions, also inside `WaveletConv`.
         x: an input as the network will see them.
-        deviation: of the results.  Networks with inverse GDN need less than 1, since they square what is above it.
+        deviation: of the results.
+
+    Returns:
+        What the network then gives.
 
     Examples:
         >>> layers = nn.Sequential(*(nn.Conv2d(8, 8, 3, padding=1) for _ in range(4)))
         >>> x = torch.randn(2, 8, 16, 16)
-        >>> scale_to_deviation(layers, x, 0.5)
-        >>> round(float(layers(x).std()), 3)
-        0.5
+        >>> round(float(scaled(layers, x, 0.5).std()), 3), round(float(layers(x).std()), 3)
+        (0.5, 0.5)
     """
     convolutions = [layer for layer in network.modules() if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d))]
     handles = [layer.register_forward_hook(partial(_scale, deviation)) for layer in convolutions]
     try:
-        network(x)
+        result: Tensor = network(x)
     finally:
         for handle in handles:
             handle.remove()
+    return result
 
 
 def octaves_of_noise(channels: int, side: int = 64) -> Tensor:

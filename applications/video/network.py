@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, grid_sample, interpolate, relu
 
 from applications.arms import layer_options
-from applications.initial import octaves_of_noise, scale_to_deviation
+from applications.initial import octaves_of_noise, scaled
 from wavelic.nn import GDN, replace_strided
 from wavelic.nn.likelihood import FactorizedPrior, gaussian_bits, round_straight_through
 
@@ -60,8 +60,9 @@ class Coded:
     residual_bits: Tensor
 
 
-#: Of the latents before training, in quantiser steps, and of the decoders' layers.
-LATENT_DEVIATION, DECODER_DEVIATION = 2.0, 0.2
+#: Of the latents before training, in quantiser steps, of the decoders' layers, and of what they give.  Inverse GDNs
+#: square what is well above 1, eight of them one after the other, and some residuals are twenty times the usual.
+LATENT_DEVIATION, DECODER_DEVIATION, RESULT_DEVIATION = 2.0, 0.05, 0.2
 
 
 def down(in_channels: int, out_channels: int, kernel: int) -> nn.Conv2d:
@@ -305,11 +306,11 @@ class DVC(nn.Module):
 @torch.no_grad()
 def scale_coder(coder: MotionCoder | ResidualCoder, channels: int) -> None:
     """Scale the layers of a coder of ``channels`` for the beginning of training, see `DVC`."""
-    first, last = coder.encoder[:-1], coder.encoder[-1]
-    scale_to_deviation(first, octaves_of_noise(channels))
-    latents = first(octaves_of_noise(channels))
-    scale_to_deviation(last, latents, LATENT_DEVIATION)
-    scale_to_deviation(coder.decoder, torch.randn_like(last(latents)), DECODER_DEVIATION)
+    x = octaves_of_noise(channels)
+    x = scaled(coder.encoder[:-1], x, 1.0)
+    x = scaled(coder.encoder[-1:], x, LATENT_DEVIATION)
+    x = scaled(coder.decoder[:-1], x, DECODER_DEVIATION)
+    scaled(coder.decoder[-1:], x, RESULT_DEVIATION)
 
 
 def flow_width(width: int) -> int:
