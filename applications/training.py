@@ -73,7 +73,7 @@ class Task(Protocol):
         """Compute what is minimised; ``progress`` goes from 0 to 1."""
         ...
 
-    def score(self, network: nn.Module) -> dict[str, float]:
+    def score(self, network: nn.Module) -> dict[str, Any]:
         """Measure a trained network on the test set."""
         ...
 

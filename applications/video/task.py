@@ -12,7 +12,6 @@ gradient from its own error alone.  What goes on from another lambda has the los
 
 from __future__ import annotations
 
-import json
 import tempfile
 from dataclasses import replace
 from itertools import pairwise
@@ -147,11 +146,10 @@ class Video:
         pixels = frame.shape[0] * frame.shape[2] * frame.shape[3]
         return self.recipe.option("lambda", 1024) * distortion + bits / pixels
 
-    def score(self, network: nn.Module) -> dict[str, float]:
+    def score(self, network: nn.Module) -> dict[str, Any]:
         """Code and decode the test clips whole; bits per pixel of the files, and PSNR of RGB frames in dB.
 
-        Both are means over clips; the figures of each clip are printed.  Of a flow alone: PSNR of the frame before
-        warped by it, and as it is.
+        Means over clips, and those of each.  Of a flow alone: PSNR of the frame before warped by it, and as it is.
         """
         if isinstance(network, MotionEstimation):
             return self._score_flow(network)
@@ -165,8 +163,8 @@ class Video:
             frames = read_clip(path)
             data = encode_clip(frames, model, GROUP, self.intra)
             figures[path.stem] = measured(data, frames, np.stack(list(decode_clip(data, model))))
-        print(json.dumps(figures), flush=True)
-        return {name: round(float(np.mean([clip[name] for clip in figures.values()])), 4) for name in ("bpp", "psnr")}
+        means = {name: round(float(np.mean([clip[name] for clip in figures.values()])), 4) for name in ("bpp", "psnr")}
+        return {**means, "clips": figures}
 
     @torch.inference_mode()
     def _score_flow(self, network: MotionEstimation) -> dict[str, float]:

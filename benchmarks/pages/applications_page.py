@@ -9,12 +9,15 @@ from __future__ import annotations
 import json
 import statistics
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from benchmarks.measuring import DOCS, RESULTS
 from benchmarks.pages.marked import with_figures, write_page
 from benchmarks.pages.remote_page import table
+from wavelic.errors import UsageError
+from wavelic.evaluation.bd import MINIMUM_POINTS, Delta, bd_quality, bd_rate
 
 PAGE, FOLDER = DOCS / "applications.md", RESULTS / "applications"
 PLOT = DOCS / "applications-video.svg"
@@ -73,7 +76,8 @@ def video_points() -> dict[str, dict[str, list[dict[str, Any]]]]:
     path = FOLDER / "video.json"
     document: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
     kinds: dict[str, dict[str, list[dict[str, Any]]]] = {}
-    for recipe in sorted(document, key=lambda name: int(name.rpartition("-")[2])):
+    coders = (name for name in document if not name.endswith("-flow"))
+    for recipe in sorted(coders, key=lambda name: int(name.rpartition("-")[2])):
         kind, _, lambda_ = recipe.rpartition("-")
         for run in document[recipe]["runs"]:
             if run["seed"] == 0:
@@ -85,6 +89,7 @@ def video() -> list[str]:
     """Rate and PSNR of the arms at every lambda, real bytes of whole clips."""
     lines: list[str] = []
     for kind, arms in video_points().items():
+        lines += flow(kind)
         lambdas = [run["lambda"] for run in next(iter(arms.values()))]
         rows = []
         for arm in (name for name in ARMS if name in arms):
@@ -96,7 +101,62 @@ def video() -> list[str]:
         lines += ["", f"`video`, recipes `{kind}-`lambda, {told}; the ten test clips, means of clips:", ""]
         heads = [f"lambda {lambda_}" for lambda_ in lambdas]
         lines += table(["arm", "parameters", *heads, "processor time, all"], rows)
+        lines += differences(arms)
     return lines or ["", "`video`: no run has finished; there are no figures."]
+
+
+def flow(kind: str) -> list[str]:
+    """What the flow that all arms start from is worth, by kind of recipe."""
+    runs = json.loads((FOLDER / "video.json").read_text()).get(f"{kind}-flow", {"runs": []})["runs"]
+    return [
+        line
+        for run in runs
+        for line in (
+            "",
+            f"`video`, recipe `{kind}-flow`, seed {run['seed']}: after {run['steps']:,} steps ({run['processor_seconds']} s) the frame"
+            f" before, warped by the flow, is {run['scores']['warped']:.2f} dB from the frame in the test clips, and"
+            f" {run['scores']['copied']:.2f} as it is.",
+        )
+    ]
+
+
+def differences(arms: dict[str, list[dict[str, Any]]]) -> list[str]:
+    """BD-rate and BD-PSNR of the wavelet arm: of the mean curves, and the mean of the clips' own."""
+    if not {"wavelet", "plain", "twin"} <= arms.keys() or len(arms["wavelet"]) < MINIMUM_POINTS:
+        return []
+    rows = []
+    for arm in ("plain", "twin"):
+        curves = [[[run["scores"] for run in arms[name]] for name in (arm, "wavelet")]]
+        curves += [
+            [[run["scores"]["clips"][clip] for run in arms[name]] for name in (arm, "wavelet")]
+            for clip in arms[arm][0]["scores"]["clips"]
+        ]
+        rows.append([f"against {arm}", *delta(bd_rate, curves, "%"), *delta(bd_quality, curves, "dB")])
+    heads = [
+        "wavelet arm",
+        "BD-rate of mean curves",
+        "mean of the clips' own",
+        "BD-PSNR of mean curves",
+        "mean of the clips' own",
+    ]
+    return ["", *table(heads, rows)]
+
+
+def delta(measure: Callable[..., Delta], curves: list[list[list[dict[str, float]]]], unit: str) -> tuple[str, str]:
+    """That of the first pair of curves, and the mean of those of the others that can be compared."""
+    found: list[float | None] = []
+    for pair in curves:
+        ordered = [sorted(points, key=lambda point: point["bpp"]) for points in pair]
+        try:
+            found.append(measure(*([p[name] for p in points] for points in ordered for name in ("bpp", "psnr"))).value)
+        except UsageError:
+            found.append(None)
+    own = [value for value in found[1:] if value is not None]
+    of_means = "not comparable" if found[0] is None else f"{found[0]:+.2f} {unit}"
+    return (
+        of_means,
+        f"{statistics.mean(own):+.2f} {unit}, {len(own)} of {len(found) - 1} clips" if own else "not comparable",
+    )
 
 
 def plot() -> None:

@@ -185,7 +185,8 @@ def test_it_trains_in_three_phases_and_is_scored(video: task.Video, tmp_path: Pa
     parts = {name.split(".")[0] for name, value in network.state_dict().items() if not torch.equal(value, before[name])}
     assert parts == {"estimation", "compensation", "motion", "residual"}
     result = video.score(network)
-    assert set(result) == {"bpp", "psnr"}
+    assert set(result) == {"bpp", "psnr", "clips"}
+    assert result["clips"] == {"a": {"bpp": pytest.approx(result["bpp"], abs=1e-4), "psnr": result["psnr"]}}
     assert result["psnr"] > 5.0
     record(tmp_path / "video.json", "smoke", {"arm": "twin", "seed": 0, "scores": result})
 
