@@ -113,9 +113,9 @@ def flow(kind: str) -> list[str]:
         for run in runs
         for line in (
             "",
-            f"`video`, recipe `{kind}-flow`, seed {run['seed']}: after {run['steps']:,} steps ({run['processor_seconds']} s) the frame"
-            f" before, warped by the flow, is {run['scores']['warped']:.2f} dB from the frame in the test clips, and"
-            f" {run['scores']['copied']:.2f} as it is.",
+            f"`video`, recipe `{kind}-flow`, seed {run['seed']}: after {run['steps']:,} steps"
+            f" ({run['processor_seconds']} s) the frame before, warped by the flow, is {run['scores']['warped']:.2f} dB"
+            f" from the frame in the test clips, and {run['scores']['copied']:.2f} as it is.",
         )
     ]
 
@@ -153,10 +153,9 @@ def delta(measure: Callable[..., Delta], curves: list[list[list[dict[str, float]
             found.append(None)
     own = [value for value in found[1:] if value is not None]
     of_means = "not comparable" if found[0] is None else f"{found[0]:+.2f} {unit}"
-    return (
-        of_means,
-        f"{statistics.mean(own):+.2f} {unit}, {len(own)} of {len(found) - 1} clips" if own else "not comparable",
-    )
+    if not own:
+        return of_means, "not comparable"
+    return of_means, f"{statistics.mean(own):+.2f} {unit}, {len(own)} of {len(found) - 1} clips"
 
 
 def plot() -> None:
