@@ -50,6 +50,16 @@ def test_blocks_do_not_change_gradients() -> None:
         torch.testing.assert_close(got, expected, rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.parametrize("inverse", [False, True])
+def test_the_same_bits_with_and_without_gradients(inverse: bool) -> None:
+    torch.manual_seed(4)
+    layer, x = GDN(24, inverse), torch.randn(2, 24, 130, 70)
+    with torch.no_grad():
+        layer.gamma.add_(0.3 * torch.rand(24, 24))
+        without = layer(x)
+    assert torch.equal(layer(x), without)
+
+
 def test_float32_under_autocast() -> None:
     layer = GDN(8)
     with torch.autocast("cpu", torch.bfloat16):

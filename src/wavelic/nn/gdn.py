@@ -49,7 +49,7 @@ def lower_bound(x: Tensor, bound: float) -> Tensor:
     Returns:
         A tensor of the shape of ``x``.
     """
-    return _LowerBound.apply(x, bound)
+    return _LowerBound.apply(x, bound) if torch.is_grad_enabled() else x.clamp_min(bound)
 
 
 def _blocks(x: Tensor) -> list[slice]:
@@ -92,6 +92,18 @@ class _Normalize(torch.autograd.Function):
         return grad_x, grad_gamma, grad_beta, None
 
 
+def _normalized(x: Tensor, gamma: Tensor, beta: Tensor, inverse: bool) -> Tensor:
+    """What `_Normalize` computes, to the bit, where no gradient is wanted: without a map of what it divides by."""
+    if torch.is_grad_enabled():
+        result: Tensor = _Normalize.apply(x, gamma, beta, inverse)
+        return result
+    y, mixing = torch.empty_like(x), gamma.t().contiguous()
+    for block in _blocks(x):
+        norm = torch.addmm(beta, x[block].square(), mixing)
+        torch.mul(x[block], norm.sqrt_() if inverse else norm.rsqrt_(), out=y[block])
+    return y
+
+
 class GDN(nn.Module):
     """Generalised divisive normalisation: ``y_i = x_i / sqrt(beta_i + sum_j gamma_ij x_j^2)``.
 
@@ -127,5 +139,5 @@ class GDN(nn.Module):
                 norm = conv2d(x.square(), gamma.to(x.dtype)[..., None, None], beta.to(x.dtype))
                 return x * (norm.sqrt() if self.inverse else norm.rsqrt())
             pixels = x.permute(0, 2, 3, 1).reshape(-1, channels)
-            y = _Normalize.apply(pixels, gamma.to(x.dtype), beta.to(x.dtype), self.inverse)
+            y = _normalized(pixels, gamma.to(x.dtype), beta.to(x.dtype), self.inverse)
             return y.view(batch, height, width, channels).permute(0, 3, 1, 2)
