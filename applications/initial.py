@@ -12,13 +12,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
+LAYERS = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
+
 
 @torch.no_grad()
 def scaled(network: nn.Module, x: Tensor, deviation: float = 1.0) -> Tensor:
-    """Scale the weights of every convolution of a network so that its results have one deviation.
+    """Scale the weights of every linear layer of a network so that its results have one deviation.
 
     Args:
-        network: with any convolutions, also inside `WaveletConv`.
+        network: with any layers, also inside `WaveletConv`.
         x: an input as the network will see them.
         deviation: of the results.
 
@@ -31,8 +33,8 @@ def scaled(network: nn.Module, x: Tensor, deviation: float = 1.0) -> Tensor:
         >>> round(float(scaled(layers, x, 0.5).std()), 3), round(float(layers(x).std()), 3)
         (0.5, 0.5)
     """
-    convolutions = [layer for layer in network.modules() if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d))]
-    handles = [layer.register_forward_hook(partial(_scale, deviation)) for layer in convolutions]
+    linear = [layer for layer in network.modules() if isinstance(layer, LAYERS)]
+    handles = [layer.register_forward_hook(partial(_scale, deviation)) for layer in linear]
     try:
         result: Tensor = network(x)
     finally:
@@ -53,9 +55,9 @@ def octaves_of_noise(channels: int, side: int = 64) -> Tensor:
 
 
 def _scale(deviation: float, layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
-    assert isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d))
+    assert isinstance(layer, LAYERS)
     if layer.bias is not None:
-        output = output - layer.bias[:, None, None]
+        output = output - (layer.bias if isinstance(layer, nn.Linear) else layer.bias[:, None, None])
         layer.bias.zero_()
     factor = deviation / output.std().clamp_min(1e-6)
     layer.weight.mul_(factor)

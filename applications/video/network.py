@@ -33,7 +33,7 @@ from wavelic.nn.likelihood import FactorizedPrior, gaussian_bits, round_straight
 PYRAMID = 4  # levels of the flow
 FACTOR = 64  # sides of frames are extended to multiples: 16 of the coders, 4 of the hyperprior
 SLOPE = 0.1
-RESIDUAL_UNIT = 1 / 16  # about the deviation of what remains of a frame: what the residual's coder calls 1
+RESIDUAL_UNIT = 1 / 4  # what the residual's coder calls 1: about the largest of usual residuals
 SPREAD = 2.0  # initial half-width of the densities of m and z, which learn slowly to be narrower
 
 
@@ -62,7 +62,7 @@ class Coded:
 
 #: Of the latents before training, in quantiser steps, of the decoders' layers, and of what they give.  Inverse GDNs
 #: square what is well above 1, eight of them one after the other, and some residuals are twenty times the usual.
-LATENT_DEVIATION, DECODER_DEVIATION, RESULT_DEVIATION = 2.0, 0.05, 0.2
+LATENT_DEVIATION, DECODER_DEVIATION, RESULT_DEVIATION = 4.0, 0.05, 0.2
 
 
 def down(in_channels: int, out_channels: int, kernel: int) -> nn.Conv2d:
@@ -290,12 +290,12 @@ class DVC(nn.Module):
         )
 
     def latents(self, frame: Tensor, prediction: Tensor) -> Tensor:
-        """Y of a frame and its prediction, not rounded."""
+        """Latents y of a frame and its prediction, not rounded."""
         return self.residual.encoder((frame - prediction) / RESIDUAL_UNIT)
 
     def reconstructed(self, prediction: Tensor, latents: Tensor) -> Tensor:
-        """X' of a prediction and decoded y, not clipped."""
-        return prediction + RESIDUAL_UNIT * self.residual.decoder(latents)
+        """Frame x' of a prediction and decoded y, not clipped; no sample changes by more than 1, the range of all."""
+        return prediction + (RESIDUAL_UNIT * self.residual.decoder(latents)).clamp(-1.0, 1.0)
 
     def predict(self, flow: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
         """Warp the reference by a decoded flow, and predict the frame: two tensors (N, 3, H, W)."""

@@ -77,7 +77,7 @@ RECIPES = {
     **_coders("gpu", _FULL, 2, 400_000, 100_000, batch=4, learning_rate=1e-4, side=256),
     # a quarter of the width in flow, compensation and the motion's coder, half in the residual's
     "cpu-flow": _FLOW,
-    **_coders("cpu", _SMALL, 4, 1_000, 150, batch=2, learning_rate=3e-3, optimizer="soap", side=128),
+    **_coders("cpu", _SMALL, 4, 800, 100, batch=2, learning_rate=3e-3, optimizer="soap", side=128),
     "smoke": Recipe(
         {"plain": 4, "wavelet": 4, "twin": 4},
         12,
