@@ -132,7 +132,7 @@ def encode_frame(frame: Frame, reference: Frame, model: VideoModel) -> tuple[byt
     """
     network, encoder = model.network, RangeEncoder()
     x = _tensor(frame)
-    motion = network.motion.encoder(network.estimation(x, _tensor(reference))) - network.motion.prior.medians
+    motion = network.motion.latents(network.estimation(x, _tensor(reference))) - network.motion.prior.medians
     values = {"motion": _symbols(motion)}
 
     def given(part: str, index: npt.NDArray[np.intp], prediction: Tensor | None) -> npt.NDArray[np.int32]:
@@ -182,7 +182,7 @@ def reconstruct(reference: Frame, model: VideoModel, symbols: Symbols) -> Frame:
     network, before = model.network, _tensor(reference)
     rows, columns = before.shape[-2] // 16, before.shape[-1] // 16
     motion = _channel_symbols("motion", network.motion.prior.channels, rows, columns, symbols, None)
-    _, prediction = network.predict(network.motion.decoder(motion + network.motion.prior.medians), before)
+    _, prediction = network.predict(network.motion.flow(motion + network.motion.prior.medians), before)
     hyper = _channel_symbols("hyper", network.residual.prior.channels, rows // 4, columns // 4, symbols, prediction)
     scales = network.residual.scales(hyper + network.residual.prior.medians)
     index = scale_index(scales.numpy(), gaussian_scales()).astype(np.intp)

@@ -33,6 +33,8 @@ from wavelic.nn.likelihood import FactorizedPrior, gaussian_bits, round_straight
 PYRAMID = 4  # levels of the flow
 FACTOR = 64  # sides of frames are extended to multiples: 16 of the coders, 4 of the hyperprior
 SLOPE = 0.1
+MOTION_UNIT = 8.0  # pixels: what the motion's coder calls 1, likewise
+LONGEST = 64.0  # pixels of a decoded flow to either side
 RESIDUAL_UNIT = 1 / 4  # what the residual's coder calls 1: about the largest of usual residuals
 SPREAD = 2.0  # initial half-width of the densities of m and z, which learn slowly to be narrower
 
@@ -195,6 +197,15 @@ class MotionCoder(nn.Module):
         self.encoder, self.decoder = nn.Sequential(*encoder[:-1]), nn.Sequential(*decoder[:-1])
         self.prior = FactorizedPrior(channels, spread=SPREAD)
 
+    def latents(self, flow: Tensor) -> Tensor:
+        """Latents m of a flow in pixels, not rounded."""
+        latents: Tensor = self.encoder(flow / MOTION_UNIT)
+        return latents
+
+    def flow(self, latents: Tensor) -> Tensor:
+        """Flow v' in pixels of decoded m."""
+        return (MOTION_UNIT * self.decoder(latents)).clamp(-LONGEST, LONGEST)
+
 
 class ResidualCoder(nn.Module):
     """Residual to latents at 1/16 and back, with a scale hyperprior at 1/64 (Balle et al., ICLR 2018).
@@ -271,8 +282,8 @@ class DVC(nn.Module):
             The decoded frame and the bits.
         """
         flow = self.estimation(frame, reference)
-        motion = self.motion.encoder(flow if train_flow else flow.detach())
-        decoded_flow = self.motion.decoder(rounded(motion, self.motion.prior))
+        motion = self.motion.latents(flow if train_flow else flow.detach())
+        decoded_flow = self.motion.flow(rounded(motion, self.motion.prior))
         warped, prediction = self.predict(decoded_flow, reference)
         latents = self.latents(frame, prediction)
         hyper = self.residual.hyper_encoder(latents.abs())

@@ -12,9 +12,11 @@ from torch import nn
 from applications.arms import ARMS, layer_options, parameters, wavelet_layers
 from applications.classification.network import ResNet
 from applications.denoising.network import MIRNetV2
+from applications.initial import octaves_of_noise
 from applications.run import APPLICATIONS, recipes
 from applications.segmentation.network import UperNet
-from applications.video.network import DVC, warp
+from applications.video.network import DVC, MotionEstimation, warp
+from applications.video.task import warping_error
 from wavelic.errors import UsageError
 
 
@@ -88,6 +90,35 @@ def test_twins_have_as_many_parameters(name: str) -> None:
         seen.add(kind)
         wavelet, twin = (parameters(_sized(name, recipe, arm)) for arm in ("wavelet", "twin"))
         assert twin == pytest.approx(wavelet, rel=0.02), title
+
+
+@pytest.mark.parametrize("arm", ARMS)
+def test_signals_keep_their_size_in_new_layers(arm: str) -> None:
+    torch.manual_seed(0)
+    network = DVC(4, arm)
+    x = octaves_of_noise(3)
+    for coder in (network.residual.encoder, network.residual.decoder):
+        for layer in coder:
+            x = layer(x)
+            assert 0.02 < x.std() < 8.0
+    for name, parameter in network.residual.encoder.named_parameters():
+        assert not name.endswith("bias") or not parameter.any()
+
+
+def test_the_flow_sees_no_motion_before_it_has_learned_and_learns_it() -> None:
+    torch.manual_seed(0)
+    network = MotionEstimation(4)
+    reference = octaves_of_noise(3)
+    frame = warp(reference, torch.full((2, 2, 64, 64), 1.5))
+    assert not network(frame, reference).any()
+    optimizer = torch.optim.Adam(network.parameters(), 1e-2)
+    errors = []
+    for _ in range(30):
+        errors.append(warping_error(network, frame, reference))
+        optimizer.zero_grad()
+        errors[-1].backward()
+        optimizer.step()
+    assert errors[-1] < 0.8 * errors[0]
 
 
 def test_warping_moves_pixels() -> None:
