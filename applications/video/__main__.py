@@ -13,6 +13,7 @@ from pathlib import Path
 
 import torch
 
+from applications.arms import ARMS
 from applications.video.clips import read_clip, write_clip
 from applications.video.codec import decode_clip, encode_clip
 from applications.video.model import export, load_model
@@ -38,8 +39,9 @@ def main(words: list[str] | None = None) -> int:
     command = commands.add_parser("export")
     command.add_argument("source", type=Path)
     command.add_argument("target", type=Path)
-    command.add_argument("--recipe", required=True, choices=RECIPES)
-    command.add_argument("--arm", required=True)
+    coders = [name for name, recipe in RECIPES.items() if not recipe.option("flow_alone", False)]
+    command.add_argument("--recipe", required=True, choices=coders)
+    command.add_argument("--arm", required=True, choices=ARMS)
     arguments = parser.parse_args(words)
     torch.set_num_threads(1)  # results of convolutions depend on the number
     try:
