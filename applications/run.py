@@ -89,6 +89,8 @@ def run_one(
     if start and not checkpoint.exists():
         part = task.recipe.option("start_part", "")
         start_from(network.get_submodule(part), start)
+    for name, part in network.named_children():
+        part.requires_grad_(name in task.recipe.option("trained", [name]))
     outcome = train(
         task, network, seed, checkpoint, budget, report=lambda line: print(f"{checkpoint.stem}: {line}", flush=True)
     )

@@ -38,6 +38,7 @@ class Recipe:
         clip: largest norm of the gradient; 0 for any.
         options: what else the task is told, by name.  "start": a recipe to start from the end of; "start_arm": of this
             arm instead of the same; "start_part": only this part of the network, all of the recipe that is named.
+            "trained": the parts that are trained; the others keep their weights.
     """
 
     widths: dict[str, int]

@@ -16,8 +16,7 @@ import torch
 from applications.arms import ARMS
 from applications.video.clips import read_clip, write_clip
 from applications.video.codec import decode_clip, encode_clip
-from applications.video.model import export, load_model
-from applications.video.network import DVC
+from applications.video.model import coder_of, export, load_model
 from applications.video.task import RECIPES
 from wavelic.errors import OutputError, SourceError, WavelicError
 from wavelic.images import atomic_output
@@ -39,7 +38,7 @@ def main(words: list[str] | None = None) -> int:
     command = commands.add_parser("export")
     command.add_argument("source", type=Path)
     command.add_argument("target", type=Path)
-    coders = [name for name, recipe in RECIPES.items() if not recipe.option("flow_alone", False)]
+    coders = [name for name, recipe in RECIPES.items() if not recipe.option("alone", "")]
     command.add_argument("--recipe", required=True, choices=coders)
     command.add_argument("--arm", required=True, choices=ARMS)
     arguments = parser.parse_args(words)
@@ -68,7 +67,7 @@ def _decode(arguments: argparse.Namespace) -> None:
 
 def _export(arguments: argparse.Namespace) -> None:
     recipe = RECIPES[arguments.recipe]
-    network = DVC(recipe.widths[arguments.arm], arguments.arm, recipe.option("residual", 2))
+    network = coder_of(recipe, arguments.arm)
     try:
         network.load_state_dict(torch.load(arguments.source, weights_only=True)["network"])
     except (OSError, RuntimeError, KeyError) as error:

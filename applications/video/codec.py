@@ -43,7 +43,13 @@ Symbols = Callable[[str, npt.NDArray[np.intp], Tensor | None], npt.NDArray[np.in
 _LARGEST = 1 << 15
 
 
-def encode_clip(frames: Iterable[Frame], model: VideoModel, group: int = 12, intra: str = "weconvene") -> bytes:
+def encode_clip(
+    frames: Iterable[Frame],
+    model: VideoModel,
+    group: int = 12,
+    intra: str = "weconvene",
+    seen: Callable[[Frame], None] | None = None,
+) -> bytes:
     """Code a clip.
 
     Args:
@@ -51,6 +57,7 @@ def encode_clip(frames: Iterable[Frame], model: VideoModel, group: int = 12, int
         model: the frame coder.
         group: frames from one intra frame to the next.
         intra: codec of the intra frames.
+        seen: called with every frame as a decoder will show it.
 
     Returns:
         The bytes of the file.
@@ -72,6 +79,8 @@ def encode_clip(frames: Iterable[Frame], model: VideoModel, group: int = 12, int
             decoded = wavelic.decode(payload)
         else:
             payload, decoded, kind = *encode_frame(frame, decoded, model), PREDICTED
+        if seen:
+            seen(decoded)
         records.append(write_record(Record(kind, payload, crc32c(decoded.tobytes()))))
     if shape is None:
         raise UsageError("the clip has no frames; give one at least")

@@ -22,6 +22,8 @@ from wavelic.entropy import TableSet, gaussian_scales, gaussian_tables
 from wavelic.errors import ModelError, UsageError
 
 HASH_BYTES = 16
+#: Options of a recipe that are sizes of `DVC`, as published.
+_SIZES = (("residual", 2), ("latents", 3))
 _TABLES = ("motion", "hyper", "residual")
 
 
@@ -40,6 +42,11 @@ class VideoModel:
     tables: dict[str, TableSet]
     intra_quality: float
     digest: bytes
+
+
+def coder_of(recipe: Recipe, arm: str) -> DVC:
+    """The untrained network of an arm of a recipe."""
+    return DVC(recipe.widths[arm], arm, *(recipe.option(name, default) for name, default in _SIZES))
 
 
 def export(network: DVC, path: Path, arm: str, recipe: Recipe) -> None:
@@ -61,7 +68,7 @@ def export(network: DVC, path: Path, arm: str, recipe: Recipe) -> None:
         tensors |= {f"tables.{name}.{key}": _tensor(array) for key, array in table.to_arrays().items()}
     path.parent.mkdir(parents=True, exist_ok=True)
     facts = {"width": recipe.widths[arm]}
-    facts |= {"residual": recipe.option("residual", 2), "intra_quality": recipe.option("intra_quality", 50)}
+    facts |= {name: recipe.option(name, default) for name, default in (*_SIZES, ("intra_quality", 50))}
     save_file(tensors, path, {"arm": arm, **{name: str(value) for name, value in facts.items()}})
 
 
@@ -79,7 +86,7 @@ def load_model(path: Path) -> VideoModel:
         with safe_open(path, "pt") as file:
             facts = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
-        network = DVC(int(facts["width"]), facts["arm"], int(facts["residual"]))
+        network = DVC(int(facts["width"]), facts["arm"], *(int(facts[name]) for name, _ in _SIZES))
         network.load_state_dict(
             {name.removeprefix("network."): value for name, value in tensors.items() if name.startswith("network.")}
         )

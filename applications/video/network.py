@@ -88,8 +88,8 @@ class FlowLevel(NamedTuple):
 class MotionEstimation(nn.Module):
     """Optical flow from coarse to fine: at each level five 7x7 convolutions correct the flow of the level below.
 
-    Ranjan and Black, *Optical flow estimation using a spatial pyramid network* (CVPR 2017); trained from nothing here, and
-    with LeakyReLU, with which it learns twice as fast.
+    Ranjan and Black, *Optical flow estimation using a spatial pyramid network* (CVPR 2017); trained from nothing here,
+    and with LeakyReLU, with which it learns faster.
 
     Untrained, it sees no motion: each level ends with zeros.
 
@@ -250,15 +250,16 @@ class DVC(nn.Module):
         width: channels of the compensation, 64 as published, at least 4; the flow has half as many and the coder of
             the motion twice.
         arm: "plain", "wavelet" or "twin", see `applications.arms`.
-        residual: channels of the residual's coder, 2 widths as published; its latents have half more.
+        residual: channels inside the residual's coder, in widths; 2 as published.
+        latents: of the residual, in widths; 3 as published.
     """
 
-    def __init__(self, width: int = 64, arm: str = "plain", residual: int = 2) -> None:
+    def __init__(self, width: int = 64, arm: str = "plain", residual: int = 2, latents: int = 3) -> None:
         super().__init__()
         self.estimation = MotionEstimation(flow_width(width))
         self.compensation = Compensation(width)
         self.motion = MotionCoder(2 * width)
-        self.residual = ResidualCoder(residual * width, 3 * residual * width // 2)
+        self.residual = ResidualCoder(residual * width, latents * width)
         if (options := layer_options(arm)) is not None:
             for coder in (self.motion, self.residual):
                 replace_strided(coder.encoder, **options)
@@ -271,34 +272,33 @@ class DVC(nn.Module):
             nn.init.zeros_(stack[-1].weight)
             nn.init.zeros_(stack[-1].bias)
 
-    def forward(self, frame: Tensor, reference: Tensor, train_flow: bool = True) -> Coded:
+    def forward(self, frame: Tensor, reference: Tensor) -> Coded:
         """Code a frame as in training: noise for the rates, rounding with a straight-through gradient for the rest.
 
         Args:
             frame: (N, 3, H, W) in 0..1, sides multiples of FACTOR.
             reference: the frame before, decoded.
-            train_flow: the flow has a gradient from what is coded after it.
 
         Returns:
             The decoded frame and the bits.
         """
         flow = self.estimation(frame, reference)
-        motion = self.motion.latents(flow if train_flow else flow.detach())
+        motion = self.motion.latents(flow)
         decoded_flow = self.motion.flow(rounded(motion, self.motion.prior))
         warped, prediction = self.predict(decoded_flow, reference)
         latents = self.latents(frame, prediction)
         hyper = self.residual.hyper_encoder(latents.abs())
         scales = self.residual.scales(rounded(hyper, self.residual.prior))
         decoded = self.reconstructed(prediction, round_straight_through(latents))
-        residual_bits = gaussian_bits(_noisy(latents), torch.zeros_like(scales), scales).sum()
+        residual_bits = gaussian_bits(noisy(latents), torch.zeros_like(scales), scales).sum()
         return Coded(
             decoded,
             flow,
             decoded_flow,
             warped,
             prediction,
-            self.motion.prior.bits(_noisy(motion)).sum(),
-            residual_bits + self.residual.prior.bits(_noisy(hyper)).sum(),
+            self.motion.prior.bits(noisy(motion)).sum(),
+            residual_bits + self.residual.prior.bits(noisy(hyper)).sum(),
         )
 
     def latents(self, frame: Tensor, prediction: Tensor) -> Tensor:
@@ -360,5 +360,6 @@ def warp(image: Tensor, flow: Tensor) -> Tensor:
     return grid_sample(image, grid, mode="bilinear", padding_mode="border", align_corners=True)
 
 
-def _noisy(values: Tensor) -> Tensor:
+def noisy(values: Tensor) -> Tensor:
+    """Values with uniform noise of a step's width, which stands for rounding where rates need a gradient."""
     return values + torch.rand_like(values) - 0.5

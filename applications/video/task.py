@@ -1,13 +1,15 @@
 """Training and scoring of DVC: clips, loss, rate and PSNR in real bytes, recipes.
 
-First the flow is trained alone (recipe "flow"): at every level of its pyramid, the frame before is to be the frame when
-it is warped.  All arms of a seed go on from the same flow.
+What is coded late can learn little before what is coded early has learned, so training has three parts:
 
-A batch is three frames that follow one another; two are predicted, of which the second starts from the first as
-decoded.  The loss is lambda * MSE + bits per pixel.  In the first two fifths of the steps the errors of what comes
-before the residual count beside that of the decoded frame: of the frame warped by the flow, of the decoded flow, of the
-frame warped by it, and of the prediction.  Their weight falls from 1 to 0, and as long as it is not 0 the flow has a
-gradient from its own error alone.  What goes on from another lambda has the loss alone.
+1. the flow alone (recipe "flow"): at every level of its pyramid, the frame before is to be the frame when it is warped.
+   All arms of a seed go on from the same flow;
+2. the motion's coder alone ("motion"): its flow is to be that flow, and to warp as well, in few bits;
+3. all but the flow ("1024"): lambda * MSE + bits per pixel, of two frames of which the second starts from the first as
+   decoded.  In the first two fifths of the steps the errors of the warped frame and of the prediction count beside that
+   of the decoded frame, with a weight that falls from 1 to 0.
+
+The other lambdas go on from the end of that, with everything trained.
 """
 
 from __future__ import annotations
@@ -25,59 +27,77 @@ from torch import Tensor, nn
 from applications.training import Recipe
 from applications.video.clips import read_clip
 from applications.video.codec import decode_clip, encode_clip
-from applications.video.model import export, load_model
-from applications.video.network import DVC, Coded, MotionEstimation, flow_width, warp
+from applications.video.model import coder_of, export, load_model
+from applications.video.network import DVC, Coded, MotionEstimation, flow_width, noisy, rounded, warp
 from wavelic.errors import UsageError
 
 FRAMES = 3  # of a batch's clips
 GROUP = 12  # frames from one intra frame to the next when scoring
 EARLY_SHARE = 0.4  # of the steps, in which warped and predicted frames count
-FLOW_WEIGHT = 1.0  # of the squared error of the decoded flow in pixels, in those steps
+FLOW_WEIGHT = 1.0  # of the squared error of the decoded flow in pixels, when the motion's coder is trained alone
 _EDGE = 0.01  # of the error of warped frames that is between squared and absolute
 _QUANTILE_WEIGHT = 1e-3
 #: lambda of MSE in 0..1, and the quality of intra frames that goes with it.
 POINTS = {256: 30, 512: 45, 1024: 60, 2048: 75}
-FIRST = 1024  # the lambda that goes on from the flow; the others go on from it
+FIRST = 1024  # the lambda that goes on from the motion's coder; the others go on from it
 
 
-def _coders(
-    kind: str, widths: dict[str, int], residual: int, steps: int, further: int, **settings: Any
+def _recipes(
+    kind: str, flow: Recipe, motion: Recipe, first: Recipe, further: Recipe, residual: int, latents: int
 ) -> dict[str, Recipe]:
-    """Recipes of a flow and of all lambdas.
+    """Recipes of all parts of training, by name: ``kind`` and the part.
 
     Args:
         kind: first part of their names.
-        widths: of the arms.
-        residual: see `DVC`.
-        steps: at the first lambda.
+        flow: of the flow alone.
+        motion: of the motion's coder alone.
+        first: at the lambda FIRST.
         further: at each of the others.
-        settings: of all of them; the others begin with half the learning rate.
+        residual: see `DVC`.
+        latents: likewise.
     """
-    about: tuple[tuple[str, Any], ...] = (("residual", residual),)
-    recipes = {}
+    about: tuple[tuple[str, Any], ...] = (("residual", residual), ("latents", latents))
+    of_flow = (("start", f"{kind}-flow"), ("start_arm", "plain"), ("start_part", "estimation"))
+    of_motion = (("start", f"{kind}-motion"), ("trained", ["compensation", "motion", "residual"]))
+    recipes = {
+        f"{kind}-flow": replace(flow, options=(("alone", "flow"),)),
+        f"{kind}-motion": replace(
+            motion, options=(*about, *of_flow, ("alone", "motion"), ("trained", ["motion"]), ("lambda", FIRST))
+        ),
+    }
     for point, quality in POINTS.items():
         options = (*about, ("lambda", point), ("intra_quality", quality))
-        recipe = Recipe(widths, steps, warmup=min(200, steps // 20), clip=1.0, options=options, **settings)
         if point == FIRST:
-            start = (("start", f"{kind}-flow"), ("start_arm", "plain"), ("start_part", "estimation"))
-            recipe = replace(recipe, options=(*options, *start, ("early", EARLY_SHARE)))
+            recipes[f"{kind}-{point}"] = replace(first, options=(*options, *of_motion, ("early", EARLY_SHARE)))
         else:
-            options = (*options, ("start", f"{kind}-{FIRST}"))
-            recipe = replace(recipe, steps=further, warmup=further // 10, options=options)
-            recipe = replace(recipe, learning_rate=recipe.learning_rate / 2)
-        recipes[f"{kind}-{point}"] = recipe
+            recipes[f"{kind}-{point}"] = replace(further, options=(*options, ("start", f"{kind}-{FIRST}")))
     return recipes
 
 
 _FULL, _SMALL = {"plain": 64, "wavelet": 64, "twin": 67}, {"plain": 16, "wavelet": 16, "twin": 17}
-_FLOW = Recipe({"plain": 16}, 600, 4, 6e-3, "soap", warmup=30, side=128, clip=1.0, options=(("flow_alone", True),))
+_SOAP = Recipe(_SMALL, 0, 2, 3e-3, "soap", warmup=30, side=128, clip=1.0)
+_ADAM = Recipe(_FULL, 0, 4, 1e-4, warmup=200, side=256, clip=1.0)
 RECIPES = {
     # the published network
-    "gpu-flow": replace(_FLOW, widths={"plain": 64}, steps=6000, side=256),
-    **_coders("gpu", _FULL, 2, 400_000, 100_000, batch=4, learning_rate=1e-4, side=256),
+    **_recipes(
+        "gpu",
+        replace(_ADAM, widths={"plain": 64}, steps=20_000),
+        replace(_ADAM, steps=20_000),
+        replace(_ADAM, steps=400_000),
+        replace(_ADAM, steps=100_000, learning_rate=5e-5),
+        residual=2,
+        latents=3,
+    ),
     # a quarter of the width in flow, compensation and the motion's coder, half in the residual's
-    "cpu-flow": _FLOW,
-    **_coders("cpu", _SMALL, 4, 800, 100, batch=2, learning_rate=3e-3, optimizer="soap", side=128),
+    **_recipes(
+        "cpu",
+        replace(_SOAP, widths={"plain": 16}, steps=600, batch=4, learning_rate=6e-3),
+        replace(_SOAP, steps=500, batch=4),
+        replace(_SOAP, steps=500),
+        replace(_SOAP, steps=60, learning_rate=5e-4, warmup=6),
+        residual=4,
+        latents=12,
+    ),
     "smoke": Recipe(
         {"plain": 4, "wavelet": 4, "twin": 4},
         12,
@@ -107,9 +127,9 @@ class Video:
     def network(self, arm: str) -> nn.Module:
         """Make the network of an arm, or its flow if the recipe is of that alone."""
         self.arm = arm
-        if self.recipe.option("flow_alone", False):
+        if self.recipe.option("alone", "") == "flow":
             return MotionEstimation(flow_width(self.recipe.widths[arm]))
-        return DVC(self.recipe.widths[arm], arm, self.recipe.option("residual", 2))
+        return coder_of(self.recipe, arm)
 
     def batch(self, random: torch.Generator) -> tuple[Tensor, ...]:
         """Draw crops of three frames, mirrored at random: each (batch, 3, side, side) in 0..1."""
@@ -128,19 +148,31 @@ class Video:
         if isinstance(network, MotionEstimation):
             errors = [warping_error(network, *pair) for pair in zip(frames, batch, strict=False)]
             return torch.stack(errors).mean()
+        if self.recipe.option("alone", "") == "motion":
+            costs = [self._motion_cost(network, *pair) for pair in zip(frames, batch, strict=False)]
+            return torch.stack(costs).mean()
         share = self.recipe.option("early", 0.0)
         early = max(0.0, 1.0 - progress / share) if share else 0.0
         total = reference.new_zeros(())
         for frame in frames:
-            coded: Coded = network(frame, reference, train_flow=not early)
+            coded: Coded = network(frame, reference)
             distortion = _mse(coded.frame, frame)
             if early:
-                before = (warp(reference, coded.flow), coded.warped, coded.prediction)
-                distortion = distortion + early * sum(_mse(x, frame) for x in before)
-                total = total + early * FLOW_WEIGHT * _mse(coded.decoded_flow, coded.flow.detach())
+                distortion = distortion + early * (_mse(coded.warped, frame) + _mse(coded.prediction, frame))
             total = total + self._cost(distortion, coded.motion_bits + coded.residual_bits, frame)
             reference = coded.frame.detach().clamp(0.0, 1.0)
         return total / len(frames) + _quantiles(network)
+
+    def _motion_cost(self, network: nn.Module, frame: Tensor, reference: Tensor) -> Tensor:
+        """Cost of the motion between two frames: of the decoded flow, of the frame that it warps, and of its bits."""
+        assert isinstance(network, DVC)
+        with torch.no_grad():
+            flow = network.estimation(frame, reference)
+        coder = network.motion
+        latents = coder.latents(flow)
+        decoded = coder.flow(rounded(latents, coder.prior))
+        cost = self._cost(_mse(warp(reference, decoded), frame), coder.prior.bits(noisy(latents)).sum(), frame)
+        return cost + FLOW_WEIGHT * _mse(decoded, flow) + _QUANTILE_WEIGHT * coder.prior.quantile_loss()
 
     def _cost(self, distortion: Tensor, bits: Tensor, frame: Tensor) -> Tensor:
         pixels = frame.shape[0] * frame.shape[2] * frame.shape[3]
@@ -149,32 +181,43 @@ class Video:
     def score(self, network: nn.Module) -> dict[str, Any]:
         """Code and decode the test clips whole; bits per pixel of the files, and PSNR of RGB frames in dB.
 
-        Means over clips, and those of each.  Of a flow alone: PSNR of the frame before warped by it, and as it is.
+        Means over clips, and those of each.  Of a flow or a motion's coder alone: PSNR of the frame before, warped by
+        it and as it is.
         """
-        if isinstance(network, MotionEstimation):
-            return self._score_flow(network)
+        if self.recipe.option("alone", ""):
+            return self._score_motion(network)
         assert isinstance(network, DVC)
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "model.safetensors"
             export(network, path, self.arm, self.recipe)
             model = load_model(path)
         figures = {}
-        for path in _paths(self.folder / "test"):
-            frames = read_clip(path)
-            data = encode_clip(frames, model, GROUP, self.intra)
-            figures[path.stem] = measured(data, frames, np.stack(list(decode_clip(data, model))))
+        for number, path in enumerate(_paths(self.folder / "test")):
+            frames, decoded = read_clip(path), []
+            data = encode_clip(frames, model, GROUP, self.intra, decoded.append)
+            shown = np.stack(decoded)
+            if not number and not np.array_equal(shown, np.stack(list(decode_clip(data, model)))):
+                raise UsageError(f"{path} decodes to other frames than the encoder's; look for what is not the same")
+            figures[path.stem] = measured(data, frames, shown)
         means = {name: round(float(np.mean([clip[name] for clip in figures.values()])), 4) for name in ("bpp", "psnr")}
         return {**means, "clips": figures}
 
     @torch.inference_mode()
-    def _score_flow(self, network: MotionEstimation) -> dict[str, float]:
+    def _score_motion(self, network: nn.Module) -> dict[str, float]:
         network.eval()
+
+        def flow(frame: Tensor, reference: Tensor) -> Tensor:
+            if isinstance(network, MotionEstimation):
+                return network(frame, reference)
+            latents = network.motion.latents(network.estimation(frame, reference))
+            return network.motion.flow(rounded(latents, network.motion.prior))
+
         found: dict[str, list[float]] = {"warped": [], "copied": []}
         for path in _paths(self.folder / "test"):
             clip = torch.from_numpy(np.array(read_clip(path))).permute(0, 3, 1, 2).float() / 255
-            clip = clip[..., : clip.shape[2] // 8 * 8, : clip.shape[3] // 8 * 8]
+            clip = clip[..., : clip.shape[2] // 16 * 16, : clip.shape[3] // 16 * 16]
             for reference, frame in pairwise(clip.split(1)):
-                for name, guess in (("warped", warp(reference, network(frame, reference))), ("copied", reference)):
+                for name, guess in (("warped", warp(reference, flow(frame, reference))), ("copied", reference)):
                     found[name].append(float(-10.0 * torch.log10(_mse(guess, frame).clamp_min(1e-10))))
         return {name: round(float(np.mean(values)), 4) for name, values in found.items()}
 

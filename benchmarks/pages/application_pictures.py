@@ -29,6 +29,7 @@ from applications.segmentation.task import CLASSES, standardised
 from applications.segmentation.task import RECIPES as SEGMENTERS
 from applications.training import Recipe
 from applications.video.clips import read_clip
+from applications.video.model import coder_of
 from applications.video.network import DVC
 from applications.video.task import RECIPES as CODERS
 from benchmarks.measuring import DOCS
@@ -156,7 +157,7 @@ def main() -> None:
         (
             "video",
             arguments.video,
-            lambda arm: DVC(coder.widths[arm], arm, coder.option("residual", 2)),
+            lambda arm: coder_of(coder, arm),
             flows,
             arguments.clip,
         ),
