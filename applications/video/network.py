@@ -62,9 +62,11 @@ class Coded:
     residual_bits: Tensor
 
 
-#: Of the latents before training, in quantiser steps, of the decoders' layers, and of what they give.  Inverse GDNs
-#: square what is well above 1, eight of them one after the other, and some residuals are twenty times the usual.
-LATENT_DEVIATION, DECODER_DEVIATION, RESULT_DEVIATION = 4.0, 0.05, 0.2
+#: Deviations before training: of the latents in quantiser steps, of the decoders' layers, and of what they give.
+#: Inverse GDNs square what is well above 1, eight of them one after the other, and some residuals are twenty times the
+#: usual.
+MOTION_LATENTS, RESIDUAL_LATENTS = 4.0, 2.0
+DECODER_DEVIATION, RESULT_DEVIATION = 0.05, 0.2
 
 
 def down(in_channels: int, out_channels: int, kernel: int) -> nn.Conv2d:
@@ -265,8 +267,8 @@ class DVC(nn.Module):
                 replace_strided(coder.encoder, **options)
                 replace_strided(coder.decoder, **options)
         if not self.compensation.enter.weight.is_meta:
-            for coder, channels in ((self.motion, 2), (self.residual, 3)):
-                scale_coder(coder, channels)
+            scale_coder(self.motion, 2, MOTION_LATENTS)
+            scale_coder(self.residual, 3, RESIDUAL_LATENTS)
         for stack in (self.motion.decoder, self.compensation.leave):
             assert isinstance(stack, nn.Sequential)
             nn.init.zeros_(stack[-1].weight)
@@ -316,11 +318,11 @@ class DVC(nn.Module):
 
 
 @torch.no_grad()
-def scale_coder(coder: MotionCoder | ResidualCoder, channels: int) -> None:
-    """Scale the layers of a coder of ``channels`` for the beginning of training, see `DVC`."""
+def scale_coder(coder: MotionCoder | ResidualCoder, channels: int, deviation: float) -> None:
+    """Scale the layers of a coder of ``channels`` for the beginning of training; ``deviation``: of its latents."""
     x = octaves_of_noise(channels)
     x = scaled(coder.encoder[:-1], x, 1.0)
-    x = scaled(coder.encoder[-1:], x, LATENT_DEVIATION)
+    x = scaled(coder.encoder[-1:], x, deviation)
     x = scaled(coder.decoder[:-1], x, DECODER_DEVIATION)
     scaled(coder.decoder[-1:], x, RESULT_DEVIATION)
 

@@ -13,12 +13,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from applications.video.task import RECIPES
 from benchmarks.measuring import DOCS, RESULTS
 from benchmarks.pages.marked import with_figures, write_page
 from benchmarks.pages.remote_page import table
 from wavelic.errors import UsageError
 from wavelic.evaluation.bd import MINIMUM_POINTS, Delta, bd_quality, bd_rate
 
+#: How recipes were trained that are not there any more.
+FORMER = "of former recipes, which trained everything together from the start"
 PAGE, FOLDER = DOCS / "applications.md", RESULTS / "applications"
 PLOT = DOCS / "applications-video.svg"
 APPLICATIONS = ("classification", "denoising", "segmentation")
@@ -76,7 +79,7 @@ def video_points() -> dict[str, dict[str, list[dict[str, Any]]]]:
     path = FOLDER / "video.json"
     document: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
     kinds: dict[str, dict[str, list[dict[str, Any]]]] = {}
-    coders = (name for name in document if not name.endswith("-flow"))
+    coders = (name for name in document if not name.endswith(("-flow", "-motion")))
     for recipe in sorted(coders, key=lambda name: int(name.rpartition("-")[2])):
         kind, _, lambda_ = recipe.rpartition("-")
         for run in document[recipe]["runs"]:
@@ -87,9 +90,13 @@ def video_points() -> dict[str, dict[str, list[dict[str, Any]]]]:
 
 def video() -> list[str]:
     """Rate and PSNR of the arms at every lambda, real bytes of whole clips."""
+    path = FOLDER / "video.json"
+    document: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
     lines: list[str] = []
+    for recipe, results in document.items():
+        if recipe.endswith(("-flow", "-motion")):
+            lines += motion(recipe, results["runs"])
     for kind, arms in video_points().items():
-        lines += flow(kind)
         lambdas = [run["lambda"] for run in next(iter(arms.values()))]
         rows = []
         for arm in (name for name in ARMS if name in arms):
@@ -99,25 +106,27 @@ def video() -> list[str]:
         steps = {run["lambda"]: run["steps"] for run in next(iter(arms.values()))}
         told = ", ".join(f"{count:,} steps at {lambda_}" for lambda_, count in steps.items())
         lines += ["", f"`video`, recipes `{kind}-`lambda, {told}; the ten test clips, means of clips:", ""]
+        if f"{kind}-{lambdas[0]}" not in RECIPES:
+            lines[-2] = lines[-2][:-1] + f" ({FORMER}):"
         heads = [f"lambda {lambda_}" for lambda_ in lambdas]
         lines += table(["arm", "parameters", *heads, "processor time, all"], rows)
         lines += differences(arms)
     return lines or ["", "`video`: no run has finished; there are no figures."]
 
 
-def flow(kind: str) -> list[str]:
-    """What the flow that all arms start from is worth, by kind of recipe."""
-    runs = json.loads((FOLDER / "video.json").read_text()).get(f"{kind}-flow", {"runs": []})["runs"]
-    return [
-        line
+def motion(recipe: str, runs: list[dict[str, Any]]) -> list[str]:
+    """What the flow alone or the motion's coder alone has learned: PSNR of warped frames in the test clips."""
+    seen = "by the flow" if recipe.endswith("-flow") else "by the flow that the coder decodes"
+    copied = runs[0]["scores"]["copied"]
+    title = (
+        f"`video`, recipe `{recipe}`, {runs[0]['steps']:,} steps; the frame before, warped {seen}, against the frame;"
+        f" as it is, it has {copied:.2f} dB:"
+    )
+    rows = [
+        [run["arm"], f"{run['parameters']:,}", f"{run['scores']['warped']:.2f} dB", f"{run['processor_seconds']} s"]
         for run in runs
-        for line in (
-            "",
-            f"`video`, recipe `{kind}-flow`, seed {run['seed']}: after {run['steps']:,} steps"
-            f" ({run['processor_seconds']} s) the frame before, warped by the flow, is {run['scores']['warped']:.2f} dB"
-            f" from the frame in the test clips, and {run['scores']['copied']:.2f} as it is.",
-        )
     ]
+    return ["", title, "", *table(["arm", "parameters", "PSNR", "processor time"], rows)]
 
 
 def differences(arms: dict[str, list[dict[str, Any]]]) -> list[str]:
