@@ -239,16 +239,16 @@ def test_hybrid_beats_its_base_on_held_out_patches(folder: Path, tmp_path: Path)
     recipe = write_recipe(
         tmp_path / "r.yaml",
         folder,
-        "name: smooth, steps: 40, rate: smooth",
-        "name: coder, init: smooth, steps: 40, rate: coder, distortion: true, penalty: 0.02, schedule: cosine",
+        "name: smooth, steps: 20, rate: smooth",
+        "name: coder, init: smooth, steps: 20, rate: coder, distortion: true, penalty: 0.02, schedule: cosine",
     )
     run = train(load_recipe(recipe), tmp_path)
     state = torch.load(run / "coder" / FINAL, weights_only=True)
     transform = transform_of("Hybrid(9/7)-U16", state["objective"])
     assert held_out_cost(build_lifting("CDF-9/7")) == pytest.approx(1)
-    assert held_out_cost(transform) < 0.985
+    assert held_out_cost(transform) < 0.992
     rows = [json.loads(line) for line in (run / "coder" / "log.jsonl").read_text().splitlines()]
-    assert [row["step"] for row in rows] == [20, 40]
+    assert [row["step"] for row in rows] == [20]
     assert {"loss", "gain", "bpp", "h2l1", "h2l5"} <= rows[0]["train"].keys()
     assert {"bd_rate", "stock_psnr", "lowest", "highest", "clipped"} <= rows[0]["validation"].keys()
     cards = export_run(run, Export(tmp_path / "weights", folder, folder))
@@ -265,10 +265,10 @@ def test_three_oracle_stages_and_progressive_selection_run(folder: Path, tmp_pat
     recipe = write_recipe(
         tmp_path / "r.yaml",
         folder,
-        "name: proposals, steps: 4, rate: coder, distortion: true, oracle: true, train: proposals",
-        "name: opacities, init: proposals, steps: 4, rate: coder, distortion: true, train: opacities",
-        "name: all, init: opacities, steps: 4, rate: coder, distortion: true",
-        "name: progressive, steps: 3, progressive: true",
+        "name: proposals, steps: 2, rate: coder, distortion: true, oracle: true, train: proposals",
+        "name: opacities, init: proposals, steps: 2, rate: coder, distortion: true, train: opacities",
+        "name: all, init: opacities, steps: 2, rate: coder, distortion: true",
+        "name: progressive, steps: 2, progressive: true",
     )
     run = train(load_recipe(recipe), tmp_path)
     states = [
@@ -282,10 +282,10 @@ def test_three_oracle_stages_and_progressive_selection_run(folder: Path, tmp_pat
 
 
 def test_a_stopped_run_ends_with_the_same_weights(folder: Path, tmp_path: Path) -> None:
-    stage = "name: only, steps: 6, rate: coder, distortion: true, last_half_width: 1.0"
+    stage = "name: only, steps: 4, rate: coder, distortion: true, last_half_width: 1.0"
     recipe = write_recipe(tmp_path / "r.yaml", folder, stage)
     whole = train(load_recipe(recipe), tmp_path / "a")
-    train(load_recipe(recipe, ("stages.0.steps=3",)), tmp_path / "b")
+    train(load_recipe(recipe, ("stages.0.steps=2",)), tmp_path / "b")
     (tmp_path / "b" / "small" / "only" / FINAL).unlink()
     resumed = train(load_recipe(recipe), tmp_path / "b")
     for name, value in torch.load(whole / "only" / FINAL, weights_only=True)["objective"].items():
