@@ -122,11 +122,13 @@ def motion(recipe: str, runs: list[dict[str, Any]]) -> list[str]:
         f"`video`, recipe `{recipe}`, {runs[0]['steps']:,} steps; the frame before, warped {seen}, against the frame;"
         f" as it is, it has {copied:.2f} dB:"
     )
-    rows = [
-        [run["arm"], f"{run['parameters']:,}", f"{run['scores']['warped']:.2f} dB", f"{run['processor_seconds']} s"]
-        for run in runs
-    ]
-    return ["", title, "", *table(["arm", "parameters", "PSNR", "processor time"], rows)]
+    rows = []
+    for arm in ARMS:
+        if of_arm := [run for run in runs if run["arm"] == arm]:
+            decibels = spread([run["scores"]["warped"] for run in of_arm])
+            seconds = statistics.mean(run["processor_seconds"] for run in of_arm)
+            rows.append([arm, f"{of_arm[0]['parameters']:,}", str(len(of_arm)), decibels, f"{seconds:.0f} s"])
+    return ["", title, "", *table(["arm", "parameters", "seeds", "PSNR, dB", "processor time of a run"], rows)]
 
 
 def differences(arms: dict[str, list[dict[str, Any]]]) -> list[str]:
