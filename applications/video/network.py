@@ -311,6 +311,11 @@ class DVC(nn.Module):
         """Frame x' of a prediction and decoded y, not clipped; no sample changes by more than 1, the range of all."""
         return prediction + (RESIDUAL_UNIT * self.residual.decoder(latents)).clamp(-1.0, 1.0)
 
+    def decoded_flow(self, frame: Tensor, reference: Tensor) -> Tensor:
+        """Flow v' that a decoder gets of two frames, (N, 2, H, W) in pixels."""
+        latents = self.motion.latents(self.estimation(frame, reference))
+        return self.motion.flow(rounded(latents, self.motion.prior))
+
     def predict(self, flow: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
         """Warp the reference by a decoded flow, and predict the frame: two tensors (N, 3, H, W)."""
         warped = warp(reference, flow)

@@ -205,13 +205,7 @@ class Video:
     @torch.inference_mode()
     def _score_motion(self, network: nn.Module) -> dict[str, float]:
         network.eval()
-
-        def flow(frame: Tensor, reference: Tensor) -> Tensor:
-            if isinstance(network, MotionEstimation):
-                return network(frame, reference)
-            latents = network.motion.latents(network.estimation(frame, reference))
-            return network.motion.flow(rounded(latents, network.motion.prior))
-
+        flow = network.decoded_flow if isinstance(network, DVC) else network
         found: dict[str, list[float]] = {"warped": [], "copied": []}
         for path in _paths(self.folder / "test"):
             clip = torch.from_numpy(np.array(read_clip(path))).permute(0, 3, 1, 2).float() / 255

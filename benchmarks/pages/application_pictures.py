@@ -97,9 +97,7 @@ def flows(networks: dict[str, nn.Module], clip: Path) -> Pixels:
     decoded, left = [], []
     for network in networks.values():
         assert isinstance(network, DVC)
-        prior = network.motion.prior
-        motion = network.motion.latents(network.estimation(frame, reference))
-        flow = network.motion.flow((motion - prior.medians).round() + prior.medians)
+        flow = network.decoded_flow(frame, reference)
         decoded.append(flow[0])
         left.append(network.predict(flow, reference)[1])
     most = max(float(flow.square().sum(0).sqrt().quantile(0.99)) for flow in decoded)

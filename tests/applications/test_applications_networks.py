@@ -84,7 +84,10 @@ def _sized(name: str, recipe: Any, arm: str) -> nn.Module:
 def test_twins_have_as_many_parameters(name: str) -> None:
     seen = set()
     for title, recipe in recipes(name).items():
-        kind = (str(recipe.widths), *(str(recipe.option(name, 0)) for name in ("depth", "groups", "residual")))
+        kind = (
+            str(recipe.widths),
+            *(str(recipe.option(name, 0)) for name in ("depth", "groups", "residual", "latents")),
+        )
         if title == "smoke" or kind in seen or "twin" not in recipe.widths:
             continue
         seen.add(kind)

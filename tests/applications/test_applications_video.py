@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +14,9 @@ import pytest
 import torch
 from paths import ROOT
 
+from applications import run
 from applications.run import record
-from applications.training import train
+from applications.training import Recipe, train
 from applications.video import __main__ as command
 from applications.video import codec, file, task
 from applications.video.clips import parse_ppm
@@ -189,6 +192,38 @@ def test_it_trains_in_three_phases_and_is_scored(video: task.Video, tmp_path: Pa
     assert result["clips"] == {"a": {"bpp": pytest.approx(result["bpp"], abs=1e-4), "psnr": result["psnr"]}}
     assert result["psnr"] > 5.0
     record(tmp_path / "video.json", "smoke", {"arm": "twin", "seed": 0, "scores": result})
+
+
+def test_parts_are_trained_one_after_the_other(
+    video: task.Video, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = Recipe({"plain": 4, "twin": 4}, 2, 1, 1e-3, "soap", side=64)
+    parts = task._recipes("tiny", dataclasses.replace(few, widths={"plain": 4}), few, few, few, 2, 3)
+    monkeypatch.setattr(task, "RECIPES", parts)
+    states = []
+    for part, arm in (("flow", "plain"), ("motion", "twin"), ("1024", "twin"), ("512", "twin")):
+        words = ["video", "--data", tmp_path, "--recipe", f"tiny-{part}", "--arms", arm]
+        assert run.main([str(word) for word in (*words, "--runs", tmp_path, "--results", tmp_path)]) == 0
+        states.append(torch.load(tmp_path / f"video-tiny-{part}-{arm}-0.pt", weights_only=True)["network"])
+    flow, motion, first, further = states
+    changed = [
+        {name.split(".")[0] for name in after if not torch.equal(before[name], after[name])}
+        for before, after in pairwise((motion, first, further))
+    ]
+    assert changed == [{"compensation", "motion", "residual"}, {"compensation", "estimation", "motion", "residual"}]
+    assert all(torch.equal(motion[f"estimation.{name}"], value) for name, value in flow.items())
+    scores = {
+        part: runs["runs"][0]["scores"] for part, runs in json.loads((tmp_path / "video.json").read_text()).items()
+    }
+    assert scores["tiny-flow"]["copied"] == scores["tiny-motion"]["copied"]
+    assert scores["tiny-1024"].keys() == {"bpp", "psnr", "clips"}
+
+
+def test_recipes_have_the_arms_that_they_say(
+    video: task.Video, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run.main(["video", "--data", str(tmp_path), "--recipe", "cpu-flow", "--arms", "twin"]) != 0
+    assert "cpu-flow has no arm twin; choose of plain" in capsys.readouterr().out
 
 
 def test_symbols_of_a_hostile_stream_stay_finite(model: VideoModel, frames: np.ndarray) -> None:
