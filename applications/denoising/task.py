@@ -9,12 +9,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor, nn
 
 from applications.denoising.network import GROUPS, MIRNetV2
+from applications.pictures import read_picture, read_pictures
 from applications.training import Recipe
 from wavelic.errors import UsageError
 
@@ -63,8 +62,8 @@ class Denoising:
         self.recipe = recipe
         self.sigma = recipe.option("sigma", 0)
         if self.sigma:
-            self.training = [(clean, clean) for clean in _pictures(folder / "train")]
-            self.tests = {"cbsd68": [(self._with_noise(x, 1), x) for x in _pictures(folder / "cbsd68")]}
+            self.training = [(clean, clean) for clean in read_pictures(folder / "train")]
+            self.tests = {"cbsd68": [(self._with_noise(x, 1), x) for x in read_pictures(folder / "cbsd68")]}
         else:
             self.training = _pairs(folder / "polyu" / "train")
             self.tests = {name.name: _pairs(name) for name in (folder / "polyu" / "test", folder / "cc15")}
@@ -138,21 +137,9 @@ def _mean_psnr(pairs: list[tuple[Tensor, Tensor]]) -> float:
     return float((10 * (255**2 / errors.clamp_min(1e-10)).log10()).mean())
 
 
-def _picture(path: Path) -> Tensor:
-    with Image.open(path) as image:
-        return torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1)
-
-
-def _pictures(folder: Path) -> list[Tensor]:
-    paths = sorted(path for path in folder.glob("*") if path.is_file()) if folder.is_dir() else []
-    if not paths:
-        raise UsageError(f"no pictures in {folder}; put them or a link to their folder there")
-    return [_picture(path) for path in paths]
-
-
 def _pairs(folder: Path) -> list[tuple[Tensor, Tensor]]:
     """Pictures ``*_noisy.*`` with their ``*_clean.*``."""
     noisy = sorted(folder.glob("*_noisy.*"))
     if not noisy:
         raise UsageError(f"no pictures *_noisy.* in {folder}; put the pairs or a link to their folder there")
-    return [(_picture(path), _picture(path.with_name(path.name.replace("_noisy", "_clean")))) for path in noisy]
+    return [(read_picture(path), read_picture(path.with_name(path.name.replace("_noisy", "_clean")))) for path in noisy]

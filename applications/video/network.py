@@ -288,20 +288,18 @@ class DVC(nn.Module):
         motion = self.motion.latents(flow)
         decoded_flow = self.motion.flow(rounded(motion, self.motion.prior))
         warped, prediction = self.predict(decoded_flow, reference)
+        decoded, residual_bits = self.coded_residual(frame, prediction)
+        motion_bits = self.motion.prior.bits(noisy(motion)).sum()
+        return Coded(decoded, flow, decoded_flow, warped, prediction, motion_bits, residual_bits)
+
+    def coded_residual(self, frame: Tensor, prediction: Tensor) -> tuple[Tensor, Tensor]:
+        """Code what a prediction lacks, as in training: the decoded frame, and the bits of y and z."""
         latents = self.latents(frame, prediction)
         hyper = self.residual.hyper_encoder(latents.abs())
         scales = self.residual.scales(rounded(hyper, self.residual.prior))
         decoded = self.reconstructed(prediction, round_straight_through(latents))
-        residual_bits = gaussian_bits(noisy(latents), torch.zeros_like(scales), scales).sum()
-        return Coded(
-            decoded,
-            flow,
-            decoded_flow,
-            warped,
-            prediction,
-            self.motion.prior.bits(noisy(motion)).sum(),
-            residual_bits + self.residual.prior.bits(noisy(hyper)).sum(),
-        )
+        bits = gaussian_bits(noisy(latents), torch.zeros_like(scales), scales).sum()
+        return decoded, bits + self.residual.prior.bits(noisy(hyper)).sum()
 
     def latents(self, frame: Tensor, prediction: Tensor) -> Tensor:
         """Latents y of a frame and its prediction, not rounded."""

@@ -1,13 +1,14 @@
 """Training and scoring of DVC: clips, loss, rate and PSNR in real bytes, recipes.
 
-What is coded late can learn little before what is coded early has learned, so training has three parts:
+What is coded late can learn little before what is coded early has learned, so training has four parts:
 
 1. the flow alone (recipe "flow"): at every level of its pyramid, the frame before is to be the frame when it is warped.
    All arms of a seed go on from the same flow;
 2. the motion's coder alone ("motion"): its flow is to be that flow, and to warp as well, in few bits;
-3. all but the flow ("1024"): lambda * MSE + bits per pixel, of two frames of which the second starts from the first as
-   decoded.  In the first two fifths of the steps the errors of the warped frame and of the prediction count beside that
-   of the decoded frame, with a weight that falls from 1 to 0.
+3. the residual's coder alone ("residual"), on photographs and made predictions of them (`applications.video.made`);
+4. all but the flow ("1024"): lambda * MSE + bits per pixel, of two frames of which the second starts from the first as
+   decoded.  Half of the clips are photographs that move.  In the first two fifths of the steps the errors of the warped
+   frame and of the prediction count beside that of the decoded frame, with a weight that falls from 1 to 0.
 
 The other lambdas go on from the end of that, with everything trained.
 """
@@ -24,9 +25,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from applications.pictures import read_pictures
 from applications.training import Recipe
 from applications.video.clips import read_clip
 from applications.video.codec import decode_clip, encode_clip
+from applications.video.made import MARGIN, made_clip, made_prediction
 from applications.video.model import coder_of, export, load_model
 from applications.video.network import DVC, Coded, MotionEstimation, flow_width, noisy, rounded, warp
 from wavelic.errors import UsageError
@@ -39,18 +42,18 @@ _EDGE = 0.01  # of the error of warped frames that is between squared and absolu
 _QUANTILE_WEIGHT = 1e-3
 #: lambda of MSE in 0..1, and the quality of intra frames that goes with it.
 POINTS = {256: 30, 512: 45, 1024: 60, 2048: 75}
-FIRST = 1024  # the lambda that goes on from the motion's coder; the others go on from it
+FIRST = 1024  # the lambda that goes on from the residual's coder; the others go on from it
+MADE_SHARE = 0.5  # of a batch's clips, where photographs move
 
 
 def _recipes(
-    kind: str, flow: Recipe, motion: Recipe, first: Recipe, further: Recipe, residual: int, latents: int
+    kind: str, parts: dict[str, Recipe], first: Recipe, further: Recipe, residual: int, latents: int
 ) -> dict[str, Recipe]:
     """Recipes of all parts of training, by name: ``kind`` and the part.
 
     Args:
         kind: first part of their names.
-        flow: of the flow alone.
-        motion: of the motion's coder alone.
+        parts: of "flow", "motion" and "residual" alone.
         first: at the lambda FIRST.
         further: at each of the others.
         residual: see `DVC`.
@@ -58,17 +61,17 @@ def _recipes(
     """
     about: tuple[tuple[str, Any], ...] = (("residual", residual), ("latents", latents))
     of_flow = (("start", f"{kind}-flow"), ("start_arm", "plain"), ("start_part", "estimation"))
-    of_motion = (("start", f"{kind}-motion"), ("trained", ["compensation", "motion", "residual"]))
-    recipes = {
-        f"{kind}-flow": replace(flow, options=(("alone", "flow"),)),
-        f"{kind}-motion": replace(
-            motion, options=(*about, *of_flow, ("alone", "motion"), ("trained", ["motion"]), ("lambda", FIRST))
-        ),
-    }
+    of_residual = (("start", f"{kind}-residual"), ("trained", ["compensation", "motion", "residual"]))
+    recipes = {f"{kind}-flow": replace(parts["flow"], options=(("alone", "flow"),))}
+    for part, start in (("motion", of_flow), ("residual", (("start", f"{kind}-motion"),))):
+        alone: tuple[tuple[str, Any], ...] = (("alone", part), ("trained", [part]), ("lambda", FIRST))
+        if part == "residual":
+            alone += (("intra_quality", POINTS[FIRST]),)
+        recipes[f"{kind}-{part}"] = replace(parts[part], options=(*about, *start, *alone))
     for point, quality in POINTS.items():
-        options = (*about, ("lambda", point), ("intra_quality", quality))
+        options = (*about, ("lambda", point), ("intra_quality", quality), ("made", MADE_SHARE))
         if point == FIRST:
-            recipes[f"{kind}-{point}"] = replace(first, options=(*options, *of_motion, ("early", EARLY_SHARE)))
+            recipes[f"{kind}-{point}"] = replace(first, options=(*options, *of_residual, ("early", EARLY_SHARE)))
         else:
             recipes[f"{kind}-{point}"] = replace(further, options=(*options, ("start", f"{kind}-{FIRST}")))
     return recipes
@@ -81,8 +84,11 @@ RECIPES = {
     # the published network
     **_recipes(
         "gpu",
-        replace(_ADAM, widths={"plain": 64}, steps=20_000),
-        replace(_ADAM, steps=20_000),
+        {
+            "flow": replace(_ADAM, widths={"plain": 64}, steps=20_000),
+            "motion": replace(_ADAM, steps=20_000),
+            "residual": replace(_ADAM, steps=200_000),
+        },
         replace(_ADAM, steps=400_000),
         replace(_ADAM, steps=100_000, learning_rate=5e-5),
         residual=2,
@@ -91,10 +97,13 @@ RECIPES = {
     # a quarter of the width in flow, compensation and the motion's coder, half in the residual's
     **_recipes(
         "cpu",
-        replace(_SOAP, widths={"plain": 16}, steps=600, batch=4, learning_rate=6e-3),
-        replace(_SOAP, steps=500, batch=4),
-        replace(_SOAP, steps=3_000),
-        replace(_SOAP, steps=300, learning_rate=5e-4),
+        {
+            "flow": replace(_SOAP, widths={"plain": 16}, steps=600, batch=4, learning_rate=6e-3),
+            "motion": replace(_SOAP, steps=500, batch=4),
+            "residual": replace(_SOAP, steps=1_500, batch=4),
+        },
+        replace(_SOAP, steps=600, learning_rate=1e-3),
+        replace(_SOAP, steps=200, learning_rate=5e-4),
         residual=4,
         latents=12,
     ),
@@ -115,13 +124,16 @@ class Video:
 
     Args:
         recipe: one of RECIPES.
-        folder: with clips in ``train`` and ``test``.
+        folder: with clips in ``train`` and ``test``, and photographs in ``photographs`` for the recipes that need them.
         intra: codec of the intra frames when scoring.
     """
 
     def __init__(self, recipe: Recipe, folder: Path, intra: str = "weconvene") -> None:
         self.recipe, self.folder, self.intra = recipe, folder, intra
         self.clips = [torch.from_numpy(np.array(read_clip(path))) for path in _paths(folder / "train")]
+        self.photographs: list[Tensor] = []
+        if recipe.option("alone", "") == "residual" or recipe.option("made", 0.0):
+            self.photographs = read_pictures(folder / "photographs", recipe.side + 2 * MARGIN)
         self.arm = "plain"
 
     def network(self, arm: str) -> nn.Module:
@@ -132,9 +144,17 @@ class Video:
         return coder_of(self.recipe, arm)
 
     def batch(self, random: torch.Generator) -> tuple[Tensor, ...]:
-        """Draw crops of three frames, mirrored at random: each (batch, 3, side, side) in 0..1."""
+        """Draw crops of three frames, mirrored at random: each (batch, 3, side, side) in 0..1.
+
+        For the residual's coder alone: frames and made predictions of them.
+        """
         side, drawn = self.recipe.side, []
-        for _ in range(self.recipe.batch):
+        if self.recipe.option("alone", "") == "residual":
+            pairs = [made_prediction(self.photographs, side, random) for _ in range(self.recipe.batch)]
+            return tuple(torch.cat(tensors) for tensors in zip(*pairs, strict=True))
+        made = int(self.recipe.batch * self.recipe.option("made", 0.0))
+        drawn += [made_clip(self.photographs, FRAMES, side, random) for _ in range(made)]
+        for _ in range(self.recipe.batch - made):
             clip = self.clips[int(torch.randint(len(self.clips), (), generator=random))]
             limits = (len(clip) - FRAMES + 1, clip.shape[1] - side + 1, clip.shape[2] - side + 1, 2)
             first, top, left, mirror = (int(torch.randint(limit, (), generator=random)) for limit in limits)
@@ -144,6 +164,8 @@ class Video:
 
     def loss(self, network: nn.Module, batch: tuple[Tensor, ...], progress: float) -> Tensor:
         """Compute the loss, with the errors that count at ``progress``."""
+        if self.recipe.option("alone", "") == "residual":
+            return self._residual_cost(network, *batch)
         reference, *frames = batch
         if isinstance(network, MotionEstimation):
             errors = [warping_error(network, *pair) for pair in zip(frames, batch, strict=False)]
@@ -174,6 +196,11 @@ class Video:
         cost = self._cost(_mse(warp(reference, decoded), frame), coder.prior.bits(noisy(latents)).sum(), frame)
         return cost + FLOW_WEIGHT * _mse(decoded, flow) + _QUANTILE_WEIGHT * coder.prior.quantile_loss()
 
+    def _residual_cost(self, network: nn.Module, frame: Tensor, prediction: Tensor) -> Tensor:
+        assert isinstance(network, DVC)
+        decoded, bits = network.coded_residual(frame, prediction)
+        return self._cost(_mse(decoded, frame), bits, frame) + _QUANTILE_WEIGHT * network.residual.prior.quantile_loss()
+
     def _cost(self, distortion: Tensor, bits: Tensor, frame: Tensor) -> Tensor:
         pixels = frame.shape[0] * frame.shape[2] * frame.shape[3]
         return self.recipe.option("lambda", 1024) * distortion + bits / pixels
@@ -184,7 +211,7 @@ class Video:
         Means over clips, and those of each.  Of a flow or a motion's coder alone: PSNR of the frame before, warped by
         it and as it is.
         """
-        if self.recipe.option("alone", ""):
+        if self.recipe.option("alone", "") in ("flow", "motion"):
             return self._score_motion(network)
         assert isinstance(network, DVC)
         with tempfile.TemporaryDirectory() as folder:

@@ -79,7 +79,7 @@ def video_points() -> dict[str, dict[str, list[dict[str, Any]]]]:
     path = FOLDER / "video.json"
     document: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
     kinds: dict[str, dict[str, list[dict[str, Any]]]] = {}
-    coders = (name for name in document if not name.endswith(("-flow", "-motion")))
+    coders = (name for name in document if not name.endswith(("-flow", "-motion", "-residual")))
     for recipe in sorted(coders, key=lambda name: int(name.rpartition("-")[2])):
         kind, _, lambda_ = recipe.rpartition("-")
         for run in document[recipe]["runs"]:
@@ -96,6 +96,8 @@ def video() -> list[str]:
     for recipe, results in document.items():
         if recipe.endswith(("-flow", "-motion")):
             lines += motion(recipe, results["runs"])
+        if recipe.endswith("-residual"):
+            lines += residual(recipe, results["runs"])
     for kind, arms in video_points().items():
         lambdas = [run["lambda"] for run in next(iter(arms.values()))]
         rows = []
@@ -129,6 +131,25 @@ def motion(recipe: str, runs: list[dict[str, Any]]) -> list[str]:
             seconds = statistics.mean(run["processor_seconds"] for run in of_arm)
             rows.append([arm, f"{of_arm[0]['parameters']:,}", str(len(of_arm)), decibels, f"{seconds:.0f} s"])
     return ["", title, "", *table(["arm", "parameters", "seeds", "PSNR, dB", "processor time of a run"], rows)]
+
+
+def residual(recipe: str, runs: list[dict[str, Any]]) -> list[str]:
+    """What the coder gives before anything but the flow, the motion's coder and the residual's has learned."""
+    title = (
+        f"`video`, recipe `{recipe}`, {runs[0]['steps']:,} steps; the ten test clips, with the frame before, warped by the"
+        " decoded flow, as the prediction:"
+    )
+    rows = [
+        [
+            run["arm"],
+            f"{run['parameters']:,}",
+            f"{run['scores']['bpp']:.3f} bpp, {run['scores']['psnr']:.2f} dB",
+            f"{run['processor_seconds']} s",
+        ]
+        for run in sorted(runs, key=lambda run: ARMS.index(run["arm"]))
+        if run["seed"] == 0
+    ]
+    return ["", title, "", *table(["arm", "parameters", "real bytes, PSNR", "processor time"], rows)]
 
 
 def differences(arms: dict[str, list[dict[str, Any]]]) -> list[str]:

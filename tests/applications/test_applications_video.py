@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from paths import ROOT
+from PIL import Image
 
 from applications import run
 from applications.run import record
@@ -21,6 +22,7 @@ from applications.video import __main__ as command
 from applications.video import codec, file, task
 from applications.video.clips import parse_ppm
 from applications.video.codec import decode_clip, encode_clip
+from applications.video.made import made_clip, made_prediction
 from applications.video.model import VideoModel, export, load_model
 from applications.video.network import DVC
 from wavelic.container.crc import crc32c
@@ -177,6 +179,9 @@ def video(frames: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     for part in ("train", "test"):
         (tmp_path / part).mkdir()
         (tmp_path / part / "a.mkv").touch()
+    (tmp_path / "photographs").mkdir()
+    photograph = np.random.default_rng(7).integers(0, 256, (96, 110, 3), np.uint8)
+    Image.fromarray(photograph).save(tmp_path / "photographs" / "a.png")
     return task.Video(task.RECIPES["smoke"], tmp_path, intra="lifting")
 
 
@@ -197,26 +202,50 @@ def test_it_trains_in_three_phases_and_is_scored(video: task.Video, tmp_path: Pa
 def test_parts_are_trained_one_after_the_other(
     video: task.Video, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    few = Recipe({"plain": 4, "twin": 4}, 2, 1, 1e-3, "soap", side=64)
-    parts = task._recipes("tiny", dataclasses.replace(few, widths={"plain": 4}), few, few, few, 2, 3)
+    few = Recipe({"plain": 4, "twin": 4}, 2, 2, 1e-3, "soap", side=64)
+    alone = {"flow": dataclasses.replace(few, widths={"plain": 4}), "motion": few, "residual": few}
+    parts = task._recipes("tiny", alone, few, few, 2, 3)
     monkeypatch.setattr(task, "RECIPES", parts)
     states = []
-    for part, arm in (("flow", "plain"), ("motion", "twin"), ("1024", "twin"), ("512", "twin")):
+    for part, arm in (("flow", "plain"), *((part, "twin") for part in ("motion", "residual", "1024", "512"))):
         words = ["video", "--data", tmp_path, "--recipe", f"tiny-{part}", "--arms", arm]
         assert run.main([str(word) for word in (*words, "--runs", tmp_path, "--results", tmp_path)]) == 0
         states.append(torch.load(tmp_path / f"video-tiny-{part}-{arm}-0.pt", weights_only=True)["network"])
-    flow, motion, first, further = states
+    flow, motion, residual, first, further = states
     changed = [
         {name.split(".")[0] for name in after if not torch.equal(before[name], after[name])}
-        for before, after in pairwise((motion, first, further))
+        for before, after in pairwise((motion, residual, first, further))
     ]
-    assert changed == [{"compensation", "motion", "residual"}, {"compensation", "estimation", "motion", "residual"}]
+    assert changed == [
+        {"residual"},
+        {"compensation", "motion", "residual"},
+        {"compensation", "estimation", "motion", "residual"},
+    ]
     assert all(torch.equal(motion[f"estimation.{name}"], value) for name, value in flow.items())
     scores = {
         part: runs["runs"][0]["scores"] for part, runs in json.loads((tmp_path / "video.json").read_text()).items()
     }
     assert scores["tiny-flow"]["copied"] == scores["tiny-motion"]["copied"]
     assert scores["tiny-1024"].keys() == {"bpp", "psnr", "clips"}
+
+
+def test_photographs_move_and_are_predicted_badly() -> None:
+    noise = torch.from_numpy(np.random.default_rng(3).integers(0, 256, (3, 110, 96), np.uint8))
+    for seed in range(8):
+        clip = made_clip([noise], 3, 64, torch.Generator().manual_seed(seed))
+        again = made_clip([noise], 3, 64, torch.Generator().manual_seed(seed))
+        assert clip.shape == (3, 3, 64, 64)
+        assert torch.equal(clip, again)
+        assert 0.0 <= float(clip.min()) <= float(clip.max()) <= 1.0
+        assert not torch.equal(clip[0], clip[1])
+        frame, prediction = made_prediction([noise], 64, torch.Generator().manual_seed(seed))
+        assert (frame.shape, prediction.shape) == ((1, 3, 64, 64), (1, 3, 64, 64))
+        assert 0.0 <= float(prediction.min()) <= float(prediction.max()) <= 1.0
+        assert not torch.equal(frame, prediction)
+    flat = torch.full((3, 96, 96), 51, dtype=torch.uint8)  # whatever moves, nothing changes but the light
+    assert torch.allclose(made_clip([flat], 3, 64, torch.Generator().manual_seed(0)), torch.tensor(0.2))
+    _, prediction = made_prediction([flat], 64, torch.Generator().manual_seed(0))
+    assert 0.0 < float((prediction - 0.2).abs().max()) < 0.2
 
 
 def test_recipes_have_the_arms_that_they_say(
