@@ -136,8 +136,8 @@ def motion(recipe: str, runs: list[dict[str, Any]]) -> list[str]:
 def residual(recipe: str, runs: list[dict[str, Any]]) -> list[str]:
     """What the coder gives before anything but the flow, the motion's coder and the residual's has learned."""
     title = (
-        f"`video`, recipe `{recipe}`, {runs[0]['steps']:,} steps; the ten test clips, with the frame before, warped by the"
-        " decoded flow, as the prediction:"
+        f"`video`, recipe `{recipe}`, {runs[0]['steps']:,} steps; the ten test clips, with the frame before,"
+        " warped by the decoded flow, as the prediction:"
     )
     rows = [
         [
