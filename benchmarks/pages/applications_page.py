@@ -13,15 +13,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from applications.video.task import RECIPES
 from benchmarks.measuring import DOCS, RESULTS
 from benchmarks.pages.marked import with_figures, write_page
 from benchmarks.pages.remote_page import table
 from wavelic.errors import UsageError
 from wavelic.evaluation.bd import MINIMUM_POINTS, Delta, bd_quality, bd_rate
 
-#: How recipes were trained that are not there any more.
-FORMER = "of former recipes, which trained everything together from the start"
 PAGE, FOLDER = DOCS / "applications.md", RESULTS / "applications"
 PLOT = DOCS / "applications-video.svg"
 APPLICATIONS = ("classification", "denoising", "segmentation")
@@ -108,8 +105,6 @@ def video() -> list[str]:
         steps = {run["lambda"]: run["steps"] for run in next(iter(arms.values()))}
         told = ", ".join(f"{count:,} steps at {lambda_}" for lambda_, count in steps.items())
         lines += ["", f"`video`, recipes `{kind}-`lambda, {told}; the ten test clips, means of clips:", ""]
-        if f"{kind}-{lambdas[0]}" not in RECIPES:
-            lines[-2] = lines[-2][:-1] + f" ({FORMER}):"
         heads = [f"lambda {lambda_}" for lambda_ in lambdas]
         lines += table(["arm", "parameters", *heads, "processor time, all"], rows)
         lines += differences(arms)
