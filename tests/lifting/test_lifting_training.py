@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import math
+import shutil
 from itertools import pairwise
 from pathlib import Path
 
@@ -262,13 +263,17 @@ def test_hybrid_beats_its_base_on_held_out_patches(folder: Path, tmp_path: Path)
 
 
 def test_three_oracle_stages_and_progressive_selection_run(folder: Path, tmp_path: Path) -> None:
+    few = tmp_path / "few"
+    few.mkdir()
+    for path in sorted(folder.glob("*.png"))[:8]:
+        shutil.copy(path, few)
     recipe = write_recipe(
         tmp_path / "r.yaml",
-        folder,
-        "name: proposals, steps: 2, rate: coder, distortion: true, oracle: true, train: proposals",
-        "name: opacities, init: proposals, steps: 2, rate: coder, distortion: true, train: opacities",
-        "name: all, init: opacities, steps: 2, rate: coder, distortion: true",
-        "name: progressive, steps: 2, progressive: true",
+        few,
+        "name: proposals, batch: 1, steps: 2, rate: coder, distortion: true, oracle: true, train: proposals",
+        "name: opacities, batch: 1, init: proposals, steps: 1, rate: coder, distortion: true, train: opacities",
+        "name: all, batch: 1, init: opacities, steps: 1, rate: coder, distortion: true",
+        "name: progressive, batch: 1, steps: 1, progressive: true",
     )
     run = train(load_recipe(recipe), tmp_path)
     states = [

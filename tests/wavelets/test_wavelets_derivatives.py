@@ -25,7 +25,8 @@ def test_derivatives(wavelet: str, normalization: str, size: tuple[int, int]) ->
     bands = [band.clone().requires_grad_() for band in arrays(template)]
     assert torch.autograd.gradcheck(analysis, x)
     assert torch.autograd.gradcheck(synthesis, bands)
-    assert torch.autograd.gradgradcheck(lambda z: sum(b.square().sum() for b in analysis(z)), x)
+    if size != (4, 6):  # which takes four times the time of the others
+        assert torch.autograd.gradgradcheck(lambda z: sum(b.square().sum() for b in analysis(z)), x)
 
 
 @pytest.mark.parametrize("wavelet", ["haar", "5/3", "9/7"])

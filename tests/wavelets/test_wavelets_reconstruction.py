@@ -24,7 +24,7 @@ def test_perfect_reconstruction_1d(wavelet: str, normalization: str, dtype: torc
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-10), (torch.float32, 1e-4)])
 @pytest.mark.parametrize(("wavelet", "normalization"), FLOAT_KINDS)
 def test_perfect_reconstruction_2d(wavelet: str, normalization: str, dtype: torch.dtype, tolerance: float) -> None:
-    for height in SIZES:
+    for height in SIZES if dtype == torch.float64 else SIZES[::5]:
         width = height * 29 % 70 + 1  # every width once, odd and even against odd and even
         x = noise(2, height, width, dtype=dtype)
         for levels in (1, 3, 6):

@@ -156,15 +156,15 @@ def test_the_finish_of_the_shipped_weights(pictures: Path, tmp_path: Path) -> No
     assert not any(name.endswith("exponents") for name in changed)
 
 
-@pytest.mark.parametrize("schedule", ["linear", "trapezoid"])
-def test_all_stages_of_the_recipe(pictures: Path, tmp_path: Path, schedule: str) -> None:
+def test_all_stages_of_the_recipe(pictures: Path, tmp_path: Path) -> None:
     """All stages of the recipe: in floats, on coded symbols, and what the integers will compute."""
     settings = (*SETTINGS, "stages.1.crop=128", "stages.1.batch=1", "stages.0.steps=4", "stages.1.steps=2")
-    settings = (*settings, "stages.2.steps=2", f"stages.0.schedule={schedule}", "defaults.validation_steps=[48.0]")
+    settings = (*settings, "stages.2.steps=2", "stages.0.schedule=trapezoid", "defaults.validation_steps=[48.0]")
     folder = train(_recipe((*settings, f"data={pictures}", f"validation={pictures}"), stages=3), tmp_path)
     state = torch.load(folder / "integers" / FINAL, weights_only=True)["objective"]
     assert {int(v[1]) for k, v in state.items() if k.endswith("exponents")} != {5}  # chosen from crops
-    assert (folder / "main" / LEVEL).exists() == (schedule == "trapezoid")
+    assert (folder / "main" / LEVEL).exists()  # the trapezoid's level part; the last stage falls all the time
+    assert not (folder / "integers" / LEVEL).exists()
 
 
 def test_loss_is_equations_1_and_2() -> None:
