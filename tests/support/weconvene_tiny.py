@@ -88,7 +88,9 @@ def assert_same_integers(found: ContextModel, expected: ContextModel) -> None:
             assert torch.equal(layer.exponents, other.exponents), name
             for a, b in ((layer.weight.flatten(1), other.weight.flatten(1)), (layer.bias, other.bias)):
                 units = [2.0 ** -x.shift.double() for x in (layer, other)]
-                scaled = [(x.double().movedim(0, -1) * unit).movedim(-1, 0) for x, unit in zip((a, b), units, strict=True)]
+                scaled = [
+                    (x.double().movedim(0, -1) * unit).movedim(-1, 0) for x, unit in zip((a, b), units, strict=True)
+                ]
                 assert torch.equal(*scaled), name
 
 

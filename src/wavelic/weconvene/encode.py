@@ -11,6 +11,7 @@ from wavelic.codec.weights import family
 from wavelic.images import Image
 from wavelic.weconvene.config import FAMILIES
 from wavelic.weconvene.files import WINDOW_TILE, Encoding, quality_of_step, step_of_quality
+from wavelic.weconvene.ms_ssim import SMALLEST
 from wavelic.weconvene.rdoq import RDOQ_LAMBDA
 from wavelic.weconvene.units import COARSEST, FINEST
 from wavelic.weconvene.weights import load_model
@@ -62,10 +63,11 @@ def encode_weconvene(image: Image, target: Target, options: Options) -> Encoded:
         image, model, options.strip, tile, RDOQ_LAMBDA if effort.rdoq else 0.0, progress=options.progress
     )
     step, note = _step(encoding, target)
-    if effort.iterations and options.tune != "psnr":
-        note = "; ".join(filter(None, (note, f"tuned for {options.tune}: effort {options.effort} does what 5 does")))
+    if effort.iterations and options.tune == "msssim" and min(image.height, image.width) < SMALLEST:
+        few = f"below {SMALLEST} pixels a side there is no MS-SSIM: effort {options.effort} does what 5 does"
+        note = "; ".join(filter(None, (note, few)))
     elif effort.iterations:
-        encoding = replace(encoding, iterations=effort.iterations)
+        encoding = replace(encoding, iterations=effort.iterations, tune=options.tune)
         step, note = _step(encoding, target, near=step)
     return Encoded(encoding.file(step), card.name, round(quality_of_step(step), 2), note)
 

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wavelic.codec.opened import Progress, Region, reduced_region
+from wavelic.codec.options import Tune
 from wavelic.codec.progress import Stages
 from wavelic.codec.tile_groups import code_groups, groups_of
 from wavelic.codec.weights import card_by_id
@@ -90,6 +91,7 @@ class Encoding:
         tile: side of the tiles in pixels, a multiple of 128 up to MAX_TILE; None: TILE.
         rdoq_lambda: see `encode_tiles`.
         iterations: of the search for cheaper coefficients (`wavelic.weconvene.refine`); 0: none.
+        tune: what the search is for.
         progress: called with windows and tiles done, and in all, for each step that is tried.
 
     Raises:
@@ -102,6 +104,7 @@ class Encoding:
     tile: int | None = None
     rdoq_lambda: float = RDOQ_LAMBDA
     iterations: int = 0
+    tune: Tune = "psnr"
     progress: Progress | None = None
     _files: dict[int, bytes] = field(default_factory=dict, init=False)
     _coded: tuple[int, Planes] | None = field(default=None, init=False)
@@ -135,7 +138,7 @@ class Encoding:
         report = Stages(self.progress, windows + searched + grid.count)
         planes = analyse(self.model, colour, step, report.stage(windows))
         if self.iterations:
-            search = Search(self.iterations, self.rdoq_lambda)
+            search = Search(self.iterations, self.rdoq_lambda, tune=self.tune)
             refine(self.model, planes, colour, step, boxes, search, report.stage(searched))
         _give_back(grid)
         chunks: dict[int, Chunk] = {}

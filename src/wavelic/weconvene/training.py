@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-import warnings
 from dataclasses import replace
-from functools import cache
 from typing import Any
 
 import torch
@@ -14,19 +12,17 @@ from torch import Tensor, nn
 from wavelic.codec.weights import Card
 from wavelic.errors import UsageError
 from wavelic.nn.calibration import calibrate_activations
-from wavelic.nn.constants import constant
 from wavelic.nn.exact import set_quantised
 from wavelic.training.data import PackedImages, to_batch
 from wavelic.training.stages import Recipe, Stage
 from wavelic.training.task import Task, named, uniform
 from wavelic.weconvene.config import CONFIGS
 from wavelic.weconvene.layout import LEVELS
+from wavelic.weconvene.ms_ssim import one_minus_ms_ssim
 from wavelic.weconvene.network import Network
 from wavelic.weconvene.quantizers import Coded, CodedInTraining, Noisy, Quantizer
 from wavelic.weconvene.stage import WeconveneStage
 
-#: Of the five scales (Wang, Simoncelli and Bovik, 2003).
-_MS_SSIM_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 _VALIDATED_TOGETHER = 16  # crops, on a GPU
 _START_CROPS = 48
 _CALIBRATION_CROPS = 16
@@ -65,7 +61,7 @@ class RateDistortion(nn.Module):
         rate = (bits * weights[:, None]).sum(0) / pixels
         step = torch.exp2(log2_step)
         if self.stage.metric == "ms-ssim":
-            distortion = self.stage.ms_ssim_weight * _one_minus_ms_ssim(result, rgb)
+            distortion = self.stage.ms_ssim_weight * one_minus_ms_ssim(result, rgb)
         else:
             distortion = error / self.stage.lambda_
         loss = (rate + distortion / step.square()) * (step / 64) ** self.stage.balance
@@ -77,26 +73,6 @@ class RateDistortion(nn.Module):
         if not self.training or self.stage.synthesis_only:
             return Coded(rdoq_lambda)
         return CodedInTraining(rdoq_lambda, noise) if rdoq_lambda else Noisy(noise)
-
-
-def _one_minus_ms_ssim(test: Tensor, reference: Tensor) -> Tensor:
-    """1 - MS-SSIM of pictures (N, 3, H, W) with samples 0..255 and sides above 160: (N,)."""
-    from pytorch_msssim import ms_ssim
-
-    # window and weights are given, since a step that makes them from numbers cannot be recorded on a GPU
-    window = constant((((_window(),),),) * 3, reference)
-    weights = constant(_MS_SSIM_WEIGHTS, reference)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # that weights are a tensor
-        similarity: Tensor = ms_ssim(test, reference, 255.0, size_average=False, win=window, weights=weights)
-    return 1 - similarity
-
-
-@cache
-def _window() -> tuple[float, ...]:
-    """A Gaussian of 11 samples and deviation 1.5."""
-    values = [math.exp(-(x**2) / (2 * 1.5**2)) for x in range(-5, 6)]
-    return tuple(value / sum(values) for value in values)
 
 
 @torch.no_grad()
