@@ -392,7 +392,7 @@ SECTIONS: tuple[Section, ...] = (
         "Tuned for MS-SSIM",
         "`wavelic eval weconvene --tune msssim --images KODAK --json results/codecs/kodak/weconvene-msssim.json"
         " --qualities 5,15,28,40,52,64,76,88,100`: other weights in the same format. With `--effort 9`"
-        " (`weconvene-msssim-effort9.json`, `--qualities 15,40,60,80,100`) the encoder searches for a smaller 1 - MS-SSIM.",
+        " (`weconvene-msssim-effort9.json`, `--qualities 15,40,60,80,100`) the encoder searches.",
         tuned,
     ),
     (
