@@ -175,7 +175,7 @@ def test_new_weights_start_near_the_base(name: str) -> None:
 def test_perfect_reconstruction(name: str, start: tuple[int, int]) -> None:
     transform = random_transform(name, 0.7)
     with torch.no_grad():
-        for size in ((1, 1), (1, 9), (6, 1), (2, 2), (3, 5), (17, 30), (40, 33)):
+        for size in ((1, 1), (1, 9), (6, 1), (2, 2), (3, 5), (17, 30)):
             x = torch.rand(2, 2, *size, dtype=torch.float64) - 0.5
             coefficients = transform.analysis(x, 5, start=start)
             expected = dwt2(x, "5/3", 5, "jpeg2000", start=start) if min(size) > 1 else None
