@@ -30,11 +30,11 @@ RECIPES = {
     # a fifth of the width, two residual groups of four
     "cpu": Recipe(
         {"plain": 16, "wavelet": 16, "twin": 18},
-        4_000, 4, 4e-4, warmup=100, side=64, clip=0.1, options=_SMALL,
+        2_400, 4, 4e-4, warmup=100, side=64, clip=0.1, options=_SMALL,
     ),
     "cpu-gaussian": Recipe(
         {"plain": 16, "wavelet": 16, "twin": 18},
-        4_000, 4, 4e-4, warmup=100, side=64, clip=0.1, options=(*_SMALL, ("sigma", 25)),
+        2_400, 4, 4e-4, warmup=100, side=64, clip=0.1, options=(*_SMALL, ("sigma", 25)),
     ),
     "short": Recipe(
         {"plain": 16, "wavelet": 16, "twin": 18},
