@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import PIL.Image
@@ -53,6 +53,38 @@ class Finished:
     megabytes: float
     heavy: list[str]
     modules: int
+
+
+#: Runs command lines, each in a fork of this process that has loaded the command, and leaves what MEASURED does.
+FORKED = f"""
+import json, os, sys
+import numpy, rich.console, wavelic.cli.decode, wavelic.cli.encode, wavelic.cli.inspect
+from wavelic.cli.main import run
+place, jobs = sys.argv[1], json.loads(sys.argv[2])
+for number, (words, folder) in enumerate(jobs):
+    start = os.path.join(place, str(number))
+    if not (child := os.fork()):
+        for stream, kind in ((1, "out"), (2, "err")):
+            os.dup2(os.open(f"{{start}}.{{kind}}", os.O_CREAT | os.O_WRONLY, 0o600), stream)
+        os.chdir(folder)
+        sys.argv = ["wavelic", f"{{start}}.usage", *words]
+        exec({MEASURED!r})
+        sys.exit(0)
+    with open(f"{{start}}.code", "w") as file:
+        file.write(str(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])))
+"""
+
+
+class Failed(NamedTuple):
+    """A run, and whether its folder changed."""
+
+    run: Finished
+    changed: bool
+
+
+def times(folder: Path) -> dict[Path, int]:
+    """When each file was last changed."""
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
 
 
 def environment() -> dict[str, str]:
@@ -98,8 +130,11 @@ def good() -> Container:
 
 @pytest.fixture
 def folder(tmp_path: Path, good: Container) -> Path:
-    """Everything that can be wrong with a file, by name."""
-    place = tmp_path / "place"
+    return everything_wrong(tmp_path / "place", good)
+
+
+def everything_wrong(place: Path, good: Container) -> Path:
+    """A new folder with everything that can be wrong with a file, by name."""
     place.mkdir()
     data = write_container(good)
     PIL.Image.new("RGB", (50, 40), "teal").save(place / "photo.png")
@@ -164,16 +199,34 @@ ERRORS = [
 ]
 
 
+@pytest.fixture(scope="module")
+def failed(tmp_path_factory: pytest.TempPathFactory, good: Container) -> dict[str, Failed]:
+    """What each command of ERRORS leaves: each has a folder and a process of its own, forked from one."""
+    place = tmp_path_factory.mktemp("errors")
+    jobs = [(command.split(), str(everything_wrong(place / str(i), good))) for i, (command, *_) in enumerate(ERRORS)]
+    before = [times(Path(folder)) for _, folder in jobs]
+    line = [sys.executable, "-c", FORKED, str(place), json.dumps(jobs)]
+    subprocess.run(line, check=True, env=environment(), timeout=600)
+    results = {}
+    for i, (command, *_) in enumerate(ERRORS):
+        said, errors, usage = ((place / f"{i}.{kind}").read_bytes() for kind in ("out", "err", "usage"))
+        code = int((place / f"{i}.code").read_text())
+        changed = times(Path(jobs[i][1])) != before[i]
+        results[command] = Failed(Finished(code, said, errors.decode(), *json.loads(usage)), changed)
+    return results
+
+
 @pytest.mark.parametrize(("command", "code", "cause"), ERRORS, ids=[row[0] for row in ERRORS])
-def test_errors_are_one_line_cheap_and_leave_nothing(command: str, code: int, cause: str, folder: Path) -> None:
-    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
-    done = run(folder, *command.split())
+def test_errors_are_one_line_cheap_and_leave_nothing(
+    command: str, code: int, cause: str, failed: dict[str, Failed]
+) -> None:
+    done, changed = failed[command]
     assert done.code == code, done.stderr
     (line,) = done.stderr.splitlines()
     assert line.startswith("wavelic: error: ")
     assert cause in line
     assert len(line) < 300
-    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
+    assert not changed
     assert done.seconds < SECONDS
     assert done.megabytes < MEGABYTES
     assert done.heavy == []

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import PIL.Image
 import pytest
+from commands import error_of, wavelic_cli
 
 import wavelic
 from wavelic.collections import Job, encode_collection, evaluate_collection, verify_collection
@@ -119,16 +120,15 @@ def test_files_for_reading_windows(source: Path, tmp_path: Path, codec: str, ext
     images, output = tmp_path / "images", tmp_path / "out"
     images.mkdir()
     PIL.Image.fromarray(wavelic.load_image(source / "a.png").pixels.repeat(2, 0).repeat(2, 1)).save(images / "a.png")
-    options = ["--codec", codec, "--access", "windows", "-q", "30", "--layout", "tree", "-j", "1"]
-    assert command("encode-dir", str(images), str(output), *options).returncode == 0
+    options = ["--codec", codec, "-q", "30", "--layout", "tree", "-j", "1"]
+    windows = ["--access", "windows"]
+    assert wavelic_cli("encode-dir", images, output, *options, *windows).exit_code == 0
     data = (output / f"a.{extension}").read_bytes()
     assert data == wavelic.encode(wavelic.load_image(images / "a.png"), codec, 30, access="windows")
     assert data != wavelic.encode(wavelic.load_image(images / "a.png"), codec, 30)
-    assert command("encode-dir", str(images), str(output), *options, "--resume").returncode == 0
-    other = command(
-        "encode-dir", str(images), str(output), "--codec", codec, "-q", "30", "--layout", "tree", "--resume"
-    )
-    assert other.returncode == 2
+    assert wavelic_cli("encode-dir", images, output, *options, *windows, "--resume").exit_code == 0
+    other = wavelic_cli("encode-dir", images, output, *options, "--resume")
+    assert other.exit_code == 2
     assert "access windows -> whole" in other.stderr
 
 
@@ -142,8 +142,8 @@ def test_files_for_reading_windows(source: Path, tmp_path: Path, codec: str, ext
 )
 def test_misuse_is_one_line(source: Path, tmp_path: Path, arguments: tuple[str, ...], code: int, text: str) -> None:
     names = {"SRC": str(source), "OUT": str(tmp_path / "out")}
-    done = command(*(names.get(argument, argument) for argument in arguments))
-    assert done.returncode == code
-    assert text in done.stderr
+    done = wavelic_cli(*(names.get(argument, argument) for argument in arguments))
+    assert done.exit_code == code
+    assert text in error_of(done)
     assert done.stderr.count("\n") == 1
     assert not (tmp_path / "out").exists()

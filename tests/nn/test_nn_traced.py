@@ -48,7 +48,7 @@ def gradients(layer: nn.Module, run: object, x: torch.Tensor) -> tuple[torch.Ten
     return y.detach(), x.grad, *(parameter.grad.clone() for parameter in layer.parameters())
 
 
-@pytest.mark.parametrize("name", LAYERS)
+@pytest.mark.parametrize("name", ["down", "up", "public", "depthwise"])
 def test_compiled_layers_give_the_same_results_and_gradients(name: str) -> None:
     """As one graph without breaks.  The backend stops before a C++ compiler, which a reader's machine may lack."""
     layer, x = LAYERS[name](), torch.randn(2, 4, 9, 14)
