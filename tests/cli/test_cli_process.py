@@ -58,7 +58,7 @@ class Finished:
 #: Runs command lines, each in a fork of this process that has loaded the command, and leaves what MEASURED does.
 FORKED = f"""
 import json, os, sys
-import numpy, rich.console, wavelic.cli.decode, wavelic.cli.encode, wavelic.cli.inspect
+import numpy, pydantic.types, rich.console, wavelic.api, wavelic.images, wavelic.cli.decode, wavelic.cli.encode
 from wavelic.cli.main import run
 place, jobs = sys.argv[1], json.loads(sys.argv[2])
 for number, (words, folder) in enumerate(jobs):
