@@ -287,7 +287,7 @@ def test_three_oracle_stages_and_progressive_selection_run(folder: Path, tmp_pat
 
 
 def test_a_stopped_run_ends_with_the_same_weights(folder: Path, tmp_path: Path) -> None:
-    stage = "name: only, steps: 4, rate: coder, distortion: true, last_half_width: 1.0"
+    stage = "name: only, batch: 1, steps: 4, rate: coder, distortion: true, last_half_width: 1.0"
     recipe = write_recipe(tmp_path / "r.yaml", folder, stage)
     whole = train(load_recipe(recipe), tmp_path / "a")
     train(load_recipe(recipe, ("stages.0.steps=2",)), tmp_path / "b")
