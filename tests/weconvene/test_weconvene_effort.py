@@ -59,14 +59,14 @@ def test_more_effort_costs_less() -> None:
 
 def test_the_search_for_ms_ssim(monkeypatch: pytest.MonkeyPatch) -> None:
     """It lowers the objective of its training, in blocks too, of which the last here shows five columns."""
-    pixels, step = photograph(192, 261), step_of_quality(40)
+    pixels, step = photograph(168, 261), step_of_quality(40)
     image, quality = from_array(pixels), Target("quality", 40)
 
     def cost(data: bytes) -> float:
         similarity = ms_ssim_rgb(pixels, wavelic.decode(data))
         return 8 * len(data) + 19500 * pixels[..., 0].size * (1 - similarity) / 4 ** (step / STEP_UNIT)
 
-    usual, searched = (encode_weconvene(image, quality, Options(tune="msssim", effort=effort)) for effort in (5, 8))
+    usual, searched = (encode_weconvene(image, quality, Options(tune="msssim", effort=effort)) for effort in (5, 7))
     assert cost(searched.data) < 0.98 * cost(usual.data)
     monkeypatch.setattr(refine, "BLOCK", 128)
     model = load_model(family("weconvene-msssim")[-1])
