@@ -253,6 +253,9 @@ def ablations() -> list[str]:
             "",
             f"Swin blocks in g_a and g_s: 3DWeChARM against ChARM (`swin` against `swin-charm`) {delta:+.2f} %.",
         ]
+    if {"swin", "swin-plain"} <= set(rows):
+        delta = _against(rows["swin-plain"], rows["swin"])
+        lines[-1] += f" Against its twin without wavelets (`swin` against `swin-plain`) {delta:+.2f} %."
     return [*lines, "", *_verdict(rows), "", *_subbands_of_base(rows["base"])]
 
 
@@ -291,6 +294,7 @@ ARM_TEXTS = {
     "no-shortcut": "no linear shortcut",
     "swin": "Swin blocks for residual blocks in g_a and g_s",
     "swin-charm": "the same with ChARM",
+    "swin-plain": "Swin blocks, and no wavelet anywhere",
     "stage-2-none": "second stage, w1 = w2",
     "stage-2-printed": "second stage, equation 2 as printed",
     "stage-2-worded": "second stage, equation 2 as worded",

@@ -4,10 +4,10 @@
         [--arms base plain ...] [--kodak DIR] [--json results/threedm/ablations.json]
 
 Every arm is a configuration of `wavelic.threedm` that differs from the base in what its name says.  It is trained by
-the recipe `3dm-cpu`; runs that are finished or were interrupted are taken up where they are.  The table has parameters,
-multiply-adds per pixel of a forward pass, processor time, BD-rate against the base on central crops of the
-validation images (estimated bits), bits of each subband there (table V), and, with ``--kodak``, BD-rate of real files,
-beside the sign and size that the paper prints for the row.
+the recipe `3dm-cpu`; runs that were interrupted are taken up where they are, and arms that the results file has at the
+same budget are left as they are.  The table has parameters, multiply-adds per pixel of a forward pass, processor time,
+BD-rate against the base on central crops of the validation images (estimated bits), bits of each subband there
+(table V), and, with ``--kodak``, BD-rate of real files, beside the sign and size that the paper prints for the row.
 
 One arm of 9,000 steps takes about three hours of one core, all of them about forty: the budget is stated in the result.
 """
@@ -52,6 +52,7 @@ ARMS: dict[str, tuple[Config, str]] = {
     "no-shortcut": (replace(BASE, shortcut=False), "not in the paper"),
     "swin": (replace(BASE, group="swin"), "not printed"),
     "swin-charm": (replace(BASE, group="swin", split="channels"), "3DWeChARM claimed better, no figure printed"),
+    "swin-plain": (replace(CODED["3dm-plain"], group="swin"), "not printed"),
 }
 #: Second training stages (equation 2), from the end of the base: (w1, w2).  The paper has 0.02 to 0.03 dB from it.
 STAGES = {"stage-2-none": (1.0, 1.0), "stage-2-printed": (1.05, 0.95), "stage-2-worded": (0.95, 1.05)}
@@ -195,6 +196,15 @@ def add_deltas(rows: dict[str, dict[str, Any]]) -> None:
                 row[key] = round(delta, 2) if math.isfinite(delta) else None
 
 
+def known_rows(path: Path, budget: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Rows of a results file of the same budget, to which arms are added."""
+    if not path.exists():
+        return {}
+    document = json.loads(path.read_text())
+    rows: dict[str, dict[str, Any]] = document["arms"] if document["budget"] == budget else {}
+    return rows
+
+
 def main() -> None:
     """Train and measure the arms that the command line names."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -210,14 +220,16 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--json", type=Path, default=Path("results/threedm/ablations.json"))
     arguments = parser.parse_args()
-    rows: dict[str, dict[str, Any]] = {}
+    budget = {"steps": arguments.steps, "batch": 4, "crop": arguments.crop, "seed": arguments.seed}
+    budget["set"] = arguments.set
+    rows = known_rows(arguments.json, budget)
     for name in dict.fromkeys(("base", *arguments.arms)):
         config, printed = ARMS[name]
+        if name in rows and rows[name]["config"] == json.loads(json.dumps(asdict(config))):
+            continue
         for row, values in measured(name, config, arguments).items():
             rows[row] = {"paper": printed, **values, "config": asdict(config)}
         add_deltas(rows)
-        budget = {"steps": arguments.steps, "batch": 4, "crop": arguments.crop, "seed": arguments.seed}
-        budget["set"] = arguments.set
         write_results({"budget": budget, "arms": rows}, arguments.json)
 
 
