@@ -225,6 +225,35 @@ def anchors(path: Path = FOLDER / "video-anchors.json") -> list[str]:
     return ["", title, "", *table(["encoder", *factors], rows)]
 
 
+#: Rows of the ablations of `3dm` that are this application's arms.
+TRANSFORMER_ARMS = {"plain": "swin-charm", "wavelet": "swin", "twin": "swin-plain"}
+
+
+def transformer() -> list[str]:
+    """Rate of the codec with Swin blocks by its entropy model, against the twin."""
+    document = json.loads((RESULTS / "threedm" / "ablations.json").read_text())
+    found = {arm: document["arms"][row] for arm, row in TRANSFORMER_ARMS.items() if row in document["arms"]}
+    if "twin" not in found:
+        return ["", "Transformer codec: no twin has been trained; there are no figures."]
+    rows = []
+    for arm, row in found.items():
+        deltas = [
+            f"{bd_rate(reference['bpp'], reference['psnr'], test['bpp'], test['psnr']).value:+.2f} %"
+            for reference, test in ((found["twin"], row), (found["twin"]["kodak"], row["kodak"]))
+        ]
+        cells = deltas if arm != "twin" else ["", ""]
+        rows.append(
+            [arm, f"{row['parameters']:,}", f"{row['kMAC/pixel']:.1f}", *cells, f"{row['processor_seconds']:.0f} s"]
+        )
+    budget = document["budget"]
+    title = (
+        f"Transformer codec, the small `3dm` with Swin blocks in g_a and g_s, {budget['steps']:,} steps of"
+        f" {budget['batch']} crops of {budget['crop']} pixels; BD-rate against the twin:"
+    )
+    heads = ["arm", "parameters", "kMAC/pixel", "validation, estimated bits", "Kodak, files", "processor time of a run"]
+    return ["", title, "", *table(heads, rows)]
+
+
 def sizes() -> list[str]:
     """Parameters of the published networks."""
     found: dict[str, dict[str, int]] = json.loads((FOLDER / "sizes.json").read_text())
@@ -251,7 +280,7 @@ def figures() -> str:
     """Everything between the markers."""
     lines = [line for name in APPLICATIONS for line in application(name)]
     picture = ["", f"![Video: PSNR over rate]({PLOT.name})"] if PLOT.exists() else []
-    return "\n".join([COST, *sizes(), MEANING, *lines, *video(), *anchors(), *picture])
+    return "\n".join([COST, *sizes(), MEANING, *lines, *transformer(), *video(), *anchors(), *picture])
 
 
 def main() -> int:
