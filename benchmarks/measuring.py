@@ -135,6 +135,7 @@ def run(command: Sequence[str], *, threads: int | None = None, environment: Mapp
         RuntimeError: it failed; the message is the end of its standard error.
     """
     variables = dict(os.environ) | dict(environment or {})
+    variables.pop("PYTHONDONTWRITEBYTECODE", None)  # modules are compiled once, as those of an installation are
     if threads is not None:
         variables["OMP_NUM_THREADS"] = str(threads)
     with tempfile.TemporaryDirectory() as folder:

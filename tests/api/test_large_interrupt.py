@@ -80,10 +80,9 @@ ENCODE, DECODE = ("encode", "image.png", "x.jp2"), ("decode", "image.jp2", "x.ti
     [
         ("SIGINT", IN_A_WINDOW.format(module="analysis", function="to_codes", name="SIGINT"), ENCODE),
         ("SIGTERM", IN_THE_LIBRARY.format(name="SIGTERM"), ENCODE),
-        ("SIGINT", IN_THE_LIBRARY.format(name="SIGINT"), ENCODE),
         ("SIGTERM", IN_A_WINDOW.format(module="synthesis_levels", function="to_pixels", name="SIGTERM"), DECODE),
     ],
-    ids=["window", "library-term", "library-int", "decode"],
+    ids=["window", "library", "decode"],
 )
 def test_a_signal_leaves_nothing(name: str, code: str, arguments: tuple[str, ...], folder: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}

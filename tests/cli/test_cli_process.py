@@ -289,8 +289,9 @@ def test_a_reader_that_goes_away_is_no_error(arguments: list[str], folder: Path)
         assert process.returncode in (1, 141)
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("number", "workers"), [(signal.SIGINT, "1"), (signal.SIGINT, "2"), (signal.SIGTERM, "2")], ids=str
+)
 def test_a_signal_ends_the_work_without_traceback_or_debris(number: signal.Signals, workers: str, folder: Path) -> None:
     for name in ("big1.bmp", "big2.bmp"):
         PIL.Image.new("RGB", (5000, 4000), "teal").save(folder / name)
