@@ -254,6 +254,20 @@ def transformer() -> list[str]:
     return ["", title, "", *table(heads, rows)]
 
 
+def hours() -> list[str]:
+    """Processor time of all runs of the tables, scoring left out."""
+    spent = {}
+    for name in (*APPLICATIONS, "video"):
+        path = FOLDER / f"{name}.json"
+        document: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+        spent[name] = sum(run["processor_seconds"] for results in document.values() for run in results["runs"]) / 3600
+    ablations = json.loads((RESULTS / "threedm" / "ablations.json").read_text())["arms"]
+    rows = [ablations[row] for row in TRANSFORMER_ARMS.values() if row in ablations]
+    spent["transformer codec"] = sum(row["processor_seconds"] for row in rows) / 3600
+    told = ", ".join(f"{name} {value:.1f}" for name, value in spent.items())
+    return ["", f"Processor hours of the runs in these tables: {told}; {sum(spent.values()):.1f} in all."]
+
+
 def sizes() -> list[str]:
     """Parameters of the published networks."""
     found: dict[str, dict[str, int]] = json.loads((FOLDER / "sizes.json").read_text())
@@ -280,7 +294,7 @@ def figures() -> str:
     """Everything between the markers."""
     lines = [line for name in APPLICATIONS for line in application(name)]
     picture = ["", f"![Video: PSNR over rate]({PLOT.name})"] if PLOT.exists() else []
-    return "\n".join([COST, *sizes(), MEANING, *lines, *transformer(), *video(), *anchors(), *picture])
+    return "\n".join([COST, *sizes(), MEANING, *lines, *transformer(), *video(), *anchors(), *picture, *hours()])
 
 
 def main() -> int:
