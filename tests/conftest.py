@@ -1,5 +1,6 @@
 """Shared pictures: small, deterministic, with the structure photographs have."""
 
+import gc
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -18,6 +19,12 @@ import numpy as np
 import pytest
 
 import wavelic.papers.catalogue  # noqa: F401 (registers the published lifting structures)
+
+
+def pytest_collection_finish() -> None:
+    """Take modules and tests out of the garbage collector's sight: it would look at them again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -135,26 +135,28 @@ assert {codec!r} in wavelic.CODECS and wavelic.CODECS[0] == "weconvene"
     assert done.returncode == 0, done.stderr
 
 
-@each_toy
-def test_evaluation(environment: dict[str, str], codec: str, extension: str, images: Path, tmp_path: Path) -> None:
-    results = tmp_path / "toy.json"
-    given = ("eval", codec, "--images", images, "--json", results)
-    _, wrong = run(environment, (*given, "--qualities", "20,60,100"), (*given, "--published"))
-    assert codec in json.dumps(json.loads(results.read_text()))
-    assert f"published True given for codec {codec}" in wrong
+def test_evaluation(environment: dict[str, str], images: Path, tmp_path: Path) -> None:
+    given = {codec: ("eval", codec, "--images", images, "--json", tmp_path / codec) for codec in TOYS}
+    measured = [(*words, "--qualities", "20,60,100") for words in given.values()]
+    refused = run(environment, *measured, *((*words, "--published") for words in given.values()))[len(TOYS) :]
+    for codec, text in zip(TOYS, refused, strict=True):
+        assert codec in json.dumps(json.loads((tmp_path / codec).read_text()))
+        assert f"published True given for codec {codec}" in text
 
 
-@each_toy
-def test_collections(environment: dict[str, str], codec: str, extension: str, images: Path, tmp_path: Path) -> None:
-    shards = tmp_path / "shards"
-    *_, refused = run(
-        environment,
-        ("encode-dir", images, shards, "--codec", codec, "--layout", "tree", "-j", "2", "--quality", "50"),
-        ("verify-dir", shards, "-j", "1"),
-        ("encode-dir", images, tmp_path / "y", "--codec", codec, "--access", "windows"),
-    )
-    assert len(list(shards.rglob(f"*{extension}"))) == 3
-    assert f"given for codec {codec}" in refused
+def test_collections(environment: dict[str, str], images: Path, tmp_path: Path) -> None:
+    commands: list[tuple[object, ...]] = []
+    for codec in TOYS:
+        given = ("encode-dir", images, tmp_path / codec, "--codec", codec)
+        commands += [
+            (*given, "--layout", "tree", "-j", "2", "--quality", "50"),
+            ("verify-dir", tmp_path / codec, "-j", "1"),
+            ("encode-dir", images, tmp_path / f"{codec}-windows", "--codec", codec, "--access", "windows"),
+        ]
+    refused = run(environment, *commands)[2::3]
+    for (codec, extension), text in zip(TOYS.items(), refused, strict=True):
+        assert len(list((tmp_path / codec).rglob(f"*{extension}"))) == 3
+        assert f"given for codec {codec}" in text
 
 
 def test_serving(environment: dict[str, str], images: Path, tmp_path: Path) -> None:
