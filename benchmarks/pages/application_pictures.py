@@ -133,7 +133,7 @@ def main() -> None:
     """Draw what there are checkpoints for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=Path, required=True, help="folder of checkpoints")
-    parser.add_argument("--recipe", default="short", help="of segmentation and denoising; default: short")
+    parser.add_argument("--recipe", default="cpu", help="of segmentation and denoising; default: cpu")
     parser.add_argument("--video", default="cpu-1024", help="recipe of the video coder; default: cpu-1024")
     parser.add_argument("--clip", type=Path, required=True)
     parser.add_argument("--street", type=Path, required=True, help="photograph that is segmented")
