@@ -69,7 +69,11 @@ def figures() -> str:
     ]
     for rows in results["groups"].values():
         lines += ["", *group_table(rows)]
-    lines += ["", "What networks gain by it, from [the applications](applications.md), a run 2 to 60 minutes of one core:", ""]
+    lines += [
+        "",
+        "What networks gain by it, from [the applications](applications.md), a run 2 to 60 minutes of one core:",
+        "",
+    ]
     lines += accuracy()
     return "\n".join(lines)
 
