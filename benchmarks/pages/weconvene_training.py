@@ -24,7 +24,8 @@ SHIPPED = ("weconvene-cpu", "weconvene-finish")
 
 def rates_of(log: Path) -> list[dict[str, float]]:
     """bpp and PSNR at the validation steps, from the last line of a training log."""
-    return json.loads(log.read_text().splitlines()[-1])["validation"]["rates"]
+    rates: list[dict[str, float]] = json.loads(log.read_text().splitlines()[-1])["validation"]["rates"]
+    return rates
 
 
 def change(reference: Path, test: Path) -> float:
