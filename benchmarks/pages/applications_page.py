@@ -16,6 +16,7 @@ from typing import Any
 from benchmarks.measuring import DOCS, RESULTS
 from benchmarks.pages.marked import with_figures, write_page
 from benchmarks.pages.remote_page import table
+from benchmarks.pages.transformer_table import processor_hours, spread, transformer
 from wavelic.errors import UsageError
 from wavelic.evaluation.bd import MINIMUM_POINTS, Delta, bd_quality, bd_rate
 
@@ -23,6 +24,7 @@ PAGE, FOLDER = DOCS / "applications.md", RESULTS / "applications"
 PLOT = DOCS / "applications-video.svg"
 APPLICATIONS = ("classification", "denoising", "segmentation")
 ARMS = ("plain", "wavelet", "twin")
+_RATE_AND_PSNR = (("bpp", 3), ("psnr", 2))  # of the video coder, and their digits
 #: Scores of each application that the tables show, and what they are called there.
 SCORES = {
     "top1": "top-1, %",
@@ -33,12 +35,6 @@ SCORES = {
     "mean_iou": "mean IoU, %",
     "pixel_accuracy": "pixel accuracy, %",
 }
-
-
-def spread(values: list[float]) -> str:
-    """Mean, and with several runs the standard deviation."""
-    mean = f"{statistics.mean(values):.2f}"
-    return f"{mean} ± {statistics.stdev(values):.2f}" if len(values) > 1 else mean
 
 
 def recipe_table(runs: list[dict[str, Any]]) -> list[str]:
@@ -134,17 +130,14 @@ def residual(recipe: str, runs: list[dict[str, Any]]) -> list[str]:
         f"`video`, recipe `{recipe}`, {runs[0]['steps']:,} steps; the ten test clips, with the frame before,"
         " warped by the decoded flow, as the prediction:"
     )
-    rows = [
-        [
-            run["arm"],
-            f"{run['parameters']:,}",
-            f"{run['scores']['bpp']:.3f} bpp, {run['scores']['psnr']:.2f} dB",
-            f"{run['processor_seconds']} s",
-        ]
-        for run in sorted(runs, key=lambda run: ARMS.index(run["arm"]))
-        if run["seed"] == 0
-    ]
-    return ["", title, "", *table(["arm", "parameters", "real bytes, PSNR", "processor time"], rows)]
+    rows = []
+    for arm in ARMS:
+        if of_arm := [run for run in runs if run["arm"] == arm]:
+            rate, decibels = (spread([run["scores"][name] for run in of_arm], digits=d) for name, d in _RATE_AND_PSNR)
+            seconds = statistics.mean(run["processor_seconds"] for run in of_arm)
+            rows.append([arm, f"{of_arm[0]['parameters']:,}", str(len(of_arm)), rate, decibels, f"{seconds:.0f} s"])
+    heads = ["arm", "parameters", "seeds", "real bytes, bpp", "PSNR, dB", "processor time of a run"]
+    return ["", title, "", *table(heads, rows)]
 
 
 def differences(arms: dict[str, list[dict[str, Any]]]) -> list[str]:
@@ -225,35 +218,6 @@ def anchors(path: Path = FOLDER / "video-anchors.json") -> list[str]:
     return ["", title, "", *table(["encoder", *factors], rows)]
 
 
-#: Rows of the ablations of `3dm` that are this application's arms.
-TRANSFORMER_ARMS = {"plain": "swin-charm", "wavelet": "swin", "twin": "swin-plain"}
-
-
-def transformer() -> list[str]:
-    """Rate of the codec with Swin blocks by its entropy model, against the twin."""
-    document = json.loads((RESULTS / "threedm" / "ablations.json").read_text())
-    found = {arm: document["arms"][row] for arm, row in TRANSFORMER_ARMS.items() if row in document["arms"]}
-    if "twin" not in found:
-        return ["", "Transformer codec: no twin has been trained; there are no figures."]
-    rows = []
-    for arm, row in found.items():
-        deltas = [
-            f"{bd_rate(reference['bpp'], reference['psnr'], test['bpp'], test['psnr']).value:+.2f} %"
-            for reference, test in ((found["twin"], row), (found["twin"]["kodak"], row["kodak"]))
-        ]
-        cells = deltas if arm != "twin" else ["", ""]
-        rows.append(
-            [arm, f"{row['parameters']:,}", f"{row['kMAC/pixel']:.1f}", *cells, f"{row['processor_seconds']:.0f} s"]
-        )
-    budget = document["budget"]
-    title = (
-        f"Transformer codec, the small `3dm` with Swin blocks in g_a and g_s, {budget['steps']:,} steps of"
-        f" {budget['batch']} crops of {budget['crop']} pixels; BD-rate against the twin:"
-    )
-    heads = ["arm", "parameters", "kMAC/pixel", "validation, estimated bits", "Kodak, files", "processor time of a run"]
-    return ["", title, "", *table(heads, rows)]
-
-
 def hours() -> list[str]:
     """Processor time of all runs of the tables, scoring left out."""
     spent = {}
@@ -261,9 +225,7 @@ def hours() -> list[str]:
         path = FOLDER / f"{name}.json"
         document: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
         spent[name] = sum(run["processor_seconds"] for results in document.values() for run in results["runs"]) / 3600
-    ablations = json.loads((RESULTS / "threedm" / "ablations.json").read_text())["arms"]
-    rows = [ablations[row] for row in TRANSFORMER_ARMS.values() if row in ablations]
-    spent["transformer codec"] = sum(row["processor_seconds"] for row in rows) / 3600
+    spent["transformer codec"] = processor_hours()
     told = ", ".join(f"{name} {value:.1f}" for name, value in spent.items())
     return ["", f"Processor hours of the runs in these tables: {told}; {sum(spent.values()):.1f} in all."]
 

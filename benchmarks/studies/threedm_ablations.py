@@ -1,12 +1,12 @@
 """Ablations of 3DM-WeConvene at one stated budget each: the same steps, data and seed, the size of `3dm`.
 
     python -m benchmarks.studies.threedm_ablations --data DIR --validation DIR [--steps 9000] [--crop 256]
-        [--arms base plain ...] [--kodak DIR] [--json results/threedm/ablations.json]
+        [--arms base plain ...] [--reference base] [--seed 0] [--kodak DIR] [--json results/threedm/ablations.json]
 
 Every arm is a configuration of `wavelic.threedm` that differs from the base in what its name says.  It is trained by
 the recipe `3dm-cpu`; runs that were interrupted are taken up where they are, and arms that the results file has at the
 same budget are left as they are.  The table has parameters, multiply-adds per pixel of a forward pass, processor time,
-BD-rate against the base on central crops of the validation images (estimated bits), bits of each subband there
+BD-rate against ``--reference`` on central crops of the validation images (estimated bits), bits of each subband there
 (table V), and, with ``--kodak``, BD-rate of real files, beside the sign and size that the paper prints for the row.
 
 One arm of 9,000 steps takes about three hours of one core, all of them about forty: the budget is stated in the result.
@@ -179,14 +179,14 @@ def measured(name: str, config: Config, arguments: argparse.Namespace) -> dict[s
     return rows
 
 
-def add_deltas(rows: dict[str, dict[str, Any]]) -> None:
-    """BD-rate of every row against the base, on validation crops and on real files."""
+def add_deltas(rows: dict[str, dict[str, Any]], against: str) -> None:
+    """BD-rate of every row against one of them, on validation crops and on real files."""
     from wavelic.errors import UsageError
     from wavelic.evaluation.bd import bd_rate
 
     for row in rows.values():
         for key, place in (("bd-rate", lambda r: r), ("bd-rate kodak", lambda r: r.get("kodak"))):
-            reference, test = place(rows["base"]), place(row)
+            reference, test = place(rows[against]), place(row)
             if reference and test:
                 try:
                     delta = bd_rate(reference["bpp"], reference["psnr"], test["bpp"], test["psnr"]).value
@@ -212,6 +212,7 @@ def main() -> None:
     parser.add_argument("--validation", type=Path, required=True)
     parser.add_argument("--kodak", type=Path, help="folder of test pictures, coded to files")
     parser.add_argument("--arms", nargs="*", default=list(ARMS), choices=list(ARMS))
+    parser.add_argument("--reference", default="base", choices=list(ARMS), help="arm that BD-rates are against")
     parser.add_argument("--steps", type=int, default=9000)
     parser.add_argument("--crop", type=int, default=CROP, help="pixels a side, a multiple of 64")
     parser.add_argument("--seed", type=int, default=0)
@@ -223,13 +224,13 @@ def main() -> None:
     budget = {"steps": arguments.steps, "batch": 4, "crop": arguments.crop, "seed": arguments.seed}
     budget["set"] = arguments.set
     rows = known_rows(arguments.json, budget)
-    for name in dict.fromkeys(("base", *arguments.arms)):
+    for name in dict.fromkeys((arguments.reference, *arguments.arms)):
         config, printed = ARMS[name]
         if name in rows and rows[name]["config"] == json.loads(json.dumps(asdict(config))):
             continue
         for row, values in measured(name, config, arguments).items():
             rows[row] = {"paper": printed, **values, "config": asdict(config)}
-        add_deltas(rows)
+        add_deltas(rows, arguments.reference)
         write_results({"budget": budget, "arms": rows}, arguments.json)
 
 
