@@ -40,6 +40,10 @@ RECIPES = {
         {"plain": 16, "wavelet": 16, "twin": 18},
         300, 4, 6e-4, warmup=30, side=64, clip=0.1, options=_SMALL,
     ),
+    "short-gaussian": Recipe(
+        {"plain": 16, "wavelet": 16, "twin": 18},
+        300, 4, 6e-4, warmup=30, side=64, clip=0.1, options=(*_SMALL, ("sigma", 25)),
+    ),
     "smoke": Recipe(
         {"plain": 4, "wavelet": 4, "twin": 4},
         2, 1, 1e-4, side=16, options=(("groups", (1,)), ("twin_widths", (4, 6, 9))),
