@@ -42,7 +42,7 @@ RECIPES = {
     ),
     "short-gaussian": Recipe(
         {"plain": 16, "wavelet": 16, "twin": 18},
-        300, 4, 6e-4, warmup=30, side=64, clip=0.1, options=(*_SMALL, ("sigma", 25)),
+        200, 4, 6e-4, warmup=30, side=64, clip=0.1, options=(*_SMALL, ("sigma", 25)),
     ),
     "smoke": Recipe(
         {"plain": 4, "wavelet": 4, "twin": 4},
