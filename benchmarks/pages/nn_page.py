@@ -72,7 +72,7 @@ def figures() -> str:
         lines += ["", *group_table(rows)]
     lines += [
         "",
-        "What networks gain by it, from [the applications](applications.md), a run 2 to 60 minutes of one core:",
+        "What networks gain by it, from [the applications](applications.md), a run 1 to 50 minutes of one core:",
         "",
     ]
     lines += accuracy()
