@@ -15,8 +15,8 @@ from typing import Any
 
 from benchmarks.measuring import DOCS, RESULTS
 from benchmarks.pages.marked import with_figures, write_page
-from benchmarks.pages.remote_page import table
-from benchmarks.pages.transformer_table import processor_hours, spread, transformer
+from benchmarks.pages.tables import spread, table
+from benchmarks.pages.transformer_table import processor_hours, transformer
 from wavelic.errors import UsageError
 from wavelic.evaluation.bd import MINIMUM_POINTS, Delta, bd_quality, bd_rate
 

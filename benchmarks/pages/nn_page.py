@@ -13,7 +13,7 @@ from typing import Any
 
 from benchmarks.measuring import DOCS, RESULTS
 from benchmarks.pages.marked import with_figures, write_page
-from benchmarks.pages.remote_page import table
+from benchmarks.pages.tables import table
 
 PAGE = DOCS / "nn.md"
 ARMS = ("plain", "wavelet", "twin")

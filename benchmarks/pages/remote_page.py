@@ -12,6 +12,7 @@ from typing import Any
 
 from benchmarks.measuring import DOCS, RESULTS
 from benchmarks.pages.marked import with_figures, write_page
+from benchmarks.pages.tables import table
 
 PAGE = DOCS / "remote.md"
 NAMES = {"mosaic val": "mosaic VAL", "mosaic train": "mosaic TRAIN", "mosaic val, learned": "mosaic VAL, learned"}
@@ -25,11 +26,6 @@ def percent(share: float) -> str:
 def spread(shares: dict[str, float]) -> str:
     """Mean, least and most."""
     return f"{percent(shares['mean'])} ({100 * shares['min']:.1f}, {100 * shares['max']:.1f})"
-
-
-def table(head: list[str], rows: list[list[str]]) -> list[str]:
-    """A Markdown table."""
-    return ["| " + " | ".join(cells) + " |" for cells in (head, ["---"] * len(head), *rows)]
 
 
 def jpeg2000_table(files: dict[str, Any]) -> list[str]:

@@ -21,7 +21,7 @@ from collections import defaultdict
 
 from benchmarks.measuring import DOCS, ROOT
 from benchmarks.pages.marked import with_figures, write_page
-from benchmarks.pages.remote_page import table
+from benchmarks.pages.tables import table
 
 PAGE = DOCS / "architecture.md"
 PACKAGE = "src/wavelic/"

@@ -13,7 +13,8 @@ from typing import Any
 
 from benchmarks.measuring import DOCS, RESULTS
 from benchmarks.pages.marked import Section, with_sections, write_or_check
-from benchmarks.pages.transformer_table import bd_rates, seeds, spread
+from benchmarks.pages.tables import spread
+from benchmarks.pages.transformer_table import bd_rates, seeds
 from benchmarks.pages.weconvene_page import percent
 from wavelic.evaluation.bd import bd_rate
 from wavelic.evaluation.plots import rate_distortion_svg

@@ -4,21 +4,14 @@ from __future__ import annotations
 
 import json
 import statistics
-from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 from benchmarks.measuring import RESULTS
-from benchmarks.pages.remote_page import table
+from benchmarks.pages.tables import spread, table
 from wavelic.evaluation.bd import bd_rate
 
 #: Rows of the ablations of `3dm` that are this application's arms.
 ARMS = {"plain": "swin-charm", "wavelet": "swin", "twin": "swin-plain"}
-
-
-def spread(values: Sequence[float], sign: Literal["", "+"] = "", digits: int = 2) -> str:
-    """Mean, with its sign if ``sign`` is "+", and with several runs the standard deviation."""
-    mean = f"{statistics.mean(values):{sign}.{digits}f}"
-    return f"{mean} ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else mean
 
 
 def seeds() -> list[dict[str, Any]]:
